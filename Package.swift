@@ -1,0 +1,61 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+import PackageDescription
+
+let swiftSettings: [SwiftSetting] = [
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableExperimentalFeature("Lifetimes"),
+]
+
+// Debian packages ipsec-mb for amd64 only; everywhere else OpenSSL seals.
+#if arch(x86_64)
+    let ipsecMB: [Target.Dependency] = ["CWeftIPSecMB"]
+    let ipsecMBTarget: [Target] = [.systemLibrary(name: "CWeftIPSecMB")]
+#else
+    let ipsecMB: [Target.Dependency] = []
+    let ipsecMBTarget: [Target] = []
+#endif
+
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
+
+let package = Package(
+    name: "weft",
+    products: [
+        .executable(name: "weft", targets: ["weft"]),
+        .library(name: "Weft", targets: ["Weft"]),
+        .library(name: "WeftTUN", targets: ["WeftTUN"]),
+        .library(name: "WeftUDP", targets: ["WeftUDP"]),
+        .library(name: "WeftLink", targets: ["WeftLink"]),
+        .library(name: "WeftControl", targets: ["WeftControl"]),
+        .library(name: "WeftConfig", targets: ["WeftConfig"]),
+    ],
+    targets: ipsecMBTarget + [
+        .systemLibrary(name: "CWeftOpenSSL", pkgConfig: "libcrypto"),
+        .systemLibrary(name: "CWeftNetlink", pkgConfig: "libnl-route-3.0"),
+        .systemLibrary(name: "CWeftCapability", pkgConfig: "libcap"),
+        .target(name: "CWeftLinux"),
+        module("Weft", ["CWeftOpenSSL"] + ipsecMB),
+        module("WeftUDP", ["Weft", "CWeftLinux"]),
+        module("WeftTUN", ["Weft", "WeftUDP", "WeftLink", "CWeftLinux"]),
+        module("WeftLink", ["Weft", "CWeftNetlink"]),
+        module("WeftControl", ["Weft", "CWeftOpenSSL"]),
+        module("WeftConfig", ["Weft", "CWeftOpenSSL"]),
+        .executableTarget(
+            name: "weft",
+            dependencies: ["Weft", "WeftTUN", "WeftUDP", "WeftLink", "WeftControl", "WeftConfig", "CWeftCapability", "CWeftLinux"],
+            swiftSettings: swiftSettings),
+        .target(name: "WeftTestSupport", path: "Tests/Support", swiftSettings: swiftSettings),
+        tests("WeftTests", ["Weft", "WeftTestSupport"]),
+        tests("WeftControlTests", ["WeftControl", "WeftTestSupport"]),
+        tests("WeftConfigTests", ["WeftConfig", "WeftTestSupport"]),
+        tests("WeftLinkTests", ["WeftLink", "WeftTestSupport"]),
+    ],
+    swiftLanguageModes: [.v6]
+)
