@@ -49,7 +49,9 @@ let package = Package(
         module("WeftConfig", ["Weft", "CWeftOpenSSL"]),
         .executableTarget(
             name: "weft",
-            dependencies: ["Weft", "WeftTUN", "WeftUDP", "WeftLink", "WeftControl", "WeftConfig", "CWeftCapability", "CWeftLinux"],
+            dependencies: [
+                "Weft", "WeftTUN", "WeftUDP", "WeftLink", "WeftControl", "WeftConfig", "CWeftCapability", "CWeftLinux",
+            ],
             swiftSettings: swiftSettings),
         .target(name: "WeftTestSupport", path: "Tests/Support", swiftSettings: swiftSettings),
         tests("WeftTests", ["Weft", "WeftTestSupport"]),

@@ -10,6 +10,9 @@ public enum Vectors {
         let vectors: [Vector]
     }
 
+    /// Whether the project's own vectors are run, not another folder's.
+    public static var isOwnFolder: Bool { ProcessInfo.processInfo.environment["WEFT_VECTORS"] == nil }
+
     public static var folder: URL {
         if let other = ProcessInfo.processInfo.environment["WEFT_VECTORS"] {
             return URL(fileURLWithPath: other, isDirectory: true)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Where a peer is reached on the underlay: an address and a UDP port.
-public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
+public struct Endpoint: Hashable, Sendable, BitwiseCopyable, CustomStringConvertible {
     public let address: IPAddress
     public let port: UInt16
 

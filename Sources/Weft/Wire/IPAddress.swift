@@ -5,9 +5,9 @@ import Glibc
 ///
 /// The bits are left-aligned in 128: an IPv4 address stands in the top 32 bits of `high`, so that one trie, one
 /// comparison and one mask serve both families. An IPv4-mapped IPv6 address is an IPv6 address here.
-public struct IPAddress: Hashable, Sendable {
+public struct IPAddress: Hashable, Sendable, BitwiseCopyable {
     /// The address family, with the version number of the IP header as raw value.
-    public enum Family: UInt8, Hashable, Sendable, CaseIterable {
+    public enum Family: UInt8, Hashable, Sendable, BitwiseCopyable, CaseIterable {
         case v4 = 4
         case v6 = 6
 

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A list whose room is fixed when it is made, so that filling it never allocates. It has one owner, and so may move
+/// between threads.
+@safe
+public struct FixedArray<Element: BitwiseCopyable>: ~Copyable, @unchecked Sendable {
+    private let storage: UnsafeMutablePointer<Element>
+    public let capacity: Int
+    public private(set) var count = 0
+
+    public init(capacity: Int) {
+        self.capacity = max(capacity, 1)
+        unsafe storage = UnsafeMutablePointer<Element>.allocate(capacity: self.capacity)
+    }
+
+    deinit { unsafe storage.deallocate() }
+
+    public var isEmpty: Bool { count == 0 }
+    public var isFull: Bool { count == capacity }
+
+    /// Appends; the list must not be full.
+    @inline(__always)
+    public mutating func append(_ element: Element) {
+        precondition(count < capacity)
+        unsafe (storage + count).initialize(to: element)
+        count &+= 1
+    }
+
+    @inline(__always)
+    public subscript(index: Int) -> Element {
+        get {
+            precondition(index >= 0 && index < count)
+            return unsafe storage[index]
+        }
+        set {
+            precondition(index >= 0 && index < count)
+            unsafe storage[index] = newValue
+        }
+    }
+
+    public mutating func removeAll() { count = 0 }
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+import Synchronization
+
+/// What a lane counts. RX is from the underlay, TX is to the underlay, as operators expect.
+enum Counter: Int, CaseIterable {
+    /// Datagrams that were authentic and permitted, keep-alives included.
+    case rxPackets
+    /// Inner bytes of those.
+    case rxBytes
+    /// Those of `rxPackets` that carried an out-of-band message and went no further.
+    case rxOutOfBand
+    /// Packets sealed, keep-alives included.
+    case txPackets
+    /// Inner bytes of those.
+    case txBytes
+    case txKeepAlives
+    /// ARP requests and neighbour solicitations answered.
+    case localReplies
+    /// The clock when the last datagram was accepted, in nanoseconds.
+    case lastReceive
+
+    static let dropBase = allCases.count
+}
+
+/// One lane's counters of one network, or of none: written by that lane alone, read by anyone.
+///
+/// A load and a store are enough for a single writer; the lines of different lanes lie apart, so nothing is shared
+/// that is written per packet.
+@safe
+final class CounterBlocks: @unchecked Sendable {
+    private static let used = Counter.dropBase + DropReason.allCases.count
+    /// In words; blocks end on a pair of cache lines, since processors fetch pairs.
+    private static let stride = (used + 15) / 16 * 16
+
+    private let words: UnsafeMutablePointer<Atomic<UInt64>>
+    private let lanes: Int
+
+    init(lanes: Int) {
+        self.lanes = lanes
+        let count = lanes * Self.stride
+        let memory = UnsafeMutableRawPointer.allocate(
+            byteCount: count * MemoryLayout<Atomic<UInt64>>.stride, alignment: 128)
+        unsafe words = memory.bindMemory(to: Atomic<UInt64>.self, capacity: count)
+        for index in 0..<count { unsafe (words + index).initialize(to: Atomic(0)) }
+    }
+
+    deinit {
+        unsafe words.deinitialize(count: lanes * Self.stride)
+        unsafe words.deallocate()
+    }
+
+    @inline(__always)
+    private func word(_ index: Int, lane: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        // Safe: a lane's number is below `lanes`, which the engine hands out, and an index below `used`.
+        unsafe words + (lane &* Self.stride &+ index)
+    }
+
+    @inline(__always)
+    func add(_ amount: UInt64, to counter: Counter, lane: Int) {
+        add(amount, at: counter.rawValue, lane: lane)
+    }
+
+    @inline(__always)
+    func add(_ amount: UInt64 = 1, to reason: DropReason, lane: Int) {
+        add(amount, at: Counter.dropBase &+ Int(reason.rawValue), lane: lane)
+    }
+
+    @inline(__always)
+    private func add(_ amount: UInt64, at index: Int, lane: Int) {
+        let word = unsafe word(index, lane: lane)
+        unsafe word.pointee.store(word.pointee.load(ordering: .relaxed) &+ amount, ordering: .relaxed)
+    }
+
+    @inline(__always)
+    func set(_ value: UInt64, _ counter: Counter, lane: Int) {
+        unsafe word(counter.rawValue, lane: lane).pointee.store(value, ordering: .relaxed)
+    }
+
+    /// The sum over all lanes; of ``Counter/lastReceive`` the latest.
+    func total() -> Statistics {
+        func sum(_ index: Int) -> UInt64 {
+            (0..<lanes).reduce(0) { $0 &+ (unsafe word(index, lane: $1).pointee.load(ordering: .relaxed)) }
+        }
+        var statistics = Statistics()
+        statistics.rxPackets = sum(Counter.rxPackets.rawValue)
+        statistics.rxBytes = sum(Counter.rxBytes.rawValue)
+        statistics.rxOutOfBand = sum(Counter.rxOutOfBand.rawValue)
+        statistics.txPackets = sum(Counter.txPackets.rawValue)
+        statistics.txBytes = sum(Counter.txBytes.rawValue)
+        statistics.txKeepAlives = sum(Counter.txKeepAlives.rawValue)
+        statistics.localReplies = sum(Counter.localReplies.rawValue)
+        let latest = (0..<lanes).map {
+            unsafe word(Counter.lastReceive.rawValue, lane: $0).pointee.load(ordering: .relaxed)
+        }.max()
+        statistics.lastReceive = latest.flatMap { $0 == 0 ? nil : Instant(nanoseconds: $0) }
+        for reason in DropReason.allCases {
+            let count = sum(Counter.dropBase + Int(reason.rawValue))
+            if count > 0 { statistics.drops[reason] = count }
+        }
+        return statistics
+    }
+}
+
+/// What was counted for a network, or for all of an engine.
+public struct Statistics: Hashable, Sendable {
+    /// Datagrams from the underlay that were authentic and permitted, keep-alives included.
+    public internal(set) var rxPackets: UInt64 = 0
+    /// Inner bytes of those.
+    public internal(set) var rxBytes: UInt64 = 0
+    /// Of `rxPackets`, those that carried an authenticated out-of-band message (a keep-alive).
+    public internal(set) var rxOutOfBand: UInt64 = 0
+    /// Packets sealed for the underlay, keep-alives included.
+    public internal(set) var txPackets: UInt64 = 0
+    /// Inner bytes of those.
+    public internal(set) var txBytes: UInt64 = 0
+    /// Of `txPackets`, the keep-alives.
+    public internal(set) var txKeepAlives: UInt64 = 0
+    /// ARP requests and neighbour solicitations answered (layer 2 mode).
+    public internal(set) var localReplies: UInt64 = 0
+    /// When the last datagram was accepted; nil before the first.
+    public internal(set) var lastReceive: Instant?
+    /// Packets dropped, by reason; reasons without a drop are left out.
+    public internal(set) var drops: [DropReason: UInt64] = [:]
+
+    public init() {}
+
+    /// Packets that came from the overlay: sealed, answered or dropped.
+    public var fromOverlay: UInt64 { txPackets - txKeepAlives + localReplies + dropped { $0.isFromOverlay } }
+
+    /// Datagrams that came from the underlay: accepted or dropped.
+    public var fromUnderlay: UInt64 { rxPackets + dropped { !$0.isFromOverlay } }
+
+    private func dropped(where matches: (DropReason) -> Bool) -> UInt64 {
+        drops.reduce(0) { matches($1.key) ? $0 + $1.value : $0 }
+    }
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Keys that a person carried to both ends.
+public struct ManualKeys: Sendable {
+    /// The SPI of both directions, 1 or above. Each installation needs a higher one.
+    public var epoch: UInt32
+    public var sendKey: PacketKey
+    public var receiveKey: PacketKey
+    /// Manual keys don't expire unless this says so.
+    public var expiry: Instant
+    /// Counters up to this one were used before, by an earlier life of this host.
+    public var sentBefore: UInt64
+    /// The highest counter that may be used until ``Engine/raiseCounterCeiling(of:to:)``.
+    public var ceiling: UInt64
+    /// The highest counter received in an earlier life: all up to it count as seen.
+    public var receivedBefore: UInt64
+
+    public init(
+        epoch: UInt32, sendKey: PacketKey, receiveKey: PacketKey, expiry: Instant = .distantFuture,
+        sentBefore: UInt64 = 0, ceiling: UInt64 = .max, receivedBefore: UInt64 = 0
+    ) {
+        self.epoch = epoch
+        self.sendKey = sendKey
+        self.receiveKey = receiveKey
+        self.expiry = expiry
+        self.sentBefore = sentBefore
+        self.ceiling = ceiling
+        self.receivedBefore = receivedBefore
+    }
+}
+
+extension Engine {
+    /// How long a replaced receive SA lives on, so that datagrams on their way still open.
+    public static let grace = Duration.seconds(30)
+
+    /// Installs a pair of SAs that key agreement made: receive first, so that the peer's first datagram opens.
+    ///
+    /// A reused SPI with a fresh key is accepted, and so is a lower one. Older receive SAs expire within ``grace``; one
+    /// of the same SPI is replaced at once.
+    /// - Throws: for SPI 0, equal keys, or the SPI and key that are sending now; nothing changes then.
+    public func install(_ pair: SAPair, for vni: UInt32, at now: Instant) throws(EngineError) {
+        try install(pair, for: vni, at: now, sentBefore: 0)
+    }
+
+    func install(_ pair: SAPair, for vni: UInt32, at now: Instant, sentBefore: UInt64) throws(EngineError) {
+        try withState { (state: inout State) throws(EngineError) in
+            let slot = try slot(of: vni, in: state)
+            let transmit = TransmitSA(
+                spi: pair.transmitSPI, key: pair.transmitKey, expiry: pair.expiry, after: sentBefore)
+            let receive = ReceiveSA(spi: pair.receiveSPI, key: pair.receiveKey, expiry: pair.expiry)
+            try install(transmit, receive, in: slot, at: now, of: &state)
+        }
+    }
+
+    /// Installs manual keys. Since they aren't bound to a VNI, an SPI and key that any network of this engine has sent
+    /// with is refused everywhere in it.
+    /// - Throws: as ``install(_:for:at:)``, and when the epoch doesn't rise or the key was used; nothing changes then.
+    public func installManualKeys(_ keys: ManualKeys, for vni: UInt32, at now: Instant) throws(EngineError) {
+        try withState { (state: inout State) throws(EngineError) in
+            let slot = try slot(of: vni, in: state)
+            guard keys.epoch != 0 else { throw .zeroSPI }
+            if let current = state.epochs[vni], keys.epoch <= current {
+                throw .epochNotRising(new: keys.epoch, current: current)
+            }
+            let fingerprint = keys.sendKey.fingerprint(spi: keys.epoch)
+            guard !state.usedTransmitKeys.contains(fingerprint) else {
+                throw .transmitKeyUsedBefore(spi: keys.epoch)
+            }
+            let transmit = TransmitSA(
+                spi: keys.epoch, key: keys.sendKey, expiry: keys.expiry, after: keys.sentBefore, ceiling: keys.ceiling)
+            let receive = ReceiveSA(
+                spi: keys.epoch, key: keys.receiveKey, expiry: keys.expiry, after: keys.receivedBefore)
+            try install(transmit, receive, in: slot, at: now, of: &state)
+            state.epochs[vni] = keys.epoch
+            state.usedTransmitKeys.insert(fingerprint)
+        }
+    }
+
+    private func install(
+        _ transmit: TransmitSA, _ receive: ReceiveSA, in slot: Int, at now: Instant, of state: inout State
+    ) throws(EngineError) {
+        guard transmit.spi != 0, receive.spi != 0 else { throw .zeroSPI }
+        guard !transmit.key.isEqual(to: receive.key) else { throw .equalKeys }
+        var networks = state.snapshot.networks
+        let network = networks[slot]
+        if let live = network.transmit, live.spi == transmit.spi, live.key.isEqual(to: transmit.key) {
+            throw .transmitKeyInUse(spi: transmit.spi)
+        }
+        let graceEnd = now.advanced(by: Self.grace)
+        let older = network.receive.filter { $0.spi != receive.spi && now <= $0.expiry }
+        for association in older { association.expire(by: graceEnd) }
+        // Receive is visible before transmit: two snapshots, so that no lane sends what the other lanes can't yet open.
+        networks[slot] = network.with(transmit: network.transmit, receive: [receive] + older)
+        publish(networks, topology: nil, in: &state)
+        networks[slot] = networks[slot].with(transmit: transmit, receive: networks[slot].receive)
+        publish(networks, topology: nil, in: &state)
+    }
+
+    /// Lets a network's transmit SA use counters up to `counter`.
+    public func raiseCounterCeiling(of vni: UInt32, to counter: UInt64) throws(EngineError) {
+        try withState { (state: inout State) throws(EngineError) in
+            state.snapshot.networks[try slot(of: vni, in: state)].transmit?.raiseCeiling(to: counter)
+        }
+    }
+
+    /// Forgets expired SAs; their keys are wiped once every lane has looked at the new snapshot, within a second.
+    public func sweep(at now: Instant) {
+        state.withLock { state in
+            var networks = state.snapshot.networks
+            var changed = false
+            for (slot, network) in networks.enumerated() {
+                let receive = network.receive.filter { now <= $0.expiry }
+                let transmit = network.transmit.flatMap { now <= $0.expiry ? $0 : nil }
+                guard receive.count < network.receive.count || (transmit == nil) != (network.transmit == nil) else {
+                    continue
+                }
+                networks[slot] = network.with(transmit: transmit, receive: receive)
+                changed = true
+            }
+            if changed { publish(networks, topology: nil, in: &state) }
+        }
+    }
+}

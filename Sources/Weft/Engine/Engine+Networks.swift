@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A virtual network as it is at one moment.
+public struct NetworkStatus: Sendable {
+    public let vni: UInt32
+    public let endpoint: Endpoint?
+    public let routes: [Route]
+    public let statistics: Statistics
+    public let transmit: TransmitStatus?
+    /// The newest first.
+    public let receive: [ReceiveStatus]
+
+    public struct TransmitStatus: Hashable, Sendable {
+        public let spi: UInt32
+        public let expiry: Instant
+        /// Messages sealed so far, or given up.
+        public let lastCounter: UInt64
+        /// The highest counter that may be used until it is raised.
+        public let ceiling: UInt64
+    }
+
+    public struct ReceiveStatus: Hashable, Sendable {
+        public let spi: UInt32
+        public let expiry: Instant
+        /// The highest counter accepted.
+        public let highestCounter: UInt64
+    }
+}
+
+extension Engine {
+    /// Adds a virtual network without keys.
+    /// - Throws: when the VNI is out of range or exists, or another network owns one of the routes; nothing changes.
+    public func add(_ configuration: NetworkConfiguration) throws(EngineError) {
+        guard configuration.vni < 1 << 24 else { throw .invalidVNI(configuration.vni) }
+        let local = configuration.endpoint.flatMap {
+            LocalAddress.best(for: $0.address, among: self.configuration.localAddresses)
+        }
+        let network = VirtualNetwork(configuration, local: local, lanes: self.configuration.lanes)
+        try withState { (state: inout State) throws(EngineError) in
+            guard state.snapshot.topology.vnis.slot(of: configuration.vni) == nil else {
+                throw .networkExists(vni: configuration.vni)
+            }
+            try claim(configuration.routes, for: configuration.vni, replacing: [], in: &state)
+            let networks = state.snapshot.networks + [network]
+            publish(networks, topology: Topology(networks), in: &state)
+        }
+    }
+
+    /// Removes a virtual network with its keys and routes. Another network's routes stay.
+    public func remove(vni: UInt32) throws(EngineError) {
+        try withState { (state: inout State) throws(EngineError) in
+            var networks = state.snapshot.networks
+            let removed = networks.remove(at: try slot(of: vni, in: state))
+            for route in removed.configuration.routes { state.owners[route] = nil }
+            state.epochs[vni] = nil
+            publish(networks, topology: Topology(networks), in: &state)
+        }
+    }
+
+    /// Replaces a network's routes, all or none: when another network owns one of them nothing changes.
+    public func updateRoutes(of vni: UInt32, to routes: [Route]) throws(EngineError) {
+        try withState { (state: inout State) throws(EngineError) in
+            let slot = try slot(of: vni, in: state)
+            var networks = state.snapshot.networks
+            try claim(routes, for: vni, replacing: networks[slot].configuration.routes, in: &state)
+            networks[slot] = networks[slot].with(routes: routes)
+            publish(networks, topology: Topology(networks), in: &state)
+        }
+    }
+
+    private func claim(
+        _ routes: [Route], for vni: UInt32, replacing old: [Route], in state: inout State
+    ) throws(EngineError) {
+        for route in routes {
+            guard route.source.family == route.destination.family else { throw .mixedFamilies(route) }
+            if let owner = state.owners[route], owner != vni { throw .routeTaken(route, vni: owner) }
+        }
+        for route in old { state.owners[route] = nil }
+        for route in routes { state.owners[route] = vni }
+    }
+
+    /// All virtual networks, by VNI.
+    public func networks() -> [NetworkStatus] {
+        let snapshot = state.withLock { $0.snapshot }
+        return snapshot.networks.map { network in
+            NetworkStatus(
+                vni: network.configuration.vni, endpoint: network.configuration.endpoint,
+                routes: network.configuration.routes, statistics: network.counters.total(),
+                transmit: network.transmit.map {
+                    .init(
+                        spi: $0.spi, expiry: $0.expiry, lastCounter: $0.lastCounter, ceiling: $0.currentCeiling)
+                },
+                receive: network.receive.map { association in
+                    .init(
+                        spi: association.spi, expiry: association.expiry,
+                        highestCounter: association.window.withLock { $0.highest })
+                })
+        }.sorted { $0.vni < $1.vni }
+    }
+
+    /// What the engine counted over all networks, those that are gone included, and what no network can be blamed for.
+    public func totals() -> Statistics { counters.total() }
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension Lane {
+    /// Where a packet from the overlay goes.
+    struct Classified: BitwiseCopyable {
+        /// The network's slot in this lane's snapshot.
+        var slot: Int
+        /// The inner packet's place in what the overlay handed over: behind the Ethernet header in layer 2 mode.
+        var packet: PacketRange
+        var protocolType: UInt16
+        /// Which packet of the batch it is.
+        var origin: Int
+    }
+
+    enum Verdict {
+        case forward(Classified)
+        case arpRequest(NeighborProxy.Request)
+        case solicitation(NeighborProxy.Request)
+    }
+
+    /// Looks at what the overlay handed over and finds its network.
+    @inline(__always)
+    func classify(_ bytes: RawSpan) throws(DropReason) -> Verdict {
+        var header = 0
+        if case .layer2 = engine.configuration.mode {
+            guard bytes.byteCount >= OuterHeaders.ethernetLength else { throw .overlayMalformed }
+            header = OuterHeaders.ethernetLength
+            switch bytes.load(at: 12, as: UInt16.self) {
+            case EtherType.ipv4: break
+            case EtherType.ipv6:
+                switch NeighborProxy.solicitation(bytes) {
+                case .solicitation(let request): return .solicitation(request)
+                case .notAnswered: throw .neighborNotAnswered
+                case .arpRequest, .other: break
+                }
+            case EtherType.arp:
+                switch NeighborProxy.arp(bytes) {
+                case .arpRequest(let request): return .arpRequest(request)
+                case .notAnswered: throw .neighborNotAnswered
+                case .solicitation, .other: throw .overlayNotIP
+                }
+            default: throw .overlayNotIP
+            }
+        }
+        let packet = bytes.extracting(header...)
+        guard let inner = InnerPacket(packet), inner.lengthsAreConsistent(in: packet),
+            header == 0 || bytes.load(at: 12, as: UInt16.self) == inner.protocolType
+        else { throw .overlayMalformed }
+        guard let slot = snapshot.topology.routes.slot(from: inner.source, to: inner.destination) else {
+            throw .noRoute
+        }
+        return .forward(
+            Classified(
+                slot: slot, packet: PacketRange(offset: header, count: packet.byteCount),
+                protocolType: inner.protocolType, origin: 0))
+    }
+
+    /// The SA that a network sends with now.
+    @inline(__always)
+    func transmitSA(of network: VirtualNetwork, at now: Instant) throws(DropReason) -> TransmitSA {
+        guard let association = network.transmit else { throw .noTransmitKey }
+        guard now <= association.expiry else { throw .transmitKeyExpired }
+        return association
+    }
+
+    /// Writes the Geneve header at `header` and seals `count` bytes from `source` behind it: ``Geneve/overhead``
+    /// bytes more than the packet, which must be there. Source and target may be the same place.
+    @inline(__always)
+    mutating func seal(
+        _ source: UnsafeRawPointer, count: Int, protocolType: UInt16, vni: UInt32, with association: TransmitSA,
+        counter: UInt64, to header: UnsafeMutableRawPointer
+    ) -> Bool {
+        // Four wide stores make the whole header; DESIGN's table of the wire format has the fields.
+        let spi = UInt64(association.spi)
+        let first = 0x0640_0000_0000_0000 | UInt64(protocolType) << 32 | UInt64(vni) << 8
+        unsafe header.storeBytes(of: first.bigEndian, as: UInt64.self)
+        unsafe header.storeBytes(of: (0xFF00_8101_0000_0000 | spi).bigEndian, toByteOffset: 8, as: UInt64.self)
+        unsafe header.storeBytes(of: (0xFF00_8203_0000_0000 | spi).bigEndian, toByteOffset: 16, as: UInt64.self)
+        unsafe header.storeBytes(of: counter.bigEndian, toByteOffset: 24, as: UInt64.self)
+        let text = unsafe header + Geneve.headerLength
+        let job = unsafe PacketCipher.Job(
+            key: association.key.reference, nonce: UnsafeRawPointer(header + 20),
+            associatedData: UnsafeRawPointer(header), associatedCount: Geneve.headerLength, input: source,
+            output: text, count: count)
+        return unsafe cipher.seal(job, tag: text + count)
+    }
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension Lane {
+    /// Opens one datagram or frame from one buffer into another.
+    ///
+    /// - Parameters:
+    ///   - received: what the underlay handed over, with `framing` around it; stays as it is.
+    ///   - source: the underlay address that a `.datagram` came from; a `.frame` says so itself.
+    ///   - output: gets the packet (layer 3) or frame (layer 2) from its first byte on. It needs room for as many
+    ///     bytes as were received. When the datagram is dropped it holds nothing of use.
+    public mutating func decapsulate(
+        _ received: RawSpan, from source: IPAddress?, into output: inout MutableRawSpan, as framing: Framing,
+        at now: Instant
+    ) -> Outcome {
+        var network: CounterBlocks?
+        do throws(DropReason) {
+            let (place, source) = try datagram(in: received, from: source, framing)
+            let datagram = received.extracting(place)
+            var (header, opened) = try prepare(datagram, from: source, at: now, blame: &network)
+            let start = overlayHeaderLength
+            guard start + opened.plaintext.count <= output.byteCount else { throw .noRoom }
+            // Safe: `prepare` found header, text and tag within the datagram, and the output has room for the text.
+            let isAuthentic = unsafe datagram.withUnsafeBytes { bytes in
+                unsafe output.withUnsafeMutableBytes { target in
+                    guard let from = bytes.baseAddress, let to = target.baseAddress else { return false }
+                    return unsafe open(from, header, opened, to: to + start)
+                }
+            }
+            opened.plaintext.offset = start
+            return try admit(isAuthentic, &opened, in: &output, at: now)
+        } catch {
+            count(error, network)
+            return .dropped(error)
+        }
+    }
+
+    /// Opens one datagram or frame where it stands.
+    /// - Returns: where the packet or frame stands in the buffer.
+    public mutating func decapsulate(
+        inPlace buffer: inout MutableRawSpan, received range: Range<Int>, from source: IPAddress?,
+        as framing: Framing, at now: Instant
+    ) -> Outcome {
+        var network: CounterBlocks?
+        do throws(DropReason) {
+            guard range.lowerBound >= 0, range.upperBound <= buffer.byteCount else { throw .datagramTruncated }
+            let (place, source) = try datagram(in: buffer.bytes.extracting(range), from: source, framing)
+            let start = range.lowerBound + place.lowerBound
+            var (header, opened) = try prepare(
+                buffer.bytes.extracting(start..<start + place.count), from: source, at: now, blame: &network)
+            let text = start + header.length
+            // Safe: `prepare` found header, text and tag within the datagram, which lies in the buffer.
+            let isAuthentic = unsafe buffer.withUnsafeMutableBytes { bytes in
+                guard let base = bytes.baseAddress else { return false }
+                return unsafe open(UnsafeRawPointer(base + start), header, opened, to: base + text)
+            }
+            opened.plaintext.offset = text
+            return try admit(isAuthentic, &opened, in: &buffer, at: now)
+        } catch {
+            count(error, network)
+            return .dropped(error)
+        }
+    }
+
+    /// Bytes in front of an inner packet on the overlay: an Ethernet header or nothing.
+    @inline(__always)
+    var overlayHeaderLength: Int {
+        if case .layer2 = engine.configuration.mode { OuterHeaders.ethernetLength } else { 0 }
+    }
+
+    /// Where the datagram stands in what was received, and who sent it.
+    @inline(__always)
+    private func datagram(
+        in received: RawSpan, from source: IPAddress?, _ framing: Framing
+    ) throws(DropReason) -> (Range<Int>, IPAddress) {
+        switch framing {
+        case .datagram:
+            return (0..<received.byteCount, source ?? IPAddress(v4: 0))
+        case .frame:
+            let outer = try OuterHeaders.parse(received)
+            let locals = engine.configuration.localAddresses
+            guard outer.destination.port == engine.configuration.port,
+                locals.isEmpty || locals.contains(where: { $0.address == outer.destination.address })
+            else { throw .notForUs }
+            return (outer.datagram, outer.source.address)
+        }
+    }
+
+    /// Takes one opened datagram through its replay window and the checks behind it.
+    private mutating func admit(
+        _ isAuthentic: Bool, _ opened: inout Opened, in buffer: inout MutableRawSpan, at now: Instant
+    ) throws(DropReason) -> Outcome {
+        guard isAuthentic else {
+            wipe(opened.plaintext.range, of: &buffer)
+            throw .authenticationFailed
+        }
+        let network = snapshot.networks[opened.slot]
+        let counter = opened.counter
+        guard network.receive[opened.association].window.withLock({ $0.accept(counter) }) else { throw .replayed }
+        return try deliver(opened, network, in: &buffer, at: now)
+    }
+
+    /// Permits a fresh packet and gives it its Ethernet header in layer 2 mode.
+    @inline(__always)
+    private func deliver(
+        _ opened: Opened, _ network: VirtualNetwork, in buffer: inout MutableRawSpan, at now: Instant
+    ) throws(DropReason) -> Outcome {
+        let range = opened.plaintext.range
+        if opened.protocolType == Geneve.ProtocolType.outOfBand {
+            countReceived(1, bytes: range.count, network, at: now)
+            count(1, .rxOutOfBand, network.counters)
+            return .consumed
+        }
+        let inner = try permit(buffer.bytes.extracting(range), opened, network)
+        countReceived(1, bytes: range.count, network, at: now)
+        guard case .layer2(let source, let destination) = engine.configuration.mode else { return .forward(range) }
+        // The plaintext stands behind a Geneve header, or behind the room that the caller's output begins with.
+        let start = range.lowerBound - OuterHeaders.ethernetLength
+        buffer.store(destination, at: start)
+        buffer.store(source, at: start + 6)
+        buffer.store(inner.protocolType, at: start + 12)
+        return .forward(start..<range.upperBound)
+    }
+
+    /// Zeroes what an unauthentic datagram was opened to, so that nobody can use it by mistake.
+    private func wipe(_ range: Range<Int>, of buffer: inout MutableRawSpan) {
+        for offset in range { buffer.storeBytes(of: 0, toByteOffset: offset, as: UInt8.self) }
+    }
+}

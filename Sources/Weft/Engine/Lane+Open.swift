@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension Lane {
+    /// A datagram whose tag verified, on its way through the replay window.
+    struct Opened: BitwiseCopyable {
+        /// The network's slot in this lane's snapshot.
+        var slot: Int
+        /// Which of the network's receive SAs opened it.
+        var association: Int
+        var counter: UInt64
+        var protocolType: UInt16
+        /// Where the plaintext stands in the output.
+        var plaintext: PacketRange
+        /// Set once the window has accepted the counter.
+        var isFresh = false
+    }
+
+    /// Checks a datagram up to the point where its key is known. The order of the checks is ICX's, where a counter
+    /// tells it apart.
+    @inline(__always)
+    func prepare(
+        _ datagram: RawSpan, from source: IPAddress, at now: Instant, blame: inout CounterBlocks?
+    ) throws(DropReason) -> (header: Geneve.Header, opened: Opened) {
+        let header = try Geneve.parse(datagram)
+        guard let slot = snapshot.topology.vnis.slot(of: header.vni) else { throw .unknownVNI }
+        let network = snapshot.networks[slot]
+        blame = network.counters
+        if network.configuration.checksUnderlaySource, network.configuration.endpoint?.address != source {
+            throw .wrongUnderlaySource
+        }
+        guard let association = network.receiveIndex(spi: header.spi) else { throw .noReceiveKey }
+        guard now <= network.receive[association].expiry else { throw .receiveKeyExpired }
+        let nonceSPI: UInt32 = datagram.load(at: header.nonceOffset)
+        guard nonceSPI == header.spi else { throw .spiMismatch }
+        if let limit = network.rateLimit, !limit.admits(at: now) { throw .rateLimited }
+        let count = datagram.byteCount - header.length - Geneve.tagLength
+        // Too short for a tag is no different from a wrong one.
+        guard count >= 0 else { throw .authenticationFailed }
+        return (
+            header,
+            Opened(
+                slot: slot, association: association, counter: datagram.load(at: header.nonceOffset + 4),
+                protocolType: header.protocolType, plaintext: PacketRange(offset: header.length, count: count))
+        )
+    }
+
+    /// Opens what `prepare` found: `datagram` points to the Geneve header, `output` to where the plaintext goes.
+    @inline(__always)
+    mutating func open(
+        _ datagram: UnsafeRawPointer, _ header: Geneve.Header, _ opened: Opened, to output: UnsafeMutableRawPointer
+    ) -> Bool {
+        let key = snapshot.networks[opened.slot].receive[opened.association].key
+        let text = unsafe datagram + header.length
+        let job = unsafe PacketCipher.Job(
+            key: key.reference, nonce: datagram + header.nonceOffset, associatedData: datagram,
+            associatedCount: header.length, input: text, output: output, count: opened.plaintext.count)
+        return unsafe cipher.open(job, tag: text + opened.plaintext.count)
+    }
+
+    /// Whether an opened packet may enter the overlay: its source lies on the peer's side and its destination on ours.
+    @inline(__always)
+    @discardableResult
+    func permit(_ packet: RawSpan, _ opened: Opened, _ network: VirtualNetwork) throws(DropReason) -> InnerPacket {
+        guard let inner = InnerPacket(packet), network.allowedSources.contains(inner.source) else {
+            throw .innerSourceNotAllowed
+        }
+        guard network.allowedDestinations.contains(inner.destination) else { throw .innerDestinationNotAllowed }
+        guard inner.protocolType == opened.protocolType, inner.lengthsAreConsistent(in: packet) else {
+            throw .innerMalformed
+        }
+        return inner
+    }
+
+    /// Counts an authentic, fresh datagram.
+    @inline(__always)
+    func countReceived(_ packets: Int, bytes: Int, _ network: VirtualNetwork, at now: Instant) {
+        count(packets, .rxPackets, network.counters)
+        count(bytes, .rxBytes, network.counters)
+        network.counters.set(now.nanoseconds, .lastReceive, lane: index)
+    }
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+import Synchronization
+
+/// One thread's way through the engine: its cipher, its counters and its view of what is configured.
+///
+/// A lane has one owner and is used by one thread at a time. Nothing in it allocates, locks or counts references per
+/// packet; it looks for a newer snapshot once per call of ``refresh()``, which a driver makes once per batch and at
+/// least once a second, so that replaced keys are wiped in time.
+public struct Lane: ~Copyable, Sendable {
+    public let engine: Engine
+    let index: Int
+    var cipher: PacketCipher
+    var snapshot: Snapshot
+    var opened: FixedArray<Opened>
+    var classified: FixedArray<Classified>
+
+    /// The most packets that one batch may hold.
+    public static let batchLimit = 256
+
+    /// How a sealed packet is wrapped on the underlay's side.
+    public enum Framing: Hashable, Sendable {
+        /// A UDP payload: the kernel makes the outer headers.
+        case datagram
+        /// A whole Ethernet frame.
+        case frame
+    }
+
+    /// What became of a packet.
+    public enum Outcome: Hashable, Sendable {
+        /// Sealed, or opened: where it stands in the output.
+        case forward(Range<Int>)
+        /// A reply for the side that the packet came from (ARP or neighbour discovery): where it stands.
+        case reply(Range<Int>)
+        /// Authentic, and consumed here: a keep-alive or another out-of-band message.
+        case consumed
+        case dropped(DropReason)
+    }
+
+    /// - Throws: ``EngineError/tooManyLanes(limit:)``, or when the cipher can't be made.
+    public init(_ engine: Engine) throws(EngineError) {
+        let limit = engine.configuration.lanes
+        let cipher = try PacketCipher.make(engine.configuration.cipher)
+        let index = try engine.withState { (state: inout Engine.State) throws(EngineError) in
+            guard let index = state.freeLanes.popLast() else { throw .tooManyLanes(limit: limit) }
+            return index
+        }
+        self.engine = engine
+        self.index = index
+        self.cipher = cipher
+        snapshot = engine.state.withLock { $0.snapshot }
+        opened = FixedArray(capacity: Self.batchLimit)
+        classified = FixedArray(capacity: Self.batchLimit)
+    }
+
+    deinit {
+        let index = index
+        engine.state.withLock { $0.freeLanes.append(index) }
+    }
+
+    /// Takes the newest snapshot. Lets go of the older one, and with it of keys that were replaced.
+    @inline(__always)
+    public mutating func refresh() {
+        if engine.generation.load(ordering: .acquiring) != snapshot.generation {
+            snapshot = engine.state.withLock { $0.snapshot }
+        }
+    }
+
+    /// Counts packets that a transport could not take after the engine was done with them.
+    public func countDrop(_ reason: DropReason, vni: UInt32, packets: Int = 1) {
+        let network = snapshot.topology.vnis.slot(of: vni).map { snapshot.networks[$0] }
+        count(reason, network?.counters, packets: packets)
+    }
+
+    /// Counts a drop in the engine's books, and in the network's where one is known.
+    @inline(__always)
+    func count(_ reason: DropReason, _ network: CounterBlocks?, packets: Int = 1) {
+        engine.counters.add(UInt64(packets), to: reason, lane: index)
+        network?.add(UInt64(packets), to: reason, lane: index)
+    }
+
+    @inline(__always)
+    func count(_ amount: Int, _ counter: Counter, _ network: CounterBlocks) {
+        engine.counters.add(UInt64(amount), to: counter, lane: index)
+        network.add(UInt64(amount), to: counter, lane: index)
+    }
+}

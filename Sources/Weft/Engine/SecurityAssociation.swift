@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+import Synchronization
+
+/// Both directions' keys of one virtual network, to be installed together.
+public struct SAPair: Sendable {
+    public let receiveSPI: UInt32
+    public let receiveKey: PacketKey
+    public let transmitSPI: UInt32
+    public let transmitKey: PacketKey
+    /// Both directions work up to and including this instant.
+    public let expiry: Instant
+
+    public init(
+        receiveSPI: UInt32, receiveKey: PacketKey, transmitSPI: UInt32, transmitKey: PacketKey, expiry: Instant
+    ) {
+        self.receiveSPI = receiveSPI
+        self.receiveKey = receiveKey
+        self.transmitSPI = transmitSPI
+        self.transmitKey = transmitKey
+        self.expiry = expiry
+    }
+}
+
+/// The transmit direction's security association. All lanes share it; each takes counters of its own.
+final class TransmitSA: Sendable {
+    /// Messages that one key may seal. Far below what GCM allows; the counter can't wrap.
+    static let maximumCounter: UInt64 = 1 << 60
+
+    let spi: UInt32
+    let key: PacketKey
+    let expiry: Instant
+    /// The last counter taken.
+    private let last: Atomic<UInt64>
+    /// Counters up to this one may be taken now.
+    private let ceiling: Atomic<UInt64>
+
+    /// - Parameters:
+    ///   - after: the first counter taken is one above.
+    ///   - ceiling: the highest counter that may be taken until ``raiseCeiling(to:)``.
+    init(spi: UInt32, key: PacketKey, expiry: Instant, after: UInt64 = 0, ceiling: UInt64 = maximumCounter) {
+        self.spi = spi
+        self.key = key
+        self.expiry = expiry
+        last = Atomic(after)
+        self.ceiling = Atomic(min(ceiling, Self.maximumCounter))
+    }
+
+    var lastCounter: UInt64 { last.load(ordering: .relaxed) }
+    var currentCeiling: UInt64 { ceiling.load(ordering: .relaxed) }
+
+    func raiseCeiling(to counter: UInt64) {
+        ceiling.store(min(counter, Self.maximumCounter), ordering: .relaxed)
+    }
+
+    /// Takes up to `count` counters that nobody else has or will have; fewer, or none, where they run out.
+    @inline(__always)
+    func reserve(_ count: Int) -> Range<UInt64> {
+        // Relaxed is enough: uniqueness comes from the counter's own modification order, and nothing else is published.
+        var current = last.load(ordering: .relaxed)
+        while true {
+            let limit = ceiling.load(ordering: .relaxed)
+            let granted = current < limit ? min(UInt64(count), limit - current) : 0
+            guard granted > 0 else { return 0..<0 }
+            let (exchanged, original) = last.weakCompareExchange(
+                expected: current, desired: current + granted, ordering: .relaxed)
+            if exchanged { return current + 1..<current + 1 + granted }
+            current = original
+        }
+    }
+}
+
+/// The receive direction's security association, with the window that all lanes share.
+final class ReceiveSA: Sendable {
+    let spi: UInt32
+    let key: PacketKey
+    private let expiryNanoseconds: Atomic<UInt64>
+    /// Held once per run of datagrams, never across a decryption.
+    let window: Mutex<ReplayWindow>
+
+    /// - Parameter highest: the highest counter that was received before; all up to it count as seen.
+    init(spi: UInt32, key: PacketKey, expiry: Instant, after highest: UInt64 = 0) {
+        self.spi = spi
+        self.key = key
+        expiryNanoseconds = Atomic(expiry.nanoseconds)
+        window = Mutex(ReplayWindow(after: highest))
+    }
+
+    var expiry: Instant { Instant(nanoseconds: expiryNanoseconds.load(ordering: .relaxed)) }
+
+    /// Brings the expiry forward; never puts it off.
+    func expire(by instant: Instant) {
+        if instant < expiry { expiryNanoseconds.store(instant.nanoseconds, ordering: .relaxed) }
+    }
+}

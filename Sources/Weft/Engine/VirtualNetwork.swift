@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+import Synchronization
+
+/// What a virtual network is made from.
+public struct NetworkConfiguration: Sendable {
+    /// 24 bits.
+    public var vni: UInt32
+    /// Where the peer is; nil while unknown, and then nothing can be sent.
+    public var endpoint: Endpoint?
+    /// The link-layer address towards the endpoint, for drivers that move whole frames.
+    public var endpointMAC: MACAddress?
+    public var routes: [Route]
+    /// How often a keep-alive is due; nil for never.
+    public var keepAliveInterval: Duration?
+    /// Drop datagrams that are not from the endpoint's address (its port may differ: it may be a flow's hash).
+    public var checksUnderlaySource: Bool
+    /// Datagrams per second that may reach decryption; nil for no limit.
+    public var receiveRateLimit: UInt64?
+
+    public init(
+        vni: UInt32, endpoint: Endpoint?, endpointMAC: MACAddress? = nil, routes: [Route],
+        keepAliveInterval: Duration? = nil, checksUnderlaySource: Bool = false, receiveRateLimit: UInt64? = nil
+    ) {
+        self.vni = vni
+        self.endpoint = endpoint
+        self.endpointMAC = endpointMAC
+        self.routes = routes
+        self.keepAliveInterval = keepAliveInterval
+        self.checksUnderlaySource = checksUnderlaySource
+        self.receiveRateLimit = receiveRateLimit
+    }
+}
+
+/// One version of a virtual network. Immutable but for what is marked as shared between versions.
+final class VirtualNetwork: Sendable {
+    let configuration: NetworkConfiguration
+    /// The address and MAC that we send from towards the endpoint.
+    let local: LocalAddress?
+    let allowedSources: AddressSet
+    let allowedDestinations: AddressSet
+    let transmit: TransmitSA?
+    /// The newest first.
+    let receive: [ReceiveSA]
+
+    // Shared between a network's versions.
+    let counters: CounterBlocks
+    let keepAlive: KeepAliveTimer
+    let rateLimit: RateLimit?
+
+    init(_ configuration: NetworkConfiguration, local: LocalAddress?, lanes: Int) {
+        self.configuration = configuration
+        self.local = local
+        // An opened packet comes from the peer's side: its source is a route's destination.
+        allowedSources = AddressSet(configuration.routes.lazy.map(\.destination))
+        allowedDestinations = AddressSet(configuration.routes.lazy.map(\.source))
+        transmit = nil
+        receive = []
+        counters = CounterBlocks(lanes: lanes)
+        keepAlive = KeepAliveTimer(interval: configuration.keepAliveInterval)
+        rateLimit = configuration.receiveRateLimit.map(RateLimit.init)
+    }
+
+    private init(
+        _ other: VirtualNetwork, configuration: NetworkConfiguration, transmit: TransmitSA?, receive: [ReceiveSA]
+    ) {
+        self.configuration = configuration
+        let sameRoutes = configuration.routes == other.configuration.routes
+        allowedSources =
+            sameRoutes ? other.allowedSources : AddressSet(configuration.routes.lazy.map(\.destination))
+        allowedDestinations =
+            sameRoutes ? other.allowedDestinations : AddressSet(configuration.routes.lazy.map(\.source))
+        local = other.local
+        self.transmit = transmit
+        self.receive = receive
+        counters = other.counters
+        keepAlive = other.keepAlive
+        rateLimit = other.rateLimit
+    }
+
+    func with(routes: [Route]) -> VirtualNetwork {
+        var configuration = configuration
+        configuration.routes = routes
+        return VirtualNetwork(self, configuration: configuration, transmit: transmit, receive: receive)
+    }
+
+    func with(transmit: TransmitSA?, receive: [ReceiveSA]) -> VirtualNetwork {
+        VirtualNetwork(self, configuration: configuration, transmit: transmit, receive: receive)
+    }
+
+    /// Which receive SA bears an SPI; the newest where several do.
+    @inline(__always)
+    func receiveIndex(spi: UInt32) -> Int? {
+        for index in receive.indices where receive[index].spi == spi { return index }
+        return nil
+    }
+}
+
+/// When a network's next keep-alive is due: at the first call, then one interval after the last one, whatever data
+/// was sent between.
+final class KeepAliveTimer: Sendable {
+    private let interval: UInt64?
+    /// Nanoseconds; 0 before the first.
+    private let next = Atomic<UInt64>(0)
+
+    init(interval: Duration?) { self.interval = interval?.wholeNanoseconds }
+
+    var isDisabled: Bool { interval == nil }
+
+    /// Whether a keep-alive is due. Of several threads that ask at once, one is told so.
+    func isDue(at now: Instant) -> Bool {
+        guard let interval else { return false }
+        let due = next.load(ordering: .relaxed)
+        guard now.nanoseconds >= due else { return false }
+        let following = max(now.advanced(byNanoseconds: interval).nanoseconds, 1)
+        return next.compareExchange(expected: due, desired: following, ordering: .relaxed).exchanged
+    }
+}
+
+/// Limits how many datagrams reach decryption, in fixed windows of 100 ms. A window opens with the first datagram at
+/// or after the previous one's end.
+final class RateLimit: Sendable {
+    private static let window: UInt64 = 100_000_000
+
+    private struct State {
+        var end: UInt64 = 0
+        var left: UInt64 = 0
+    }
+
+    private let perWindow: UInt64
+    private let state = Mutex(State())
+
+    init(perSecond: UInt64) { perWindow = max(1, perSecond / 10) }
+
+    func admits(at now: Instant) -> Bool {
+        state.withLock { state in
+            if now.nanoseconds >= state.end {
+                state.end = now.advanced(byNanoseconds: Self.window).nanoseconds
+                state.left = perWindow
+            }
+            guard state.left > 0 else { return false }
+            state.left -= 1
+            return true
+        }
+    }
+}
