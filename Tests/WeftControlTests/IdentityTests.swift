@@ -104,13 +104,13 @@ struct IdentityTests {
         }
     }
 
-    @Test(arguments: OtherKeys.notPEM)
-    func otherPrivateKeysAreRefused(_ pem: String) {
-        #expect(throws: IdentityError.notPEM) { _ = try Identity(text: pem) }
+    @Test(arguments: OtherKey.notPEM)
+    func otherPrivateKeysAreRefused(_ key: OtherKey) {
+        #expect(throws: IdentityError.notPEM) { _ = try Identity(text: key.pem) }
     }
 
-    @Test(arguments: OtherKeys.notP256)
-    func privateKeysOfOtherKindsAreRefused(_ pem: String) {
-        #expect(throws: IdentityError.notP256) { _ = try Identity(text: pem) }
+    @Test(arguments: OtherKey.notP256)
+    func privateKeysOfOtherKindsAreRefused(_ key: OtherKey) {
+        #expect(throws: IdentityError.notP256) { _ = try Identity(text: key.pem) }
     }
 }

@@ -1,18 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
+import Testing
 
-/// Private keys that are no identities. Test keys, made for this file.
-enum OtherKeys {
+/// A private key that is no identity. Test keys, made for this file, and shown by name as a matter of habit.
+struct OtherKey: Sendable, CustomTestStringConvertible {
+    let testDescription: String
+    let pem: String
+
+    init(_ name: String, _ pem: String) {
+        testDescription = name
+        self.pem = pem
+    }
+
     /// Not PKCS#8, or encrypted, or nothing at all.
     static let notPEM = [
-        "",
-        "\n",
-        "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n",
-        "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-        sec1, encryptedPKCS8, encryptedSEC1, encryptedByHeader, publicKey, mismatched,
+        OtherKey("nothing", ""),
+        OtherKey("a newline", "\n"),
+        OtherKey("an empty block", "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n"),
+        OtherKey("three zero bytes", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
+        OtherKey("SEC 1", sec1),
+        OtherKey("encrypted PKCS#8", encryptedPKCS8),
+        OtherKey("encrypted SEC 1", encryptedSEC1),
+        OtherKey("encrypted by header", encryptedByHeader),
+        OtherKey("a public key", publicKey),
+        OtherKey("mismatched halves", mismatched),
     ]
 
     /// PKCS#8, but on another curve, of another kind, or in another form.
-    static let notP256 = [p384, ed25519, compressedPoint, explicitParameters]
+    static let notP256 = [
+        OtherKey("P-384", p384),
+        OtherKey("Ed25519", ed25519),
+        OtherKey("a compressed point", compressedPoint),
+        OtherKey("explicit parameters", explicitParameters),
+    ]
 
     private static let sec1 = """
         -----BEGIN EC PRIVATE KEY-----
