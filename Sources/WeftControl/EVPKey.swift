@@ -57,8 +57,8 @@ struct EVPKey: ~Copyable {
 
     /// Whether the private number is in range, the public point on the curve, and both belong together.
     private var isConsistent: Bool {
-        // Safe: a null context is refused.
-        let context = unsafe EVP_PKEY_CTX_new(key, nil)
+        // Safe: the check reads its context without asking whether there is one, so we ask.
+        guard let context = unsafe EVP_PKEY_CTX_new(key, nil) else { return false }
         defer { unsafe EVP_PKEY_CTX_free(context) }
         return unsafe EVP_PKEY_check(context) == 1
     }
