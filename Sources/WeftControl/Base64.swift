@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+import CWeftOpenSSL
+
+/// Base64 with padding (RFC 4648, section 4).
+enum Base64 {
+    /// Bytes that `count` bytes take when encoded.
+    static func encodedByteCount(_ count: Int) -> Int { (count + 2) / 3 * 4 }
+
+    static func encode(_ bytes: [UInt8]) -> String {
+        // EVP_EncodeBlock ends its text with a zero byte.
+        var text = [UInt8](repeating: 0, count: encodedByteCount(bytes.count) + 1)
+        var space = text.mutableSpan
+        encode(bytes.span, into: &space)
+        return String(decoding: text.dropLast(), as: UTF8.self)
+    }
+
+    /// Writes the text and a zero byte, and nothing if `text` has less room than that.
+    static func encode(_ bytes: Span<UInt8>, into text: inout MutableSpan<UInt8>) {
+        guard text.count > encodedByteCount(bytes.count) else { return }
+        unsafe bytes.withUnsafeBufferPointer { bytes in
+            unsafe text.withUnsafeMutableBufferPointer { text in
+                // Safe: there is room for the text and its zero byte, as was just checked.
+                _ = unsafe EVP_EncodeBlock(text.baseAddress, bytes.baseAddress, Int32(clamping: bytes.count))
+            }
+        }
+    }
+
+    /// The bytes of a text, or nil unless it's exactly what ``encode(_:)`` writes, apart from white space around it.
+    static func decode(_ text: String) -> [UInt8]? {
+        let isSpace = { (byte: UInt8) in byte == 0x20 || (0x09...0x0D).contains(byte) }
+        let digits = Array(text.utf8.drop(while: isSpace).reversed().drop(while: isSpace).reversed())
+        guard !digits.isEmpty, digits.count % 4 == 0 else { return nil }
+        var bytes = [UInt8](repeating: 0, count: digits.count / 4 * 3)
+        let count = unsafe digits.withUnsafeBufferPointer { digits in
+            unsafe bytes.withUnsafeMutableBufferPointer { bytes in
+                // Safe: four digits give three bytes, and there is room for as many.
+                unsafe EVP_DecodeBlock(bytes.baseAddress, digits.baseAddress, Int32(clamping: digits.count))
+            }
+        }
+        guard count == bytes.count else { return nil }
+        // EVP_DecodeBlock counts padding as zero bytes.
+        bytes.removeLast(digits.suffix(2).count { $0 == UInt8(ascii: "=") })
+        // Digits that it takes for others, and stray bits before the padding, show here.
+        return encode(bytes).utf8.elementsEqual(digits) ? bytes : nil
+    }
+}

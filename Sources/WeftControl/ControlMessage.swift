@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+
+/// An end's proposal for the SA that it'll receive with.
+///
+/// These are the numbers of the wire, whatever they are: ``SAAgreement`` judges them.
+public struct SAOffer: Hashable, Sendable {
+    /// The number of a ``CipherSuite``.
+    public let suite: UInt8
+    /// The bits of an ``SPI``.
+    public let receiveSPI: UInt32
+
+    public init(suite: UInt8, receiveSPI: UInt32) {
+        self.suite = suite
+        self.receiveSPI = receiveSPI
+    }
+
+    public init(suite: CipherSuite, receiveSPI: SPI) {
+        self.init(suite: suite.rawValue, receiveSPI: receiveSPI.rawValue)
+    }
+}
+
+/// How a responder answers a request.
+public enum ExchangeStatus: UInt8, Hashable, Sendable, CaseIterable {
+    case granted = 0
+    /// Refused; why isn't told.
+    case rejected = 1
+    /// No VNI is free now; another try may succeed later.
+    case vnisExhausted = 2
+    /// No SPI is left: the session is of no more use.
+    case spisExhausted = 3
+}
+
+/// One message of the control protocol; the payload of one ``ControlFrame``.
+///
+/// A VNI is 1 to 2^24 - 1, but stands here as it came, so that a grant that can't be used can still be released.
+public enum ControlMessage: Hashable, Sendable {
+    /// Written by the initiator, answered with another by the responder.
+    case saOffer(SAOffer)
+    /// Asks a key plane's responder for a virtual network for an overlay address.
+    case keyRequest(SAOffer, overlayAddress: IPAddress)
+    /// Answers a request; offer and VNI are zero unless the status is ``ExchangeStatus/granted``.
+    case keyGrant(ExchangeStatus, SAOffer, vni: UInt32)
+    /// Gives back a VNI that was granted on this session.
+    case vniRelease(vni: UInt32)
+    case releaseAnswer(ExchangeStatus)
+
+    /// The protocol's version, the first byte of each payload.
+    public static let version: UInt8 = 1
+
+    /// The message's type, the second byte of each payload.
+    enum Kind: UInt8, Hashable, Sendable, CaseIterable {
+        case saOffer = 1
+        case keyRequest = 2
+        case keyGrant = 3
+        case vniRelease = 4
+        case releaseAnswer = 5
+
+        /// Bytes in a payload of this type, version and type included.
+        var payloadByteCount: Int {
+            switch self {
+            case .saOffer: 7
+            case .keyRequest: 23
+            case .keyGrant: 12
+            case .vniRelease: 6
+            case .releaseAnswer: 3
+            }
+        }
+    }
+
+    var kind: Kind {
+        switch self {
+        case .saOffer: .saOffer
+        case .keyRequest: .keyRequest
+        case .keyGrant: .keyGrant
+        case .vniRelease: .vniRelease
+        case .releaseAnswer: .releaseAnswer
+        }
+    }
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+import CWeftOpenSSL
+
+/// Why no key could be derived.
+public enum KeyDerivationError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// A root secret has this many bytes, and at least ``MasterKeys/minimumRootSecretByteCount`` are needed.
+    case rootSecretTooShort(Int)
+    /// An AES key has this many bytes.
+    case wrongKeyLength(Int)
+    case openSSL(OpenSSLError)
+
+    public var description: String {
+        switch self {
+        case .rootSecretTooShort(let count):
+            "the root secret has \(count) bytes: export at least \(MasterKeys.minimumRootSecretByteCount)"
+        case .wrongKeyLength(let count):
+            "a key of \(count) bytes fits no AES: use 16, 24 or 32, and 32 for a master key"
+        case .openSSL(let error):
+            error.description
+        }
+    }
+}
+
+/// The functions that turn one secret into another.
+enum KeyDerivation {
+    static let cmacByteCount = 16
+
+    /// AES-CMAC (RFC 4493) with a key of 16, 24 or 32 bytes; `tag` has ``cmacByteCount`` bytes.
+    static func cmac(
+        key: Span<UInt8>, message: Span<UInt8>, into tag: inout MutableSpan<UInt8>
+    ) throws(KeyDerivationError) {
+        guard [16, 24, 32].contains(key.count) else { throw .wrongKeyLength(key.count) }
+        // Safe: each pointer goes with its own count and is used only during the call.
+        let done = unsafe key.withUnsafeBufferPointer { key in
+            unsafe message.withUnsafeBufferPointer { message in
+                unsafe tag.withUnsafeMutableBufferPointer { tag in
+                    var written = 0
+                    let result = unsafe EVP_Q_mac(
+                        nil, "CMAC", nil, "AES-\(key.count * 8)-CBC", nil, key.baseAddress, key.count,
+                        message.baseAddress, message.count, tag.baseAddress, tag.count, &written)
+                    return unsafe result != nil && written == cmacByteCount
+                }
+            }
+        }
+        guard done else { throw .openSSL(OpenSSLError("compute an AES-CMAC")) }
+    }
+
+    /// HKDF with SHA-256 and no salt (RFC 5869); `count` is at most 255 × 32.
+    ///
+    /// By way of EVP_PKEY: its setters copy what they get, whereas EVP_KDF's parameters keep pointers.
+    static func hkdf(
+        secret: Span<UInt8>, info: Span<UInt8>, count: Int
+    ) throws(KeyDerivationError) -> SecretBytes {
+        try SecretBytes(count: count) { bytes throws(KeyDerivationError) in
+            let context = unsafe EVP_PKEY_CTX_new_id(EVP_PKEY_HKDF, nil)
+            defer { unsafe EVP_PKEY_CTX_free(context) }
+            // Safe: each pointer goes with its own count and is used only during the calls; a null context is refused.
+            let done = unsafe secret.withUnsafeBufferPointer { secret in
+                unsafe info.withUnsafeBufferPointer { info in
+                    unsafe bytes.withUnsafeMutableBufferPointer { bytes in
+                        var written = bytes.count
+                        return unsafe EVP_PKEY_derive_init(context) == 1
+                            && EVP_PKEY_CTX_set_hkdf_md(context, EVP_sha256()) == 1
+                            && EVP_PKEY_CTX_set1_hkdf_key(context, secret.baseAddress, Int32(clamping: secret.count))
+                                == 1
+                            && EVP_PKEY_CTX_add1_hkdf_info(context, info.baseAddress, Int32(clamping: info.count)) == 1
+                            && EVP_PKEY_derive(context, bytes.baseAddress, &written) == 1 && written == bytes.count
+                    }
+                }
+            }
+            guard done else { throw .openSSL(OpenSSLError("derive a key with HKDF")) }
+        }
+    }
+
+    /// An SA's key: SP 800-108 in counter mode over AES-256-CMAC, as PSP prescribes.
+    ///
+    /// Block i, from 1, is CMAC(be32(i) ‖ label ‖ be32(SPI) ‖ be32(bits of the key)). The master key has 32 bytes. The
+    /// SPI isn't checked here: ``SPI`` does that.
+    static func saKey(
+        masterKey: borrowing SecretBytes, spi: UInt32, suite: CipherSuite
+    ) throws(KeyDerivationError) -> SecretBytes {
+        guard masterKey.count == MasterKeys.keyByteCount else { throw .wrongKeyLength(masterKey.count) }
+        // The label is "Pv0\0" or "Pv1\0".
+        let fixed = [0x50, 0x76, 0x30 + suite.rawValue, 0] + bigEndian(spi) + bigEndian(UInt32(suite.keyByteCount * 8))
+        let masterKey = masterKey.span
+        return try SecretBytes(count: suite.keyByteCount) { bytes throws(KeyDerivationError) in
+            for block in 0..<suite.keyByteCount / cmacByteCount {
+                let message = bigEndian(UInt32(block + 1)) + fixed
+                var tag = bytes.part(block * cmacByteCount..<(block + 1) * cmacByteCount)
+                try cmac(key: masterKey, message: message.span, into: &tag)
+            }
+        }
+    }
+}

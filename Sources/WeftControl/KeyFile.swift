@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+
+/// Why a key file couldn't be read or written.
+public enum KeyFileError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// A file of this name exists and wasn't to be replaced.
+    case exists(path: String)
+    /// Group or others may use the file, which has these permission bits.
+    case exposed(path: String, mode: UInt32)
+    case notRegular(path: String)
+    /// More bytes than ``Identity/maximumKeyFileByteCount``.
+    case tooLarge(path: String)
+    /// The system refused `operation` with this errno.
+    case system(operation: String, path: String, errno: Int32)
+    /// The file was read, but holds no identity.
+    case identity(path: String, IdentityError)
+
+    public var description: String {
+        switch self {
+        case .exists(let path):
+            "\(path) exists: choose another name, or force it to be replaced"
+        case .exposed(let path, let mode):
+            "\(path) is open to group or others (mode 0\(String(mode, radix: 8))): run chmod 600 \(path)"
+        case .notRegular(let path):
+            "\(path) isn't a regular file: name the file that holds the private key"
+        case .tooLarge(let path):
+            "\(path) is too large for a key file: name the file that holds the private key"
+        case .system(let operation, let path, let errno):
+            "cannot \(operation) \(path): \(Self.advice(errno))"
+        case .identity(let path, let error):
+            "\(path): \(error)"
+        }
+    }
+
+    private static func advice(_ number: Int32) -> String {
+        // Safe: glibc keeps the text for this thread until its next call.
+        let reason = unsafe strerror(number).map { unsafe String(cString: $0) } ?? "error \(number)"
+        return switch number {
+        case ENOENT: "\(reason): check the path"
+        case EACCES, EPERM: "\(reason): run as the file's owner or as root"
+        case ENOSPC, EDQUOT: "\(reason): free some space"
+        case EROFS: "\(reason): choose a writable folder"
+        default: reason
+        }
+    }
+}
+
+extension Identity {
+    /// The most bytes that a key file may have. A key takes 241.
+    public static let maximumKeyFileByteCount = 16 * 1024
+
+    /// Reads a key file, as ``write(to:force:)`` makes it.
+    ///
+    /// Throws a ``KeyFileError``: among others when group or others have any permission on the file, or when it isn't a
+    /// regular one. A symbolic link is followed.
+    public init(contentsOf path: String) throws(KeyFileError) {
+        let file = try KeyFile.open(path)
+        let text = try file.readAll()
+        do {
+            try self.init(pem: text.span)
+        } catch {
+            throw .identity(path: path, error)
+        }
+    }
+
+    /// Writes the private key to a file that only its owner can read and write (mode 0600).
+    ///
+    /// A file of that name is an error, unless `force` says to replace it: that happens at once, so that no reader and
+    /// no crash sees half a key. After an error nothing of the new key is left behind.
+    public func write(to path: String, force: Bool = false) throws(KeyFileError) {
+        let text = pem()
+        guard force else {
+            return try KeyFile.create(path, with: text)
+        }
+        let temporary = "\(path).\(UInt64.random(in: .min ... .max))"
+        try KeyFile.create(temporary, with: text)
+        guard unsafe rename(temporary, path) == 0 else {
+            let error = KeyFileError.system(operation: "replace", path: path, errno: errno)
+            unsafe unlink(temporary)
+            throw error
+        }
+    }
+}
+
+/// Owns an open key file's descriptor.
+private struct KeyFile: ~Copyable {
+    private let descriptor: Int32
+    private let path: String
+
+    deinit { close(descriptor) }
+
+    private init(_ path: String, flags: Int32) throws(KeyFileError) {
+        let descriptor = unsafe Glibc.open(path, flags | O_CLOEXEC, 0o600 as mode_t)
+        guard descriptor >= 0 else {
+            let number = errno
+            guard number != EEXIST else { throw .exists(path: path) }
+            let operation = flags & O_CREAT == 0 ? "open" : "create"
+            throw .system(operation: operation, path: path, errno: number)
+        }
+        self.descriptor = descriptor
+        self.path = path
+    }
+
+    static func open(_ path: String) throws(KeyFileError) -> KeyFile {
+        // A named pipe would otherwise keep us waiting for its writer.
+        try KeyFile(path, flags: O_RDONLY | O_NONBLOCK | O_NOCTTY)
+    }
+
+    static func create(_ path: String, with text: borrowing SecretBytes) throws(KeyFileError) {
+        let file = try KeyFile(path, flags: O_WRONLY | O_CREAT | O_EXCL)
+        do {
+            try file.write(text.span)
+        } catch {
+            unsafe unlink(path)
+            throw error
+        }
+    }
+
+    /// The whole file, after its kind, permissions and size were found good.
+    func readAll() throws(KeyFileError) -> SecretBytes {
+        var status = stat()
+        guard unsafe fstat(descriptor, &status) == 0 else { throw failure("examine") }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw .notRegular(path: path) }
+        guard status.st_mode & 0o077 == 0 else { throw .exposed(path: path, mode: status.st_mode & 0o7777) }
+        guard status.st_size <= Identity.maximumKeyFileByteCount else { throw .tooLarge(path: path) }
+        return try SecretBytes(count: Int(status.st_size)) { bytes throws(KeyFileError) in
+            var offset = 0
+            while offset < bytes.count {
+                var rest = bytes.part(offset..<bytes.count)
+                // Safe: it writes at most the count that goes with the pointer.
+                let got = unsafe rest.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress, $0.count) }
+                if got < 0 && errno == EINTR { continue }
+                guard got >= 0 else { throw failure("read") }
+                // Someone shortened the file; what's there now must be a key by itself.
+                guard got > 0 else { return }
+                offset += got
+            }
+        }
+    }
+
+    private func write(_ bytes: Span<UInt8>) throws(KeyFileError) {
+        // The umask may have taken the owner's own permissions away.
+        guard fchmod(descriptor, 0o600) == 0 else { throw failure("set the mode of") }
+        var offset = 0
+        while offset < bytes.count {
+            let rest = bytes.extracting(offset...)
+            // Safe: it reads at most the count that goes with the pointer.
+            let written = unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if written < 0 && errno == EINTR { continue }
+            guard written > 0 else { throw failure("write") }
+            offset += written
+        }
+        guard fsync(descriptor) == 0 else { throw failure("write") }
+    }
+
+    private func failure(_ operation: String) -> KeyFileError {
+        .system(operation: operation, path: path, errno: errno)
+    }
+}

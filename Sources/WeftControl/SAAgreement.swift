@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Why two ends got no SAs.
+public enum SAAgreementError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// Our own SPI carries the other role's bit.
+    case ownSPIOfOtherRole(SPI)
+    case suiteMismatch(own: CipherSuite, peer: UInt8)
+    case invalidPeerSPI(SPIError)
+    /// The peer offers an SPI from our half: accepting it could give two SAs the same key.
+    case peerSPIOfOwnRole(SPI)
+    /// The peer's SPI belongs to the master key that isn't active.
+    case inactiveMasterKey(SPI)
+    case keyDerivation(KeyDerivationError)
+
+    public var description: String {
+        switch self {
+        case .ownSPIOfOtherRole(let spi):
+            "SPI \(spi) has the peer's role: allocate SPIs with this end's role"
+        case .suiteMismatch(let own, let peer):
+            "this end wants \(own), the peer suite \(peer): configure the same cipher suite on both ends"
+        case .invalidPeerSPI(let error):
+            "the peer offered an SPI that isn't one (\(error)): run a peer that follows the protocol"
+        case .peerSPIOfOwnRole(let spi):
+            "the peer offered SPI \(spi) of this end's role: run a peer that follows the protocol"
+        case .inactiveMasterKey(let spi):
+            "the peer offered SPI \(spi) of the master key that isn't in use: run a peer that follows the protocol"
+        case .keyDerivation(let error):
+            error.description
+        }
+    }
+}
+
+/// One direction's security association, as both ends agreed on it.
+@frozen
+public struct SecurityAssociation: ~Copyable, Sendable {
+    public let spi: SPI
+    public let suite: CipherSuite
+    /// ``CipherSuite/keyByteCount`` bytes.
+    public let key: SecretBytes
+}
+
+/// What an exchange leads to at one end.
+@frozen
+public struct AgreedSAs: ~Copyable, Sendable {
+    /// The responder's answer, to be written once the SAs are installed; nil at the initiator.
+    public let reply: SAOffer?
+    /// For what the peer seals: its SPI is the one that we offered.
+    public let receive: SecurityAssociation
+    /// For what we seal: its SPI is the one that the peer offered.
+    public let transmit: SecurityAssociation
+}
+
+/// One end's part in one exchange of offers, without its I/O.
+///
+/// The initiator writes its ``opening``; the responder waits. Each then hands the other's offer to
+/// ``conclude(with:masterKeys:)``, which consumes the agreement, so that no exchange yields two results. The
+/// responder's answer is part of that result: it can't be written before the initiator's offer was found good.
+public struct SAAgreement: ~Copyable, Sendable {
+    public let role: Role
+    public let suite: CipherSuite
+    /// Our SPI, which also says which master key is active.
+    public let receiveSPI: SPI
+
+    /// An exchange in which this end offers `receiveSPI`, fresh from its ``SPIAllocator``.
+    ///
+    /// Throws ``SAAgreementError/ownSPIOfOtherRole(_:)``.
+    public init(role: Role, suite: CipherSuite, receiveSPI: SPI) throws(SAAgreementError) {
+        guard receiveSPI.role == role else { throw .ownSPIOfOtherRole(receiveSPI) }
+        self.role = role
+        self.suite = suite
+        self.receiveSPI = receiveSPI
+    }
+
+    /// The offer that the initiator writes first; nil at the responder.
+    public var opening: SAOffer? { role == .initiator ? offer : nil }
+
+    private var offer: SAOffer { SAOffer(suite: suite, receiveSPI: receiveSPI) }
+
+    /// Judges the peer's offer and derives both directions' keys.
+    ///
+    /// The offer must name our suite and an SPI with the other role's bit and the active master key's index. Any error
+    /// fails the exchange.
+    public consuming func conclude(
+        with peer: SAOffer, masterKeys: borrowing MasterKeys
+    ) throws(SAAgreementError) -> AgreedSAs {
+        guard peer.suite == suite.rawValue else { throw .suiteMismatch(own: suite, peer: peer.suite) }
+        let transmitSPI: SPI
+        do {
+            transmitSPI = try SPI(rawValue: peer.receiveSPI)
+        } catch {
+            throw .invalidPeerSPI(error)
+        }
+        guard transmitSPI.role == role.other else { throw .peerSPIOfOwnRole(transmitSPI) }
+        guard transmitSPI.masterKeyIndex == receiveSPI.masterKeyIndex else { throw .inactiveMasterKey(transmitSPI) }
+        do {
+            let receiveKey = try masterKeys.saKey(for: receiveSPI, suite: suite)
+            let transmitKey = try masterKeys.saKey(for: transmitSPI, suite: suite)
+            return AgreedSAs(
+                reply: role == .responder ? offer : nil,
+                receive: SecurityAssociation(spi: receiveSPI, suite: suite, key: receiveKey),
+                transmit: SecurityAssociation(spi: transmitSPI, suite: suite, key: transmitKey))
+        } catch {
+            throw .keyDerivation(error)
+        }
+    }
+}
