@@ -41,7 +41,7 @@ let package = Package(
         .systemLibrary(name: "CWeftNetlink", pkgConfig: "libnl-route-3.0"),
         .systemLibrary(name: "CWeftCapability", pkgConfig: "libcap"),
         .target(name: "CWeftLinux"),
-        module("Weft", ["CWeftOpenSSL"] + ipsecMB),
+        module("Weft", ["CWeftOpenSSL", "CWeftLinux"] + ipsecMB),
         module("WeftUDP", ["Weft", "CWeftLinux"]),
         module("WeftTUN", ["Weft", "WeftUDP", "WeftLink", "CWeftLinux"]),
         module("WeftLink", ["Weft", "CWeftNetlink"]),

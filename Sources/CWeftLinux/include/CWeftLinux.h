@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kernel's macros and structures that Swift can't import.
+// The kernel's headers that Glibc's module leaves out, and its macros that Swift can't import.
 #pragma once
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -8,11 +8,8 @@
 #include <fcntl.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
-#include <linux/virtio_net.h>
 #include <netinet/in.h>
-#include <netinet/udp.h>
 #include <poll.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -21,8 +18,29 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+/// Names the calling thread; variadic in C.
+static inline void weft_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
 
-/// TUNSETIFF: its number is built by a macro with a cast.
+/// Keeps the process out of core dumps and away from debuggers of the same user.
+static inline int weft_forbid_dumps(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
+
+/// TUNSETIFF: its number is made by a macro with a cast.
 static inline int weft_tun_attach(int descriptor, struct ifreq *request) {
     return ioctl(descriptor, TUNSETIFF, request);
+}
+
+/// sendmmsg and recvmmsg with their Linux structure, which only _GNU_SOURCE declares.
+struct weft_message {
+    struct msghdr header;
+    unsigned int length;
+};
+
+_Static_assert(sizeof(struct weft_message) == sizeof(struct mmsghdr), "the kernel's layout");
+
+static inline int weft_send_messages(int descriptor, struct weft_message *messages, unsigned int count, int flags) {
+    return sendmmsg(descriptor, (struct mmsghdr *)messages, count, flags);
+}
+
+static inline int weft_receive_messages(int descriptor, struct weft_message *messages, unsigned int count, int flags) {
+    return recvmmsg(descriptor, (struct mmsghdr *)messages, count, flags, NULL);
 }

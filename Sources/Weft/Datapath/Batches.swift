@@ -60,6 +60,9 @@ public struct FromOverlay: ~Copyable {
         return count
     }
 
+    /// Takes back a packet that turned out to be none: the last one appended, of no bytes.
+    public mutating func removeLast() { packets.removeLast() }
+
     private mutating func fillSpace<Failure: Error>(
         _ fill: (inout MutableRawSpan) throws(Failure) -> Int
     ) throws(Failure) -> Int {

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+
+/// An overlay in memory: a test injects packets as if an interface had sent them, and takes what was delivered.
+public final class MemoryOverlay: OverlayReceiver, OverlaySender {
+    private let injected: MemoryQueue
+    private let delivered: MemoryQueue
+    private let wake: WakeEvent
+
+    /// - Parameter limit: packets that each direction holds.
+    public init(wake: WakeEvent, limit: Int = 4096) throws(TransportError) {
+        injected = try MemoryQueue(limit: limit)
+        delivered = try MemoryQueue(limit: limit)
+        self.wake = wake
+    }
+
+    /// Hands a packet to the data plane; false when the queue is full.
+    @discardableResult
+    public func inject(_ packet: [UInt8]) -> Bool { injected.append(packet) }
+
+    /// Takes what the data plane has delivered so far, in order.
+    public func takeDelivered() -> [[UInt8]] { delivered.takeAll() }
+
+    public func receive(into batch: inout FromOverlay, timeout: Int32) throws(TransportError) {
+        for packet in try injected.take(32, timeout: timeout, wake: wake) where batch.hasRoom {
+            batch.append { (space: inout MutableRawSpan) in
+                unsafe space.copy(packet.span.bytes, to: 0)
+                return packet.count
+            }
+        }
+    }
+
+    public func send(
+        _ packets: borrowing ToOverlay, in arena: borrowing PacketArena, failed: (Int, SendFailure) -> Void
+    ) {
+        for index in 0..<packets.packets.count {
+            let bytes = arena.bytes.extracting(packets.packets[index].place.range)
+            if let failure = send(bytes) { failed(index, failure) }
+        }
+    }
+
+    public func send(_ packet: RawSpan) -> SendFailure? {
+        delivered.append(packet.copied) ? nil : .refused(ENOBUFS)
+    }
+}

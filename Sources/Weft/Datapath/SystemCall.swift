@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+import CWeftLinux
+import Glibc
+
+/// What every driver needs of the system.
+public enum SystemCall {
+    /// The system's words for an `errno`.
+    public static func message(_ code: Int32) -> String {
+        guard let text = unsafe strerror(code) else { return "error \(code)" }
+        return unsafe String(cString: text)
+    }
+
+    /// Repeats a call that returns -1 while a signal interrupts it.
+    /// - Throws: the `errno`.
+    @discardableResult
+    public static func retrying<Value: SignedInteger>(
+        _ operation: @autoclosure () -> String, _ call: () -> Value
+    ) throws(TransportError) -> Value {
+        while true {
+            let value = call()
+            if value >= 0 { return value }
+            let code = errno
+            guard code == EINTR else { throw TransportError(operation(), code: code) }
+        }
+    }
+
+    /// CLOCK_BOOTTIME: it goes on while the host sleeps, and nobody sets it.
+    public static func now() -> Instant {
+        var time = timespec()
+        _ = unsafe clock_gettime(CLOCK_BOOTTIME, &time)
+        return Instant(nanoseconds: UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec))
+    }
+}
+
+/// Owns a file descriptor and closes it.
+public struct FileDescriptor: ~Copyable, Sendable {
+    public let raw: Int32
+
+    /// Takes over an open descriptor.
+    public init(owning raw: Int32) { self.raw = raw }
+
+    deinit { _ = Glibc.close(raw) }
+}
+
+/// An event descriptor that wakes every thread that waits, and keeps them awake: it is never read.
+public final class WakeEvent: Sendable {
+    private let descriptor: FileDescriptor
+
+    public init() throws(TransportError) {
+        let raw = try SystemCall.retrying("make an event descriptor") { eventfd(0, Int32(EFD_CLOEXEC)) }
+        descriptor = FileDescriptor(owning: raw)
+    }
+
+    /// Wakes whoever waits now or later. From any thread, any number of times.
+    public func signal() {
+        var one: UInt64 = 1
+        _ = unsafe write(descriptor.raw, &one, MemoryLayout<UInt64>.size)
+    }
+
+    /// What ended a wait.
+    public enum Wait: Sendable {
+        case ready
+        case timedOut
+        case woken
+    }
+
+    /// Waits until `other` is ready for `events` (POLLIN or POLLOUT), the event is signalled, or `timeout`
+    /// milliseconds have passed. A negative `other` waits for the event alone.
+    public func wait(for other: Int32, events: Int32, timeout: Int32) throws(TransportError) -> Wait {
+        var descriptors = (
+            pollfd(fd: descriptor.raw, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: other, events: Int16(truncatingIfNeeded: events), revents: 0)
+        )
+        let count = unsafe withUnsafeMutableBytes(of: &descriptors) { bytes in
+            // Safe: a tuple of two of the same structure lies in memory like an array of two.
+            unsafe poll(bytes.assumingMemoryBound(to: pollfd.self).baseAddress, 2, timeout)
+        }
+        if count < 0 {
+            let code = errno
+            guard code == EINTR else { throw TransportError("wait for packets", code: code) }
+            return .timedOut
+        }
+        if descriptors.0.revents != 0 { return .woken }
+        return count == 0 ? .timedOut : .ready
+    }
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+import CWeftLinux
+import Glibc
+import Weft
+
+/// Owns a TUN device: a network interface whose packets come to this process. It goes when its owner goes.
+public final class TUNDevice: Sendable {
+    private let descriptor: FileDescriptor
+    /// The interface's name.
+    public let name: String
+
+    /// Names that Linux takes: at most 15 bytes without `/`, `:` and white space.
+    public static func isValid(name: String) -> Bool {
+        (1...15).contains(name.utf8.count) && name != "." && name != ".."
+            && !name.utf8.contains { $0 <= 32 || $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: ":") || $0 > 126 }
+    }
+
+    /// Makes an interface that carries IP packets without a header in front.
+    /// - Throws: ``DatapathError/setup(_:)`` with what to do.
+    public init(name: String) throws(DatapathError) {
+        guard Self.isValid(name: name) else {
+            throw .setup("\"\(name)\" can't be an interface's name: 1 to 15 letters, digits, - _ or .")
+        }
+        let raw = unsafe open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC)
+        guard raw >= 0 else { throw Self.explain("open /dev/net/tun", errno) }
+        let descriptor = FileDescriptor(owning: raw)
+        var request = unsafe ifreq()
+        // Safe: the name is shorter than the field that it is copied to, which is zeroed.
+        unsafe withUnsafeMutableBytes(of: &request.ifr_ifrn) { field in
+            unsafe field.copyBytes(from: Array(name.utf8))
+        }
+        unsafe request.ifr_ifru.ifru_flags = Int16(IFF_TUN | IFF_NO_PI)
+        guard unsafe weft_tun_attach(raw, &request) == 0 else {
+            throw Self.explain("make the interface \(name)", errno)
+        }
+        self.descriptor = descriptor
+        self.name = name
+    }
+
+    private static func explain(_ operation: String, _ code: Int32) -> DatapathError {
+        switch code {
+        case EPERM, EACCES: .setup("cannot \(operation): run as root or grant CAP_NET_ADMIN")
+        case ENOENT, ENODEV: .setup("cannot \(operation): the kernel has no TUN support (modprobe tun)")
+        case EBUSY: .setup("cannot \(operation): an interface of that name is in use; is the tunnel up already?")
+        default: .setup("cannot \(operation): \(SystemCall.message(code))")
+        }
+    }
+
+    var raw: Int32 { descriptor.raw }
+}

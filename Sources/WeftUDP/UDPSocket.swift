@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+import CWeftLinux
+import Glibc
+import Weft
+
+/// Owns the UDP socket that a data path sends and receives with.
+///
+/// One socket serves both families where the host has IPv6. Don't-fragment is set on everything it sends; the kernel
+/// computes checksums and refuses what is too long for the path.
+public final class UDPSocket: Sendable {
+    private let descriptor: FileDescriptor
+    let family: SocketFamily
+    private let mark: UInt32
+    /// The port that it is bound to.
+    public let port: UInt16
+
+    /// Bytes of socket buffer asked for, each way: what arrives while a pump is busy waits there.
+    private static let bufferSize: Int32 = 8 << 20
+
+    /// - Parameters:
+    ///   - port: 0 lets the kernel choose.
+    ///   - mark: SO_MARK for policy routing; 0 for none. Any other needs CAP_NET_ADMIN.
+    public init(port: UInt16, mark: UInt32 = 0) throws(DatapathError) {
+        do throws(TransportError) {
+            let (raw, family) = try Self.open()
+            let descriptor = FileDescriptor(owning: raw)
+            try Self.configure(raw, family, mark: mark)
+            var address = SocketAddress()
+            switch family {
+            case .v4Only:
+                address = SocketAddress(Endpoint(IPAddress(v4: 0), port: port), family) ?? address
+            case .dualStack:
+                address = SocketAddress(Endpoint(IPAddress(v6: 0, 0), port: port), family) ?? address
+            }
+            try SystemCall.retrying("bind UDP port \(port)") {
+                unsafe Self.withPointer(to: &address) { unsafe bind(raw, $0, SocketAddress.length(family)) }
+            }
+            var length = socklen_t(MemoryLayout<sockaddr_in6>.size)
+            try SystemCall.retrying("ask for the bound port") {
+                unsafe Self.withPointer(to: &address) { unsafe getsockname(raw, $0, &length) }
+            }
+            self.port = address.endpoint.port
+            self.descriptor = descriptor
+            self.family = family
+            self.mark = mark
+        } catch {
+            switch error.code {
+            case EADDRINUSE:
+                throw .setup("UDP port \(port) is in use: stop the other program or choose another ListenPort")
+            case EPERM:
+                throw .setup("cannot \(error.operation): run as root or grant CAP_NET_ADMIN")
+            default: throw .transport(error)
+            }
+        }
+    }
+
+    private static func open() throws(TransportError) -> (Int32, SocketFamily) {
+        let type = Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+        let dual = socket(AF_INET6, type, 0)
+        if dual >= 0 {
+            if set(dual, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 0) == 0 { return (dual, .dualStack) }
+            close(dual)
+        }
+        return (try SystemCall.retrying("open a UDP socket") { socket(AF_INET, type, 0) }, .v4Only)
+    }
+
+    private static func set(_ raw: Int32, _ level: Int32, _ option: Int32, _ value: Int32) -> Int32 {
+        var value = value
+        return unsafe setsockopt(raw, level, option, &value, socklen_t(MemoryLayout<Int32>.size))
+    }
+
+    private static func configure(_ raw: Int32, _ family: SocketFamily, mark: UInt32) throws(TransportError) {
+        try SystemCall.retrying("set don't-fragment") {
+            set(raw, Int32(IPPROTO_IP), IP_MTU_DISCOVER, IP_PMTUDISC_DO)
+        }
+        if family == .dualStack {
+            try SystemCall.retrying("set don't-fragment") {
+                set(raw, Int32(IPPROTO_IPV6), IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO)
+            }
+        }
+        if mark != 0 {
+            try SystemCall.retrying("mark the UDP socket") {
+                set(raw, SOL_SOCKET, SO_MARK, Int32(bitPattern: mark))
+            }
+        }
+        // Beyond the system's limit with CAP_NET_ADMIN, else up to it; a smaller buffer only loses more under load.
+        for (force, plain) in [(SO_RCVBUFFORCE, SO_RCVBUF), (SO_SNDBUFFORCE, SO_SNDBUF)]
+        where set(raw, SOL_SOCKET, force, bufferSize) != 0 {
+            _ = set(raw, SOL_SOCKET, plain, bufferSize)
+        }
+    }
+
+    static func withPointer<Result>(
+        to address: inout SocketAddress, _ body: (UnsafeMutablePointer<sockaddr>) -> Result
+    ) -> Result {
+        // Safe: a socket address of either family begins with the same fields, and the storage holds the larger.
+        unsafe withUnsafeMutablePointer(to: &address.storage) { storage in
+            unsafe storage.withMemoryRebound(to: sockaddr.self, capacity: 1) { unsafe body($0) }
+        }
+    }
+
+    var raw: Int32 { descriptor.raw }
+
+    /// The MTU that the kernel knows for the path to an endpoint. It tells connected sockets only.
+    func pathMTU(to endpoint: Endpoint) -> Int? {
+        guard let (raw, family) = try? Self.open() else { return nil }
+        let probe = FileDescriptor(owning: raw)
+        if mark != 0 { _ = Self.set(raw, SOL_SOCKET, SO_MARK, Int32(bitPattern: mark)) }
+        guard var address = SocketAddress(endpoint, family),
+            unsafe Self.withPointer(to: &address, { unsafe connect(probe.raw, $0, SocketAddress.length(family)) }) == 0
+        else { return nil }
+        var mtu: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        let isV4 = endpoint.address.family == .v4
+        let level = isV4 ? Int32(IPPROTO_IP) : Int32(IPPROTO_IPV6)
+        guard unsafe getsockopt(probe.raw, level, isV4 ? IP_MTU : IPV6_MTU, &mtu, &length) == 0 else { return nil }
+        return Int(mtu)
+    }
+}
