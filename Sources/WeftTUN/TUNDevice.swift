@@ -24,13 +24,7 @@ public final class TUNDevice: Sendable {
         let raw = unsafe open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC)
         guard raw >= 0 else { throw Self.explain("open /dev/net/tun", errno) }
         let descriptor = FileDescriptor(owning: raw)
-        var request = unsafe ifreq()
-        // Safe: the name is shorter than the field that it is copied to, which is zeroed.
-        unsafe withUnsafeMutableBytes(of: &request.ifr_ifrn) { field in
-            unsafe field.copyBytes(from: Array(name.utf8))
-        }
-        unsafe request.ifr_ifru.ifru_flags = Int16(IFF_TUN | IFF_NO_PI)
-        guard unsafe weft_tun_attach(raw, &request) == 0 else {
+        guard unsafe weft_tun_attach(raw, name, IFF_TUN | IFF_NO_PI) == 0 else {
             throw Self.explain("make the interface \(name)", errno)
         }
         self.descriptor = descriptor

@@ -6,8 +6,8 @@
 #endif
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/if.h>
 #include <linux/if_tun.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
@@ -24,9 +24,13 @@ static inline void weft_name_thread(const char *name) { prctl(PR_SET_NAME, name,
 /// Keeps the process out of core dumps and away from debuggers of the same user.
 static inline int weft_forbid_dumps(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
 
-/// TUNSETIFF: its number is made by a macro with a cast.
-static inline int weft_tun_attach(int descriptor, struct ifreq *request) {
-    return ioctl(descriptor, TUNSETIFF, request);
+/// TUNSETIFF: its number is made by a macro with a cast, and its structure is a union of macros. A name that is too
+/// long is cut, so check it before.
+static inline int weft_tun_attach(int descriptor, const char *name, int flags) {
+    struct ifreq request = {0};
+    strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+    request.ifr_flags = (short)flags;
+    return ioctl(descriptor, TUNSETIFF, &request);
 }
 
 /// sendmmsg and recvmmsg with their Linux structure, which only _GNU_SOURCE declares.
