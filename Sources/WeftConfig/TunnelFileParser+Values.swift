@@ -43,7 +43,7 @@ extension TunnelFileParser {
         if let value = ManualKey(base64: text.source, at: entry.value) { return value }
         diagnostics.add(
             line: entry.line,
-            "\(key.rawValue): expected \(key.expected), found \(entry.value.count) characters that aren't (not shown)")
+            "\(key.rawValue): expected \(key.expected), found \(entry.value.count) other bytes (not shown)")
         return nil
     }
 
