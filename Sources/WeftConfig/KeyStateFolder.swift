@@ -84,7 +84,8 @@ struct KeyStateFolder: ~Copyable {
         let status = try attempt("look at", path) { () throws(SystemError) in try folder.status() }
         try checkOwner(status, path)
         guard status.st_mode & 0o077 == 0 else {
-            throw .notOurs(path: path, wrong: "others have access to this folder of key states", remedy: "chmod 700 \(path)")
+            throw .notOurs(
+                path: path, wrong: "others have access to this folder of key states", remedy: "chmod 700 \(path)")
         }
         // The folder's own name must survive a power cut as well, and an earlier start may have died before this step.
         try attempt("synchronise the parent of", path) { () throws(SystemError) in
@@ -141,7 +142,8 @@ struct KeyStateFolder: ~Copyable {
         let own = geteuid()
         guard status.st_uid == own else {
             throw .notOurs(
-                path: path, wrong: "belongs to user \(status.st_uid) rather than \(own)", remedy: "chown \(own) \(path)")
+                path: path, wrong: "belongs to user \(status.st_uid) rather than \(own)", remedy: "chown \(own) \(path)"
+            )
         }
     }
 

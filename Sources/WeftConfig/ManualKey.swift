@@ -33,7 +33,8 @@ public final class ManualKey: Sendable {
                     pending += 6
                     guard pending >= 8 else { continue }
                     pending -= 8
-                    span.storeBytes(of: UInt8(truncatingIfNeeded: bits >> UInt32(pending)), toByteOffset: written, as: UInt8.self)
+                    span.storeBytes(
+                        of: UInt8(truncatingIfNeeded: bits >> UInt32(pending)), toByteOffset: written, as: UInt8.self)
                     written += 1
                 }
                 guard bits & 0xF == 0 else { throw NotCanonical() }

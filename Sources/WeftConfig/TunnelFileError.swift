@@ -44,12 +44,12 @@ struct DiagnosticList {
 
     var isEmpty: Bool { kept.isEmpty }
 
-    mutating func add(line: Int?, _ message: String) {
+    mutating func add(line: Int?, _ message: @autoclosure () -> String) {
         guard kept.count < Self.limit else {
             omitted += 1
             return
         }
-        kept.append(TunnelFileDiagnostic(line: line, message: message))
+        kept.append(TunnelFileDiagnostic(line: line, message: message()))
     }
 
     /// A finding about the whole file.

@@ -41,16 +41,16 @@ extension TunnelFileParser {
     mutating func manualKey(_ key: PeerKey, in entries: SectionEntries<PeerKey>) -> ManualKey? {
         guard let entry = entries[key] else { return nil }
         if let value = ManualKey(base64: text.source, at: entry.value) { return value }
-        diagnostics.add(
-            line: entry.line,
-            "\(key.rawValue): expected \(key.expected), found \(entry.value.count) other bytes (not shown)")
+        let found = entry.value.isEmpty ? "nothing" : "\(entry.value.count) other bytes (not shown)"
+        diagnostics.add(line: entry.line, "\(key.rawValue): expected \(key.expected), found \(found)")
         return nil
     }
 
     /// Reports keys that a section can't do without.
     mutating func require<Key: FileKey>(_ keys: [Key], in entries: SectionEntries<Key>) {
         for key in keys where entries[key] == nil {
-            diagnostics.add(line: entries.header, "\(key.rawValue) is missing in [\(Key.section)]: expected \(key.expected)")
+            diagnostics.add(
+                line: entries.header, "\(key.rawValue) is missing in [\(Key.section)]: expected \(key.expected)")
         }
     }
 

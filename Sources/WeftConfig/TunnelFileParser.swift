@@ -26,7 +26,8 @@ struct TunnelFileParser {
                 let entries = collect(section, as: InterfaceKey.self)
                 if let first = interface {
                     diagnostics.add(
-                        line: section.line, "[Interface] stands here and on line \(first.lines.header): expected it once")
+                        line: section.line,
+                        "[Interface] stands here and on line \(first.lines.header): expected it once")
                 } else {
                     interface = readInterface(entries)
                 }
@@ -67,7 +68,8 @@ struct TunnelFileParser {
             }
             if let first = entries[key] {
                 diagnostics.add(
-                    line: entry.line, "\(key.rawValue): stands here and on line \(first.line): expected it once in a section")
+                    line: entry.line,
+                    "\(key.rawValue): stands here and on line \(first.line): expected it once in a section")
             } else {
                 entries[key] = entry
             }
@@ -84,7 +86,8 @@ struct TunnelFileParser {
             return "\(other): unknown key in [\(Key.section)]: it belongs in [\(home)]"
         }
         if let known = wireGuardOnly.first(where: { $0.lowercased() == lowered }) {
-            return "\(known): unknown key: Weft has no such key, though WireGuard has: expected one of \(list(Key.names))"
+            return
+                "\(known): unknown key: Weft has no such key, though WireGuard has: expected one of \(list(Key.names))"
         }
         if let meant = Suggestion.closest(to: name, among: Key.names) {
             return "unknown key \(Excerpt.quoted(name)): did you mean \(meant)?"

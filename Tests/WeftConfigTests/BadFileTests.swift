@@ -14,7 +14,10 @@ struct BadFileTests {
     @Test(
         "sections and names",
         arguments: [
-            (10, "PersistantKeepalive = 25", "10: unknown key \"PersistantKeepalive\": did you mean PersistentKeepalive?"),
+            (
+                10, "PersistantKeepalive = 25",
+                "10: unknown key \"PersistantKeepalive\": did you mean PersistentKeepalive?"
+            ),
             (4, "MUT = 1280", "4: unknown key \"MUT\": did you mean MTU?"),
             (10, "Colour = green", "10: unknown key: expected one of \(peerKeys)"),
             (4, "Colour = green", "4: unknown key: expected one of \(interfaceKeys)"),
@@ -25,7 +28,10 @@ struct BadFileTests {
                 "10: PublicKey: unknown key: Weft has no such key, though WireGuard has: expected one of \(peerKeys)"
             ),
             (10, "VNI = 8", "10: VNI: stands here and on line 7: expected it once in a section"),
-            (10, "allowedips = 10.1.0.0/16", "10: AllowedIPs: stands here and on line 9: expected it once in a section"),
+            (
+                10, "allowedips = 10.1.0.0/16",
+                "10: AllowedIPs: stands here and on line 9: expected it once in a section"
+            ),
             (4, "[interface]", "4: [Interface] stands here and on line 1: expected it once"),
             (10, "rubbish", "10: expected KEY = VALUE, [Interface] or [Peer]"),
             (10, "= 5", "10: expected KEY = VALUE, [Interface] or [Peer]"),
@@ -115,7 +121,9 @@ struct BadFileTests {
                 == ["weft0.conf:9: AllowedIPs: 10.77.0.2/32 is IPv4: expected an IPv4 prefix in Address (line 2) too"])
         #expect(
             Samples.findings("[Interface]\nAddress = 10.0.0.1\nLocalIPs = fd77::/64\nMTU = 600\n")
-                == ["weft0.conf:4: MTU: expected a number from 1280 to 65535, as LocalIPs (line 3) holds IPv6, found \"600\""])
+                == [
+                    "weft0.conf:4: MTU: expected a number from 1280 to 65535, as LocalIPs (line 3) holds IPv6, found \"600\""
+                ])
     }
 
     @Test("everything that is wrong is reported, by line")
@@ -147,7 +155,10 @@ struct BadFileTests {
     @Test("what is no text")
     func bytes() {
         #expect(Samples.findings([0]) == ["weft0.conf:1: expected text, found a NUL byte"])
-        #expect(Samples.findings(Array("[Interface]\nAddress".utf8) + [0]) == ["weft0.conf:2: expected text, found a NUL byte"])
+        #expect(
+            Samples.findings(Array("[Interface]\nAddress".utf8) + [0]) == [
+                "weft0.conf:2: expected text, found a NUL byte"
+            ])
         #expect(Samples.findings([10, 10, 0xFF]) == ["weft0.conf:3: expected UTF-8 text, found other bytes"])
         #expect(Samples.findings([0xC3]) == ["weft0.conf:1: expected UTF-8 text, found other bytes"])
         #expect(Samples.findings([0xED, 0xA0, 0x80]) == ["weft0.conf:1: expected UTF-8 text, found other bytes"])

@@ -7,7 +7,8 @@ import Weft
 @Suite("Good tunnel files")
 struct GoodFileTests {
     private func bytes(of key: ManualKey) -> [UInt8] {
-        key.withBytes { span in (0..<span.byteCount).map { unsafe span.unsafeLoad(fromByteOffset: $0, as: UInt8.self) } }
+        key.withBytes { span in (0..<span.byteCount).map { unsafe span.unsafeLoad(fromByteOffset: $0, as: UInt8.self) }
+        }
     }
 
     @Test("the documentation's example, with its defaults")
@@ -28,7 +29,10 @@ struct GoodFileTests {
         #expect(peer.endpoint == Endpoint("192.0.2.2:6081"))
         #expect(peer.persistentKeepalive == 25)
         #expect(peer.keys.epoch == 1)
-        #expect(bytes(of: peer.keys.send) == [0xAB, 0xCD, 0xEF, 1, 0x23, 0x45, 0x67, 0x89, 0xAB, 0xCD, 0xEF, 1, 0x23, 0x45, 0x67, 0x89])
+        #expect(
+            bytes(of: peer.keys.send) == [
+                0xAB, 0xCD, 0xEF, 1, 0x23, 0x45, 0x67, 0x89, 0xAB, 0xCD, 0xEF, 1, 0x23, 0x45, 0x67, 0x89,
+            ])
         #expect(peer.rateLimit == nil)
         #expect(!peer.checksSource)
         #expect(

@@ -29,7 +29,9 @@ struct LoadTests {
         #expect(try TunnelFile.load(path: path).file == path)
     }
 
-    @Test("others that can read or change it", arguments: [(0o640, "read"), (0o604, "read"), (0o666, "read"), (0o620, "change"), (0o602, "change")])
+    @Test(
+        "others that can read or change it",
+        arguments: [(0o640, "read"), (0o604, "read"), (0o666, "read"), (0o620, "change"), (0o602, "change")])
     func exposed(_ mode: Int, _ verb: String) throws {
         try folder.write(Array(Samples.small.utf8), to: "weft0.conf", mode: mode)
         #expect(findings == ["\(path): others can \(verb) this file and it holds keys: run chmod 600 \(path)"])
@@ -39,7 +41,9 @@ struct LoadTests {
     func both() throws {
         for text in ["[Peers]\nSendKye = \(Samples.keys[0])\n", "SendKey = x\n", "[Interface]\nPrivateKey = x\n"] {
             try folder.write(Array(text.utf8), to: "weft0.conf", mode: 0o644)
-            #expect(findings.contains { $0.hasSuffix("others can read this file and it holds keys: run chmod 600 \(path)") })
+            #expect(
+                findings.contains { $0.hasSuffix("others can read this file and it holds keys: run chmod 600 \(path)") }
+            )
             #expect(findings.count > 1)
         }
     }

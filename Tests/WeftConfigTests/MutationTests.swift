@@ -44,7 +44,8 @@ struct MutationTests {
             case 3: text.insert(contentsOf: text[place..<end], at: Int.random(in: 0...text.count, using: &random))
             case 4: text = Array(text.prefix(place + 1))
             case 5 where place < text.count: text[place] ^= 1 << UInt8.random(in: 0..<8, using: &random)
-            default: text.insert(contentsOf: Array("\(UInt64.random(in: 0...UInt64.max, using: &random))".utf8), at: place)
+            default:
+                text.insert(contentsOf: Array("\(UInt64.random(in: 0...UInt64.max, using: &random))".utf8), at: place)
             }
         }
         return text
