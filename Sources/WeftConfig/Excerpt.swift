@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a diagnostic may show of a file: never anything that could be part of a key, never anything that steers a terminal.
+/// What a diagnostic may show of a file: never what could be part of a key, never what steers a terminal.
 enum Excerpt {
     /// Longest excerpt, in characters.
     private static let limit = 48

@@ -8,8 +8,8 @@ import Synchronization
 /// Its methods may be called from any thread; those that write wait for the disk. A record that was restored from
 /// a backup can't be told from the latest, so never restore one.
 ///
-/// The received counter is kept for the receive key that was used last with the transmit key: change both keys together,
-/// or raise the epoch.
+/// The received counter is kept for the receive key that was used last with the transmit key: change both keys
+/// together, or raise the epoch.
 public final class KeyState: Sendable {
     /// Counters that one write makes usable: 2^32.
     public static let step: UInt64 = 1 << 32
@@ -99,7 +99,7 @@ public final class KeyState: Sendable {
     ///
     /// - Parameter counter: the highest counter that was handed out.
     /// - Returns: `counterLimit`, which is on the disk.
-    /// - Throws: if the mark can't be written; the limit stays what it was. `exhausted` if `counter` is the last usable one.
+    /// - Throws: if the mark can't be written; the limit stays what it was. `exhausted` if `counter` is the last one.
     @discardableResult
     public func advance(past counter: UInt64) throws(KeyStateError) -> UInt64 {
         try state.withLock { contents throws(KeyStateError) in
@@ -112,7 +112,8 @@ public final class KeyState: Sendable {
         }
     }
 
-    /// Keeps the highest counter that an authenticated packet of the receive key had. Lower ones than before are ignored.
+    /// Keeps the highest counter that an authenticated packet of the receive key had. A lower one than before changes
+    /// nothing.
     ///
     /// Call it every second and before `close`: a restart can admit again what came after the last call.
     ///

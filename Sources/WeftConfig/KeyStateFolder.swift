@@ -129,7 +129,7 @@ struct KeyStateFolder: ~Copyable {
     private static func checkFile(_ file: borrowing Descriptor, _ path: String) throws(KeyStateError) {
         let status = try attempt("look at", path) { () throws(SystemError) in try file.status() }
         guard status.st_mode & S_IFMT == S_IFREG else {
-            throw .notOurs(path: path, wrong: "this is no regular file", remedy: "rm \(path) to remove it")
+            throw .damaged(path: path, what: "it is no regular file")
         }
         try checkOwner(status, path)
         guard status.st_mode & 0o7777 == 0o600 else {

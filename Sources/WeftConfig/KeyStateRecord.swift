@@ -41,7 +41,7 @@ struct KeyStateRecord: Hashable {
         return Array("\(content)checksum \(digest)\n".utf8)
     }
 
-    /// Reads a state file. Only the very bytes that `encoded` gives are taken, so that there is one form for each meaning.
+    /// Reads a state file. Only the very bytes that `encoded` gives are taken, so that each meaning has one form.
     init(_ bytes: [UInt8], name: String) throws(Flaw) {
         guard bytes.count <= Self.maximumSize else { throw Flaw(what: "it is too large") }
         let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)

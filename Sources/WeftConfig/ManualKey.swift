@@ -2,7 +2,8 @@
 
 /// A 16-byte AES key out of a tunnel file.
 ///
-/// It never prints (not through `print`, `dump` or string interpolation), and its memory is wiped when the last reference to it goes.
+/// It never prints (not through `print`, `dump` or string interpolation), and its memory is wiped when the last
+/// reference to it goes.
 public final class ManualKey: Sendable {
     /// Bytes in a key.
     public static let byteCount = 16
@@ -75,6 +76,7 @@ extension ManualKey: Equatable {
 extension ManualKey: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     /// Always "(hidden)".
     public var description: String { "(hidden)" }
+    /// Always "(hidden)".
     public var debugDescription: String { description }
     /// Without children, so that `dump` shows nothing.
     public var customMirror: Mirror { Mirror(self, children: [:]) }

@@ -5,6 +5,7 @@ import Weft
 public struct TunnelConfiguration: Sendable {
     /// The file it came from, as the caller named it.
     public let file: String
+    /// Our end.
     public let interface: InterfaceConfiguration
     /// In the file's order. Their VNIs, keys and `allowedIPs` are disjoint.
     public let peers: [PeerConfiguration]
@@ -37,6 +38,7 @@ public struct InterfaceConfiguration: Sendable {
     public static let defaultListenPort: UInt16 = 6081
     /// Bytes of an inner packet when the file says nothing: fits through almost every underlay.
     public static let defaultMTU = 1280
+    /// Where key states are kept when the file names no folder.
     public static let defaultStateDirectory = "/var/lib/weft"
 
     /// The device's own addresses; at least one, no address twice.
@@ -49,6 +51,7 @@ public struct InterfaceConfiguration: Sendable {
     public let localIPs: [Prefix]
     /// The mark that underlay packets carry; nil if the file leaves the choice open or says `off`.
     public let firewallMark: UInt32?
+    /// Where the routes go; `automatic` unless the file says otherwise.
     public let table: RoutingTable
     /// The folder where key states are kept, an absolute path. Two folders know nothing of each other: a key that has
     /// been used with one of them must not be used with another.
@@ -77,6 +80,7 @@ public struct PeerConfiguration: Sendable {
     public let allowedIPs: [Prefix]
     /// Seconds between keep-alives, 1...65535; nil for none.
     public let persistentKeepalive: UInt16?
+    /// How packets are sealed and opened, until ends agree on keys by themselves.
     public let keys: ManualKeys
     /// Packets per second that may reach decryption, 1...4294967295; nil for no limit.
     public let rateLimit: UInt32?

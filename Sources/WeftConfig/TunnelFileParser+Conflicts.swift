@@ -25,8 +25,8 @@ extension TunnelFileParser {
         diagnostics.add(
             line: interface.lines[.mtu],
             """
-            MTU: expected a number from 1280 to 65535, as \(cause.rawValue) (line \(interface.lines[cause])) holds IPv6, \
-            found "\(mtu)"
+            MTU: expected a number from 1280 to 65535, as \(cause.rawValue) (line \(interface.lines[cause])) \
+            holds IPv6, found "\(mtu)"
             """)
     }
 

@@ -85,8 +85,9 @@ struct KeyStateDamageTests {
         try fixture.scratch.write([], to: fixture.file)
         #expect(
             outcome()?.description == """
-                \(fixture.scratch.path)/\(fixture.file): this key state is damaged (line 1: expected weft key state 1), so nobody \
-                knows which counters were used: set new keys at both ends, then remove the file
+                \(fixture.scratch.path)/\(fixture.file): this key state is damaged \
+                (line 1: expected weft key state 1), \
+                so nobody knows which counters were used: set new keys at both ends, then remove the file
                 """)
     }
 
@@ -135,7 +136,7 @@ struct KeyStateDamageTests {
         let path = "\(fixture.scratch.path)/\(fixture.file)"
         try FileManager.default.removeItem(atPath: path)
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
-        #expect(outcome() == .notOurs(path: path, wrong: "this is no regular file", remedy: "rm \(path) to remove it"))
+        #expect(outcome() == .damaged(path: path, what: "it is no regular file"))
         try FileManager.default.removeItem(atPath: path)
         try fixture.scratch.write([], to: "elsewhere")
         try FileManager.default.createSymbolicLink(
@@ -179,6 +180,23 @@ struct KeyStateDamageTests {
             Issue.record("the state was opened without a mark")
             return
         }
+    }
+
+    @Test("opening that fails leaves no descriptor behind")
+    func descriptors() throws {
+        func count() throws -> Int { try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count }
+        let state = try fixture.open()
+        let before = try count()
+        for _ in 0..<300 {
+            #expect(throws: KeyStateError.self) { try fixture.open() }
+        }
+        state.close()
+        try fixture.scratch.write([], to: fixture.file)
+        for _ in 0..<300 {
+            #expect(isDamaged)
+        }
+        // Other tests open files at the same time, though not hundreds.
+        #expect(try count() < before + 100)
     }
 
     @Test("what a crash leaves beside the file, or before it was ever written")
