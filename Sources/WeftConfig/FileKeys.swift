@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The keys of one kind of section, spelled as the documentation spells them.
+protocol FileKey: RawRepresentable<String>, CaseIterable, Hashable, Sendable {
+    /// The section they stand in, without brackets.
+    static var section: String { get }
+    /// What a value must look like (one item of it, for a list), to follow "expected".
+    var expected: String { get }
+}
+
+extension FileKey {
+    /// The key of that name, whatever its case.
+    init?(ignoringCase name: String) {
+        let lowered = name.lowercased()
+        guard let key = Self.allCases.first(where: { $0.rawValue.lowercased() == lowered }) else { return nil }
+        self = key
+    }
+
+    /// All names, in the order of their declaration.
+    static var names: [String] { allCases.map(\.rawValue) }
+}
+
+/// The keys that `[Interface]` may hold.
+public enum InterfaceKey: String, CaseIterable, Sendable {
+    case address = "Address"
+    case listenPort = "ListenPort"
+    case mtu = "MTU"
+    case localIPs = "LocalIPs"
+    case firewallMark = "FwMark"
+    case table = "Table"
+    case stateDirectory = "StateDirectory"
+}
+
+extension InterfaceKey: FileKey {
+    static let section = "Interface"
+
+    var expected: String {
+        switch self {
+        case .address: "an address such as 10.77.0.1/24 or fd77::1/64"
+        case .listenPort: "a number from 1 to 65535"
+        case .mtu: "a number from 576 to 65535"
+        case .localIPs: "a prefix such as 10.77.0.0/24 or fd77::/64"
+        case .firewallMark: "off, or a number from 0 to 4294967295, decimal or hexadecimal after 0x"
+        case .table: "auto, off, or a number from 1 to 4294967295"
+        case .stateDirectory: "an absolute path such as \(InterfaceConfiguration.defaultStateDirectory)"
+        }
+    }
+}
+
+/// The keys that `[Peer]` may hold.
+public enum PeerKey: String, CaseIterable, Sendable {
+    case vni = "VNI"
+    case endpoint = "Endpoint"
+    case allowedIPs = "AllowedIPs"
+    case persistentKeepalive = "PersistentKeepalive"
+    case epoch = "Epoch"
+    case sendKey = "SendKey"
+    case receiveKey = "ReceiveKey"
+    case rateLimit = "RateLimit"
+    case checkSource = "CheckSource"
+}
+
+extension PeerKey: FileKey {
+    static let section = "Peer"
+
+    var expected: String {
+        switch self {
+        case .vni: "a number from 1 to 16777215"
+        case .endpoint: "ADDRESS:PORT such as 192.0.2.2:6081 or [2001:db8::2]:6081"
+        case .allowedIPs: "a prefix such as 10.77.0.2/32 or fd77::2/128"
+        case .persistentKeepalive: "off, or a number of seconds from 0 to 65535"
+        case .epoch: "a number from 1 to 4294967295"
+        case .sendKey, .receiveKey: "16 bytes in base64, 24 characters that end in =="
+        case .rateLimit: "off, or a number of packets per second from 0 to 4294967295"
+        case .checkSource: "on or off"
+        }
+    }
+}

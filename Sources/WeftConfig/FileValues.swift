@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+
+/// What single values of a tunnel file mean. Nil is for the caller to report.
+enum FileValues {
+    /// A decimal number without sign or leading zeros.
+    static func number(_ text: String, in range: ClosedRange<UInt32>) -> UInt32? {
+        guard let number = UInt32(text), String(number) == text, range.contains(number) else { return nil }
+        return number
+    }
+
+    /// A number as above, or `off`, which means 0.
+    static func numberOrOff(_ text: String, in range: ClosedRange<UInt32>) -> UInt32? {
+        isOff(text) ? 0 : number(text, in: range)
+    }
+
+    /// `on` or `off`.
+    static func onOrOff(_ text: String) -> Bool? {
+        isOff(text) ? false : text.lowercased() == "on" ? true : nil
+    }
+
+    /// A decimal number, hexadecimal digits after `0x`, or `off`, which means 0.
+    static func firewallMark(_ text: String) -> UInt32? {
+        guard text.lowercased().hasPrefix("0x") else { return numberOrOff(text, in: 0...UInt32.max) }
+        let digits = text.dropFirst(2)
+        // The initialiser below would also take a sign.
+        guard digits.allSatisfy(\.isHexDigit) else { return nil }
+        return UInt32(digits, radix: 16)
+    }
+
+    static func table(_ text: String) -> InterfaceConfiguration.RoutingTable? {
+        if text.lowercased() == "auto" { return .automatic }
+        return isOff(text) ? .off : number(text, in: 1...UInt32.max).map { .number($0) }
+    }
+
+    /// An absolute path that the kernel would take.
+    static func path(_ text: String) -> String? {
+        text.hasPrefix("/") && text.utf8.count < 4000 ? text : nil
+    }
+
+    /// An address that a device can have.
+    static func interfaceAddress(_ text: String) -> InterfaceAddress? {
+        guard let address = InterfaceAddress(text), !address.address.isUnspecified, !address.address.isMulticast
+        else { return nil }
+        return address
+    }
+
+    private static func isOff(_ text: String) -> Bool { text.lowercased() == "off" }
+}
+
+extension IPAddress {
+    /// 224.0.0.0/4 or ff00::/8.
+    var isMulticast: Bool { family == .v4 ? high >> 60 == 0xE : high >> 56 == 0xFF }
+
+    /// fe80::/10, which means something only together with a link's name.
+    var isLinkLocalV6: Bool { family == .v6 && high >> 54 == 0xFE80 >> 6 }
+
+    /// The IPv4 broadcast address.
+    var isBroadcast: Bool { family == .v4 && v4Bits == UInt32.max }
+
+    /// An IPv4 address in IPv6's clothes, ::ffff:0:0/96.
+    var isMappedV4: Bool { family == .v6 && high == 0 && low >> 32 == 0xFFFF }
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+import Synchronization
+
+/// The memory of a manual key across restarts: which counters of the transmit key may have been used, and how far the
+/// receive key's have come.
+///
+/// As long as it is open no other process, and no other `KeyState`, can open the same transmit key in the same folder.
+/// Its methods may be called from any thread; those that write wait for the disk. A record that was restored from
+/// a backup can't be told from the latest, so never restore one.
+///
+/// The received counter is kept for the receive key that was used last with the transmit key: change both keys
+/// together, or raise the epoch.
+public final class KeyState: Sendable {
+    /// Counters that one write makes usable: 2^32.
+    public static let step: UInt64 = 1 << 32
+    /// No counter from here on is ever usable: 2^60.
+    public static let counterEnd: UInt64 = KeyStateRecord.counterEnd
+
+    /// The epoch that it was opened with.
+    public let epoch: UInt32
+    /// Counters from here up to `counterLimit` were never used; 0 if none was, though an SA's first counter is 1.
+    public let firstCounterFloor: UInt64
+    /// The highest counter that was recorded for the receive key in this epoch before; nil if there is none.
+    /// The replay window starts there.
+    public let highestReceivedBefore: UInt64?
+
+    private struct Contents: ~Copyable {
+        /// Nil once closed.
+        var folder: KeyStateFolder?
+        /// What the state file says.
+        var record: KeyStateRecord
+
+        /// Lets `change` edit the record, and writes it if it did.
+        mutating func update(
+            _ change: (inout KeyStateRecord, _ path: String) throws(KeyStateError) -> Void
+        ) throws(KeyStateError) {
+            switch folder {
+            case .none:
+                throw .closed
+            case .some(let folder):
+                var changed = record
+                try change(&changed, folder.statePath)
+                guard changed != record else { return }
+                try folder.write(changed)
+                record = changed
+            }
+        }
+    }
+
+    private let state: Mutex<Contents>
+
+    /// Opens a transmit key's state, or begins one, and makes its next 2^32 counters usable.
+    ///
+    /// - Parameters:
+    ///   - directory: the state folder, made with mode 0700 if only its last part is missing.
+    ///   - epoch: 1...4294967295. The one used last goes on above its mark; a higher one starts anew at 0.
+    /// - Throws: if another tunnel uses the key, the epoch is lower than the last one, the counters are used up, or the
+    ///   state can't be read, believed or written. In each case nothing may be sealed with the key.
+    public static func open(
+        directory: String, sendKey: ManualKey, receiveKey: ManualKey, epoch: UInt32
+    ) throws(KeyStateError) -> KeyState {
+        guard let name = KeyFingerprint(sendKey, role: .send),
+            let receiveName = KeyFingerprint(receiveKey, role: .receive)
+        else { throw .noDigest }
+        let folder = try KeyStateFolder(path: directory, key: name)
+        let fresh = KeyStateRecord(epoch: epoch, mark: 0, receiveKey: receiveName.description, received: nil)
+        var record = try folder.read() ?? fresh
+        guard epoch >= record.epoch else {
+            throw .lowerEpoch(asked: epoch, used: record.epoch, path: folder.statePath)
+        }
+        if epoch > record.epoch {
+            record = fresh
+        } else if record.receiveKey != fresh.receiveKey {
+            record.receiveKey = fresh.receiveKey
+            record.received = nil
+        }
+        return try KeyState(folder: folder, continuing: record)
+    }
+
+    private init(folder: consuming KeyStateFolder, continuing record: KeyStateRecord) throws(KeyStateError) {
+        guard record.mark < Self.counterEnd else { throw .exhausted(epoch: record.epoch, path: folder.statePath) }
+        epoch = record.epoch
+        firstCounterFloor = record.mark
+        highestReceivedBefore = record.received
+        var marked = record
+        marked.mark = min(record.mark + Self.step, Self.counterEnd)
+        try folder.write(marked)
+        state = Mutex(Contents(folder: folder, record: marked))
+    }
+
+    /// Counters below it, from `firstCounterFloor` on, may be used; at most 2^60, and 0 once closed.
+    public var counterLimit: UInt64 {
+        state.withLock { $0.folder == nil ? 0 : $0.record.mark }
+    }
+
+    /// Makes more counters usable as `counter` comes near the limit: within half a step of it, or beyond.
+    ///
+    /// Calling it earlier costs nothing and changes nothing, so that it may be called with every look at the counter.
+    ///
+    /// - Parameter counter: the highest counter that was handed out.
+    /// - Returns: `counterLimit`, which is on the disk.
+    /// - Throws: if the mark can't be written; the limit stays what it was. `exhausted` if `counter` is the last one.
+    @discardableResult
+    public func advance(past counter: UInt64) throws(KeyStateError) -> UInt64 {
+        try state.withLock { contents throws(KeyStateError) in
+            try contents.update { record, path throws(KeyStateError) in
+                guard counter < Self.counterEnd - 1 else { throw .exhausted(epoch: record.epoch, path: path) }
+                guard counter >= record.mark || record.mark - counter <= Self.step / 2 else { return }
+                record.mark = min(max(record.mark, counter + 1) + Self.step, Self.counterEnd)
+            }
+            return contents.record.mark
+        }
+    }
+
+    /// Keeps the highest counter that an authenticated packet of the receive key had. A lower one than before changes
+    /// nothing.
+    ///
+    /// Call it every second and before `close`: a restart can admit again what came after the last call.
+    ///
+    /// - Throws: if it can't be written; the next call tries again.
+    public func record(highestReceived counter: UInt64) throws(KeyStateError) {
+        try state.withLock { contents throws(KeyStateError) in
+            try contents.update { record, _ throws(KeyStateError) in
+                record.received = max(counter, record.received ?? 0)
+            }
+        }
+    }
+
+    /// Lets go of the key. The counters that were usable and not used are lost; nothing is usable any more.
+    public func close() {
+        state.withLock { $0.folder = nil }
+    }
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What is kept about a transmit key, and its form in the state file:
+/// ```
+/// weft key state 1
+/// epoch 1
+/// mark 4294967296
+/// receive-key <64 hexadecimal digits>
+/// received 4711
+/// checksum <64 hexadecimal digits>
+/// ```
+struct KeyStateRecord: Hashable {
+    /// Counters stop here: 2^60.
+    static let counterEnd: UInt64 = 1 << 60
+    /// No record is larger, in bytes.
+    static let maximumSize = 1024
+
+    var epoch: UInt32
+    /// All counters below it may have been used in this epoch; at most `counterEnd`.
+    var mark: UInt64
+    /// The fingerprint of the key that `received` is about.
+    var receiveKey: String
+    /// The highest counter received, or nil if none was.
+    var received: UInt64?
+
+    /// The file's bytes; nil if OpenSSL has no SHA-256.
+    ///
+    /// - Parameter name: the file's, which goes into the checksum so that one key's state can't pass for another's.
+    func encoded(name: String) -> [UInt8]? {
+        let content = """
+            weft key state 1
+            epoch \(epoch)
+            mark \(mark)
+            receive-key \(receiveKey)
+            received \(received.map { String($0) } ?? "none")
+
+            """
+        let summed = Array("weft key state checksum 1\n\(name)\n\(content)".utf8)
+        // `bytes` is unsafe for types with padding, and a UInt8 has none.
+        guard let digest = SHA256Digest(of: unsafe summed.span.bytes) else { return nil }
+        return Array("\(content)checksum \(digest)\n".utf8)
+    }
+
+    /// Reads a state file. Only the very bytes that `encoded` gives are taken, so that each meaning has one form.
+    init(_ bytes: [UInt8], name: String) throws(Flaw) {
+        guard bytes.count <= Self.maximumSize else { throw Flaw(what: "it is too large") }
+        let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
+        guard let first = lines.first, first == "weft key state 1" else {
+            throw Flaw(what: "line 1: expected weft key state 1")
+        }
+        func value(_ index: Int, _ name: String) throws(Flaw) -> String {
+            guard index < lines.count, lines[index].hasPrefix(name + " ") else {
+                throw Flaw(what: "line \(index + 1): expected \(name)")
+            }
+            return String(lines[index].dropFirst(name.count + 1))
+        }
+        guard let epoch = UInt32(try value(1, "epoch")), epoch > 0 else { throw Flaw(what: "line 2: bad epoch") }
+        guard let mark = UInt64(try value(2, "mark")), mark <= Self.counterEnd else {
+            throw Flaw(what: "line 3: bad mark")
+        }
+        let received = try value(4, "received")
+        self.epoch = epoch
+        self.mark = mark
+        receiveKey = try value(3, "receive-key")
+        self.received = UInt64(received)
+        guard self.received != nil || received == "none" else { throw Flaw(what: "line 5: bad counter") }
+        guard encoded(name: name) == bytes else { throw Flaw(what: "its checksum or form is wrong") }
+    }
+
+    init(epoch: UInt32, mark: UInt64, receiveKey: String, received: UInt64?) {
+        self.epoch = epoch
+        self.mark = mark
+        self.receiveKey = receiveKey
+        self.received = received
+    }
+
+    /// What makes a file's bytes no record.
+    struct Flaw: Error {
+        let what: String
+    }
+}

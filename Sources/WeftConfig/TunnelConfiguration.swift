@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+
+/// What a tunnel file says, checked.
+public struct TunnelConfiguration: Sendable {
+    /// The file it came from, as the caller named it.
+    public let file: String
+    /// Our end.
+    public let interface: InterfaceConfiguration
+    /// In the file's order. Their VNIs, keys and `allowedIPs` are disjoint.
+    public let peers: [PeerConfiguration]
+
+    /// The routes of one peer: each of our prefixes with each of the peer's of the same family.
+    public func routes(for peer: PeerConfiguration) -> [RoutePair] {
+        peer.allowedIPs.flatMap { destination in
+            interface.localIPs.filter { $0.family == destination.family }
+                .map { RoutePair(source: $0, destination: destination) }
+        }
+    }
+}
+
+/// A pair of prefixes of one family that a virtual network owns.
+public struct RoutePair: Hashable, Sendable {
+    /// Our side.
+    public let source: Prefix
+    /// The peer's side.
+    public let destination: Prefix
+
+    public init(source: Prefix, destination: Prefix) {
+        self.source = source
+        self.destination = destination
+    }
+}
+
+/// The section `[Interface]`: our end.
+public struct InterfaceConfiguration: Sendable {
+    /// UDP port when the file names none: Geneve's.
+    public static let defaultListenPort: UInt16 = 6081
+    /// Bytes of an inner packet when the file says nothing: fits through almost every underlay.
+    public static let defaultMTU = 1280
+    /// Where key states are kept when the file names no folder.
+    public static let defaultStateDirectory = "/var/lib/weft"
+
+    /// The device's own addresses; at least one, no address twice.
+    public let addresses: [InterfaceAddress]
+    /// 1...65535.
+    public let listenPort: UInt16
+    /// Largest inner packet in bytes, 576...65535; at least 1280 if anything of ours is IPv6.
+    public let mtu: Int
+    /// Our side of each route; the prefixes of `addresses` unless the file names others.
+    public let localIPs: [Prefix]
+    /// The mark that underlay packets carry; nil if the file leaves the choice open or says `off`.
+    public let firewallMark: UInt32?
+    /// Where the routes go; `automatic` unless the file says otherwise.
+    public let table: RoutingTable
+    /// The folder where key states are kept, an absolute path. Two folders know nothing of each other: a key that has
+    /// been used with one of them must not be used with another.
+    public let stateDirectory: String
+    /// Where each key stands in the file.
+    public let lines: SectionLines<InterfaceKey>
+
+    /// Which kernel routing table the routes go to.
+    public enum RoutingTable: Hashable, Sendable {
+        /// The main table, or one of our own if a default route goes through the tunnel.
+        case automatic
+        /// No routes are made.
+        case off
+        /// 1...4294967295.
+        case number(UInt32)
+    }
+}
+
+/// A section `[Peer]`: the other end of one virtual network.
+public struct PeerConfiguration: Sendable {
+    /// 1...16777215.
+    public let vni: UInt32
+    /// A unicast address and a port.
+    public let endpoint: Endpoint
+    /// The peer's side of each route; at least one.
+    public let allowedIPs: [Prefix]
+    /// Seconds between keep-alives, 1...65535; nil for none.
+    public let persistentKeepalive: UInt16?
+    /// How packets are sealed and opened, until ends agree on keys by themselves.
+    public let keys: ManualKeys
+    /// Packets per second that may reach decryption, 1...4294967295; nil for no limit.
+    public let rateLimit: UInt32?
+    /// Whether datagrams count only if their source address is the endpoint's.
+    public let checksSource: Bool
+    /// Where each key stands in the file.
+    public let lines: SectionLines<PeerKey>
+}
+
+/// What both ends of a manually keyed peer write into their files.
+public struct ManualKeys: Sendable {
+    /// 1...4294967295, the same at both ends; must rise whenever a key's state is lost or the peer's starts anew.
+    public let epoch: UInt32
+    /// Our direction's key; the peer's `receive`.
+    public let send: ManualKey
+    /// The peer's direction's key; never equal to `send`.
+    public let receive: ManualKey
+}
+
+/// The lines that a section's header and keys stand on, for messages about conflicts that only show later.
+public struct SectionLines<Key: Hashable & Sendable>: Hashable, Sendable {
+    /// The line of `[Interface]` or `[Peer]`, counted from 1.
+    public let header: Int
+    private let keys: [Key: Int]
+
+    init(header: Int, keys: [Key: Int]) {
+        self.header = header
+        self.keys = keys
+    }
+
+    /// The line of a key, counted from 1; the section's header if the file leaves the key out.
+    public subscript(key: Key) -> Int { keys[key] ?? header }
+}

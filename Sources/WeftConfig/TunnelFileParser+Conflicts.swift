@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+
+extension TunnelFileParser {
+    /// Reports values that are fine by themselves and can't stand together.
+    mutating func findConflicts() {
+        checkMTU()
+        checkVirtualNetworks()
+        checkKeys()
+        checkPrefixes()
+        checkFamilies()
+    }
+
+    /// IPv6 works only on links that carry 1280 bytes (RFC 8200 section 5).
+    private mutating func checkMTU() {
+        guard let interface, let mtu = interface.mtu, mtu < 1280 else { return }
+        let cause: InterfaceKey
+        if let addresses = interface.addresses, addresses.items.contains(where: { $0.address.family == .v6 }) {
+            cause = .address
+        } else if let localIPs = interface.namedLocalIPs, localIPs.items.contains(where: { $0.family == .v6 }) {
+            cause = .localIPs
+        } else {
+            return
+        }
+        diagnostics.add(
+            line: interface.lines[.mtu],
+            """
+            MTU: expected a number from 1280 to 65535, as \(cause.rawValue) (line \(interface.lines[cause])) \
+            holds IPv6, found "\(mtu)"
+            """)
+    }
+
+    private mutating func checkVirtualNetworks() {
+        var lines: [UInt32: Int] = [:]
+        for peer in peers {
+            guard let vni = peer.vni else { continue }
+            let line = peer.lines[.vni]
+            if let first = lines[vni] {
+                diagnostics.add(line: line, "VNI: \(vni) is the peer's of line \(first) too: expected one of its own")
+            } else {
+                lines[vni] = line
+            }
+        }
+    }
+
+    /// A key in two places would seal two streams of packets with the same nonces, or let them be played back.
+    private mutating func checkKeys() {
+        var places: [KeyFingerprint: (name: PeerKey, line: Int)] = [:]
+        for peer in peers {
+            for (name, key) in [(PeerKey.sendKey, peer.sendKey), (.receiveKey, peer.receiveKey)] {
+                guard let key else { continue }
+                let line = peer.lines[name]
+                guard let fingerprint = KeyFingerprint(key, role: .anyRole) else {
+                    diagnostics.add(line: line, "\(name.rawValue): can't be compared, as OpenSSL has no SHA-256 here")
+                    continue
+                }
+                if let first = places[fingerprint] {
+                    diagnostics.add(
+                        line: line,
+                        """
+                        \(name.rawValue): is the same key as \(first.name.rawValue) on line \(first.line): \
+                        expected a key that occurs nowhere else
+                        """)
+                } else {
+                    places[fingerprint] = (name, line)
+                }
+            }
+        }
+    }
+
+    /// Nested prefixes are fine, as the longest wins; equal ones leave open who is meant.
+    private mutating func checkPrefixes() {
+        var lines: [Prefix: Int] = [:]
+        for peer in peers {
+            let line = peer.lines[.allowedIPs]
+            for prefix in peer.allowedIPs?.items ?? [] {
+                if let first = lines[prefix] {
+                    diagnostics.add(
+                        line: line,
+                        "AllowedIPs: \(prefix) is the peer's of line \(first) too: expected it in one peer only")
+                } else {
+                    lines[prefix] = line
+                }
+            }
+        }
+    }
+
+    /// A route is a pair of prefixes of one family, so that each family of the peers needs one of ours.
+    private mutating func checkFamilies() {
+        guard let interface, let localIPs = interface.localIPs else { return }
+        let families = Set(localIPs.map(\.family))
+        let named = interface.namedLocalIPs != nil
+        let ours = named ? InterfaceKey.localIPs : .address
+        for peer in peers {
+            var reported = families
+            for prefix in peer.allowedIPs?.items ?? [] where reported.insert(prefix.family).inserted {
+                let family = prefix.family == .v4 ? "IPv4" : "IPv6"
+                diagnostics.add(
+                    line: peer.lines[.allowedIPs],
+                    """
+                    AllowedIPs: \(prefix) is \(family): expected an \(family) prefix in \(ours.rawValue) \
+                    (line \(interface.lines[ours])) too
+                    """)
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+import Testing
+
+@testable import WeftConfig
+
+/// One line of a good file is replaced, and one finding comes of it.
+@Suite("Bad values in tunnel files")
+struct BadValueTests {
+    struct Case: Sendable, CustomTestStringConvertible {
+        let line: Int
+        let replacement: String
+        let finding: String
+
+        init(_ line: Int, _ replacement: String, _ finding: String) {
+            self.line = line
+            self.replacement = replacement
+            self.finding = finding
+        }
+
+        var testDescription: String { "line \(line): \(replacement)" }
+    }
+
+    private static let address = "expected an address such as 10.77.0.1/24 or fd77::1/64"
+    private static let prefix = "expected a prefix such as 10.77.0.2/32 or fd77::2/128"
+    private static let endpoint = "expected ADDRESS:PORT such as 192.0.2.2:6081 or [2001:db8::2]:6081"
+    private static let mark = "expected off, or a number from 0 to 4294967295, decimal or hexadecimal after 0x"
+    private static let key = "expected 16 bytes in base64, 24 characters that end in =="
+
+    @Test(
+        "in [Interface]",
+        arguments: [
+            Case(2, "Address = 10.77.0.1/33, fd77::1", "2: Address: \(address), found \"10.77.0.1/33\""),
+            Case(2, "Address = 10.77.0.1, fd77::1, example", "2: Address: \(address), found \"example\""),
+            Case(2, "Address = 10.77.0.1/24,, fd77::1", "2: Address: \(address), found nothing"),
+            Case(2, "Address = 10.77.0.1/24, fd77::1,", "2: Address: \(address), found nothing"),
+            Case(2, "Address =", "2: Address: \(address), found nothing"),
+            Case(2, "Address = 10.77.0.1 fd77::1", "2: Address: \(address), found \"10.77.0.1 fd77::1\""),
+            Case(2, "Address = 10.77.0.1/+24, fd77::1", "2: Address: \(address), found \"10.77.0.1/+24\""),
+            Case(2, "Address = 0.0.0.0/0, fd77::1", "2: Address: \(address), found \"0.0.0.0/0\""),
+            Case(2, "Address = 10.77.0.1, ff02::1", "2: Address: \(address), found \"ff02::1\""),
+            Case(2, "Address = 10.77.0.1/8, fd77::1, 10.77.0.1/9", "2: Address: 10.77.0.1 occurs twice in the list"),
+            Case(3, "ListenPort = 0", "3: ListenPort: expected a number from 1 to 65535, found \"0\""),
+            Case(3, "ListenPort = 65536", "3: ListenPort: expected a number from 1 to 65535, found \"65536\""),
+            Case(3, "ListenPort = +1", "3: ListenPort: expected a number from 1 to 65535, found \"+1\""),
+            Case(3, "listenport=06081", "3: ListenPort: expected a number from 1 to 65535, found \"06081\""),
+            Case(
+                3, "ListenPort = 99999999999999999999",
+                "3: ListenPort: expected a number from 1 to 65535, found \"99999999999999999999\""),
+            Case(4, "MTU = 12k", "4: MTU: expected a number from 576 to 65535, found \"12k\""),
+            Case(4, "MTU = 575", "4: MTU: expected a number from 576 to 65535, found \"575\""),
+            Case(4, "MTU = -1", "4: MTU: expected a number from 576 to 65535, found \"-1\""),
+            Case(4, "MTU =", "4: MTU: expected a number from 576 to 65535, found nothing"),
+            Case(4, "MTU = # 1280", "4: MTU: expected a number from 576 to 65535, found nothing"),
+            Case(
+                4, "MTU = 1279",
+                "4: MTU: expected a number from 1280 to 65535, as Address (line 2) holds IPv6, found \"1279\""),
+            Case(
+                4, "LocalIPs = 10.0.0.0/8, fd77::/x",
+                "4: LocalIPs: expected a prefix such as 10.77.0.0/24 or fd77::/64, found \"fd77::/x\""),
+            Case(4, "LocalIPs = 10.0.0.9/8, fd77::, 10.0.0.1/8", "4: LocalIPs: 10.0.0.0/8 occurs twice in the list"),
+            Case(
+                4, "FwMark = 0x",
+                "4: FwMark: \(mark), found \"0x\""
+            ),
+            Case(
+                4, "FwMark = 0x-1",
+                "4: FwMark: \(mark), found \"0x-1\""
+            ),
+            Case(
+                4, "FwMark = 4294967296",
+                "4: FwMark: \(mark), found \"4294967296\""
+            ),
+            Case(4, "Table = 0", "4: Table: expected auto, off, or a number from 1 to 4294967295, found \"0\""),
+            Case(4, "Table = main", "4: Table: expected auto, off, or a number from 1 to 4294967295, found \"main\""),
+            Case(
+                4, "StateDirectory = weft",
+                "4: StateDirectory: expected an absolute path such as /var/lib/weft, found \"weft\""),
+            Case(
+                4, "MTU = \u{1B}[31m\"\\ü",
+                "4: MTU: expected a number from 576 to 65535, found \"\\u{1B}[31m\\\"\\\\\\u{00FC}\""),
+        ])
+    func interface(_ test: Case) {
+        #expect(Samples.findings(Samples.small(line: test.line, test.replacement)) == ["weft0.conf:" + test.finding])
+    }
+
+    @Test(
+        "in [Peer]",
+        arguments: [
+            Case(7, "VNI = 0", "7: VNI: expected a number from 1 to 16777215, found \"0\""),
+            Case(7, "VNI = 16777216", "7: VNI: expected a number from 1 to 16777215, found \"16777216\""),
+            Case(7, "VNI = 0x7", "7: VNI: expected a number from 1 to 16777215, found \"0x7\""),
+            Case(8, "Endpoint = 192.0.2.2", "8: Endpoint: \(endpoint), found \"192.0.2.2\""),
+            Case(8, "Endpoint = 192.0.2.2:0", "8: Endpoint: \(endpoint), found \"192.0.2.2:0\""),
+            Case(8, "Endpoint = 192.0.2.2:65536", "8: Endpoint: \(endpoint), found \"192.0.2.2:65536\""),
+            Case(8, "Endpoint = 2001:db8::2:6081", "8: Endpoint: \(endpoint), found \"2001:db8::2:6081\""),
+            Case(8, "Endpoint = host.example:6081", "8: Endpoint: \(endpoint), found \"host.example:6081\""),
+            Case(8, "Endpoint = 0.0.0.0:6081", "8: Endpoint: expected the address of one host, found \"0.0.0.0:6081\""),
+            Case(
+                8, "Endpoint = 224.0.0.1:6081",
+                "8: Endpoint: expected the address of one host, found \"224.0.0.1:6081\""),
+            Case(
+                8, "Endpoint = 255.255.255.255:1",
+                "8: Endpoint: expected the address of one host, found \"255.255.255.255:1\""),
+            Case(
+                8, "Endpoint = [ff02::1]:6081",
+                "8: Endpoint: expected the address of one host, found \"[ff02::1]:6081\""),
+            Case(
+                8, "Endpoint = [fe80::1]:6081",
+                "8: Endpoint: expected an address that needs no zone, found \"[fe80::1]:6081\""),
+            Case(
+                8, "Endpoint = [::ffff:192.0.2.2]:6081",
+                "8: Endpoint: expected the IPv4 address by itself, found \"[::ffff:192.0.2.2]:6081\""),
+            Case(9, "AllowedIPs = 10.0.0.0/8, 10.0.0", "9: AllowedIPs: \(prefix), found \"10.0.0\""),
+            Case(9, "AllowedIPs =", "9: AllowedIPs: \(prefix), found nothing"),
+            Case(9, "AllowedIPs = fd77::/64, fd77::5/64", "9: AllowedIPs: fd77::/64 occurs twice in the list"),
+            Case(
+                10, "PersistentKeepalive = 65536",
+                "10: PersistentKeepalive: expected off, or a number of seconds from 0 to 65535, found \"65536\""),
+            Case(11, "Epoch = 0", "11: Epoch: expected a number from 1 to 4294967295, found \"0\""),
+            Case(11, "Epoch = 4294967296", "11: Epoch: expected a number from 1 to 4294967295, found \"4294967296\""),
+            Case(12, "SendKey =", "12: SendKey: \(key), found nothing"),
+            Case(
+                12, "SendKey = \(Samples.keys[2].dropLast())", "12: SendKey: \(key), found 23 other bytes (not shown)"),
+            Case(13, "ReceiveKey = <16 bytes, base64>", "13: ReceiveKey: \(key), found 18 other bytes (not shown)"),
+            Case(
+                10, "RateLimit = fast",
+                "10: RateLimit: expected off, or a number of packets per second from 0 to 4294967295, found \"fast\""),
+            Case(10, "CheckSource = yes", "10: CheckSource: expected on or off, found \"yes\""),
+        ])
+    func peer(_ test: Case) {
+        #expect(Samples.findings(Samples.small(line: test.line, test.replacement)) == ["weft0.conf:" + test.finding])
+    }
+
+    @Test(
+        "a key in the wrong place isn't shown",
+        arguments: [
+            (11, "Epoch = \(Samples.keys[2])"), (9, "AllowedIPs = 10.0.0.0/8, \(Samples.keys[2])"),
+            (12, "SendKye = \(Samples.keys[2])"), (12, Samples.keys[2]), (12, "SendKey\n\(Samples.keys[2])"),
+            (12, "SendKey = \(Samples.keys[2].prefix(14))\n\(Samples.keys[2].dropFirst(14))"),
+            (8, "Endpoint = \(Samples.keys[2].prefix(9)):6081"), (12, "[\(Samples.keys[2])]"),
+            (12, "SendKey = '\(Samples.keys[2])'"),
+        ])
+    func misplacedKey(_ line: Int, _ replacement: String) {
+        let findings = Samples.findings(Samples.small(line: line, replacement))
+        #expect(!findings.isEmpty)
+        #expect(!Samples.showsKey(findings.joined(separator: "\n")))
+    }
+}

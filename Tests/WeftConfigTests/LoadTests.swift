@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import Testing
+
+@testable import WeftConfig
+
+@Suite("Loading tunnel files")
+struct LoadTests {
+    private let folder: ScratchFolder
+    private var path: String { folder.path + "/weft0.conf" }
+
+    init() throws {
+        folder = try ScratchFolder()
+    }
+
+    private var findings: [String] {
+        do throws(TunnelFileError) {
+            _ = try TunnelFile.load(path: path)
+            return []
+        } catch {
+            return error.lines
+        }
+    }
+
+    @Test("its owner alone may have access", arguments: [0o600, 0o400, 0o700])
+    func good(_ mode: Int) throws {
+        try folder.write(Array(Samples.small.utf8), to: "weft0.conf", mode: mode)
+        #expect(try TunnelFile.load(path: path).peers.map(\.vni) == [7])
+        #expect(try TunnelFile.load(path: path).file == path)
+    }
+
+    @Test(
+        "others that can read or change it",
+        arguments: [(0o640, "read"), (0o604, "read"), (0o666, "read"), (0o620, "change"), (0o602, "change")])
+    func exposed(_ mode: Int, _ verb: String) throws {
+        try folder.write(Array(Samples.small.utf8), to: "weft0.conf", mode: mode)
+        #expect(findings == ["\(path): others can \(verb) this file and it holds keys: run chmod 600 \(path)"])
+    }
+
+    @Test("that it is exposed doesn't hide what else is wrong, nor the other way round")
+    func both() throws {
+        for text in ["[Peers]\nSendKye = \(Samples.keys[0])\n", "SendKey = x\n", "[Interface]\nPrivateKey = x\n"] {
+            try folder.write(Array(text.utf8), to: "weft0.conf", mode: 0o644)
+            #expect(
+                findings.contains { $0.hasSuffix("others can read this file and it holds keys: run chmod 600 \(path)") }
+            )
+            #expect(findings.count > 1)
+        }
+    }
+
+    @Test("a file without keys is nobody's secret")
+    func noKeys() throws {
+        try folder.write(Array("[Interface]\nAddress = 10.0.0.1\n".utf8), to: "weft0.conf", mode: 0o644)
+        #expect(findings == [])
+    }
+
+    @Test("what is no file")
+    func noFile() throws {
+        #expect(findings == ["\(path): cannot open this file: No such file or directory"])
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+        #expect(findings == ["\(path): expected a regular file, found something else"])
+        try FileManager.default.removeItem(atPath: path)
+        #expect(unsafe mkfifo(path, 0o600) == 0)
+        #expect(findings == ["\(path): expected a regular file, found something else"])
+    }
+
+    @Test("a file that is too large is not read to its end")
+    func large() throws {
+        try folder.write([], to: "weft0.conf")
+        #expect(unsafe truncate(path, 1 << 40) == 0)
+        #expect(findings == ["\(path): expected a tunnel file of at most 1048576 bytes, found a larger one"])
+    }
+}
