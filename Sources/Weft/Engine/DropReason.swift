@@ -82,4 +82,13 @@ public enum DropReason: UInt8, Error, Hashable, Sendable, CaseIterable {
 extension DropReason {
     /// Whether the packet came from the overlay; else it came from the underlay.
     public var isFromOverlay: Bool { rawValue <= DropReason.underlayRefused.rawValue }
+
+    /// Whether a transport refused the packet when the engine was done with it: it was counted as sealed or opened
+    /// before.
+    public var isTransportRefusal: Bool {
+        switch self {
+        case .tooLongForUnderlay, .underlayRefused, .overlayRefused: true
+        default: false
+        }
+    }
 }
