@@ -38,6 +38,7 @@ public enum DropReason: UInt8, Error, Hashable, Sendable, CaseIterable {
     case innerSourceNotAllowed
     case innerDestinationNotAllowed
     case innerMalformed
+    case noOverlayRoom
     case overlayRefused
 
     /// One sentence for an operator: what happened and what to look at.
@@ -74,6 +75,7 @@ public enum DropReason: UInt8, Error, Hashable, Sendable, CaseIterable {
         case .innerSourceNotAllowed: "the inner source is not within the peer's AllowedIPs"
         case .innerDestinationNotAllowed: "the inner destination is not within our LocalIPs"
         case .innerMalformed: "the inner packet contradicts its own lengths or the header's protocol"
+        case .noOverlayRoom: "the opened packet does not fit into the buffer it was to be opened into"
         case .overlayRefused: "the overlay device did not take the packet (down, full or gone)"
         }
     }
