@@ -14,7 +14,7 @@ public struct Lane: ~Copyable, Sendable {
     var opened: FixedArray<Opened>
     var classified: FixedArray<Classified>
 
-    /// The most packets that one batch may hold.
+    /// The most packets that share one reservation of counters or one hold of a window; a larger batch takes several.
     public static let batchLimit = 256
 
     /// How a sealed packet is wrapped on the underlay's side.
