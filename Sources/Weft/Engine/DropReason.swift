@@ -52,7 +52,7 @@ public enum DropReason: UInt8, Error, Hashable, Sendable, CaseIterable {
         case .transmitKeyExpired: "the key to send with has expired"
         case .countersExhausted: "the transmit key has no counters left, or the state file could not be advanced"
         case .noUnderlayAddress: "the peer has no endpoint, or we have no address of its family"
-        case .noRoom: "the packet does not fit into the buffer it was to be sealed into"
+        case .noRoom: "the packet does not fit into the buffer, or the frame, it was to be sealed into"
         case .tooLongForUnderlay: "the sealed packet exceeds the underlay's MTU; lower the tunnel's MTU"
         case .underlayRefused: "the kernel did not take the datagram (no route, no buffer, a firewall)"
         case .outerMalformed: "the underlay frame's Ethernet, IP or UDP header is broken"
