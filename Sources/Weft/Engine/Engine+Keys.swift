@@ -37,7 +37,8 @@ extension Engine {
     ///
     /// A reused SPI with a fresh key is accepted, and so is a lower one. Older receive SAs expire within ``grace``; one
     /// of the same SPI is replaced at once.
-    /// - Throws: for SPI 0, equal keys, or the SPI and key that are sending now; nothing changes then.
+    /// - Throws: for SPI 0, equal keys, the SPI and key that are sending now, or ones that manual keys have sent with;
+    ///   nothing changes then.
     public func install(_ pair: SAPair, for vni: UInt32, at now: Instant) throws(EngineError) {
         try install(pair, for: vni, at: now, sentBefore: 0)
     }
@@ -45,6 +46,9 @@ extension Engine {
     func install(_ pair: SAPair, for vni: UInt32, at now: Instant, sentBefore: UInt64) throws(EngineError) {
         try withState { (state: inout State) throws(EngineError) in
             let slot = try slot(of: vni, in: state)
+            guard !state.usedTransmitKeys.contains(pair.transmitKey.fingerprint(spi: pair.transmitSPI)) else {
+                throw .transmitKeyUsedBefore(spi: pair.transmitSPI)
+            }
             let transmit = TransmitSA(
                 spi: pair.transmitSPI, key: pair.transmitKey, expiry: pair.expiry, after: sentBefore)
             let receive = ReceiveSA(spi: pair.receiveSPI, key: pair.receiveKey, expiry: pair.expiry)
