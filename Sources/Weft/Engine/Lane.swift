@@ -60,9 +60,13 @@ public struct Lane: ~Copyable, Sendable {
     /// Takes the newest snapshot. Lets go of the older one, and with it of keys that were replaced.
     @inline(__always)
     public mutating func refresh() {
-        if engine.generation.load(ordering: .acquiring) != snapshot.generation {
-            snapshot = engine.state.withLock { $0.snapshot }
-        }
+        if engine.generation.load(ordering: .acquiring) != snapshot.generation { takeSnapshot() }
+    }
+
+    private mutating func takeSnapshot() {
+        snapshot = engine.state.withLock { $0.snapshot }
+        // A key that went is wiped everywhere, also where the cipher keeps it expanded.
+        cipher.forgetKeys()
     }
 
     /// Counts packets that a transport could not take after the engine was done with them.
