@@ -33,31 +33,39 @@ enum Up {
     }
 
     private static func run(_ name: String, _ configuration: TunnelConfiguration) throws(CommandFailure) {
-        var signals = Signals()
+        let signals = Signals()
         let log = Log(name: name)
         var keeper = KeyKeeper()
         let tunnel = try Tunnel(name: name, configuration, keeper: &keeper, log)
         try RuntimeFolder.make()
-        let server: AdminServer
-        let pumps: WorkerThread
-        let serving: WorkerThread
         let failure = Failure()
         do throws(TransportError) {
-            server = try AdminServer(name: name, status: { tunnel.status() }, stop: Signals.stop)
-            if !Privileges.drop() { log.warning("could not drop capabilities") }
-            pumps = try WorkerThread(name: "weft") {
-                do throws(DatapathError) {
-                    try tunnel.datapath.run()
-                } catch {
-                    failure.set(error.description)
-                    Signals.stop()
-                }
-            }
-            serving = try WorkerThread(name: "weft-admin") { server.run() }
+            try carry(tunnel, signals, keeper, log, failure)
         } catch {
             throw CommandFailure(.failed, error.description)
         }
-        log.info("up on UDP port \(configuration.interface.listenPort), \(tunnel.engine.cipherName)")
+        if let text = failure.text { throw CommandFailure(.failed, "\(name): \(text)") }
+        log.info("down")
+    }
+
+    /// Carries packets and answers at the socket until a signal comes or the data path fails.
+    private static func carry(
+        _ tunnel: Tunnel, _ signals: consuming Signals, _ keeper: consuming KeyKeeper, _ log: Log, _ failure: Failure
+    ) throws(TransportError) {
+        let server = try AdminServer(name: tunnel.name, status: { tunnel.status() }, stop: Signals.stop)
+        defer { server.close() }
+        // Capabilities are a thread's: drop them before there is another.
+        if !Privileges.drop() { log.warning("could not drop capabilities") }
+        let serving = try WorkerThread(name: "weft-admin") { server.run() }
+        let pumps = try WorkerThread(name: "weft") {
+            do throws(DatapathError) {
+                try tunnel.datapath.run()
+            } catch {
+                failure.set(error.description)
+                Signals.stop()
+            }
+        }
+        log.info("up on UDP port \(tunnel.configuration.interface.listenPort), \(tunnel.engine.cipherName)")
         Ready.tell()
 
         var drops = DropLog()
@@ -70,8 +78,6 @@ enum Up {
         keeper.save(tunnel.engine, log)
         server.close()
         serving.join()
-        if let text = failure.text { throw CommandFailure(.failed, "\(name): \(text)") }
-        log.info("down")
     }
 
     /// What ended the pumps.
