@@ -13,6 +13,12 @@ public struct FixedArray<Element: BitwiseCopyable>: ~Copyable, @unchecked Sendab
         unsafe storage = UnsafeMutablePointer<Element>.allocate(capacity: self.capacity)
     }
 
+    /// A list that holds just `elements`.
+    init(_ elements: [Element]) {
+        self.init(capacity: elements.count)
+        for element in elements { append(element) }
+    }
+
     deinit { unsafe storage.deallocate() }
 
     public var isEmpty: Bool { count == 0 }

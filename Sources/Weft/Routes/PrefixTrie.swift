@@ -4,8 +4,8 @@
 ///
 /// A multibit trie with 64-way nodes whose children and leaves are packed and found by counting bits ("Poptrie",
 /// Asai and Ohara, SIGCOMM 2015): a node takes 24 bytes whatever its fan-out, a lookup one node per six bits.
-final class PrefixTrie: Sendable {
-    private struct Node {
+struct PrefixTrie: ~Copyable, Sendable {
+    struct Node: BitwiseCopyable {
         /// Which of the 64 slots lead to a child.
         var children: UInt64 = 0
         /// Which leaf slots begin a run of equal values.
@@ -21,8 +21,9 @@ final class PrefixTrie: Sendable {
     /// Stands for "no prefix covers this".
     private static let none = UInt32.max
 
-    private let nodes: [Node]
-    private let leaves: [UInt32]
+    // Not arrays: looking into one counts references, on a cache line that all threads share.
+    private let nodes: FixedArray<Node>
+    private let leaves: FixedArray<UInt32>
 
     /// - Parameter entries: distinct prefixes of one family, each with a value below `UInt32.max`.
     init(_ entries: [Entry]) {
@@ -32,8 +33,8 @@ final class PrefixTrie: Sendable {
         let covering = sorted.first.flatMap { $0.prefix.isDefault ? $0.value : nil } ?? Self.none
         builder.nodes.append(Node())
         builder.fill(0, from: sorted.filter { !$0.prefix.isDefault }[...], depth: 0, covering: covering)
-        nodes = builder.nodes
-        leaves = builder.leaves
+        nodes = FixedArray(builder.nodes)
+        leaves = FixedArray(builder.leaves)
     }
 
     /// The value of the longest prefix that covers `address`, which must be of the table's family.

@@ -3,7 +3,7 @@
 /// Finds the virtual network for a packet: of all routes that match both addresses the one with the longest
 /// destination prefix, then the longest source prefix. Immutable.
 final class RouteTable: Sendable {
-    private struct Destination {
+    private struct Destination: BitwiseCopyable {
         /// This prefix's sources, longest first: a range of `sources`.
         var first: UInt32
         var count: UInt32
@@ -13,7 +13,7 @@ final class RouteTable: Sendable {
         var trie: UInt32
     }
 
-    private struct Source {
+    private struct Source: BitwiseCopyable {
         let prefix: Prefix
         let slot: UInt32
     }
@@ -24,9 +24,15 @@ final class RouteTable: Sendable {
 
     private let v4: PrefixTrie
     private let v6: PrefixTrie
-    private let destinations: [Destination]
-    private let sources: [Source]
-    private let sourceTries: [PrefixTrie]
+    private let destinations: FixedArray<Destination>
+    private let sources: FixedArray<Source>
+    private let sourceTries: [SourceTrie]
+
+    /// For the few destinations that have many sources.
+    private final class SourceTrie: Sendable {
+        let trie: PrefixTrie
+        init(_ entries: [PrefixTrie.Entry]) { trie = PrefixTrie(entries) }
+    }
 
     /// - Parameter routes: distinct pairs, each with the slot of the network that owns it.
     init(_ routes: [(route: Route, slot: UInt32)]) {
@@ -39,7 +45,7 @@ final class RouteTable: Sendable {
         var indices: [Prefix: UInt32] = [:]
         var destinations: [Destination] = []
         var sources: [Source] = []
-        var tries: [PrefixTrie] = []
+        var tries: [SourceTrie] = []
         let lengths = Set(prefixes.map(\.length)).sorted(by: >)
         for prefix in prefixes {
             let own = (bySource[prefix] ?? []).sorted { $0.prefix.length > $1.prefix.length }
@@ -49,7 +55,7 @@ final class RouteTable: Sendable {
                 first: UInt32(sources.count), count: UInt32(own.count), parent: parent ?? Self.none, trie: Self.none)
             if own.count > Self.scanLimit {
                 destination.trie = UInt32(tries.count)
-                tries.append(PrefixTrie(own.map { ($0.prefix, $0.slot) }))
+                tries.append(SourceTrie(own.map { ($0.prefix, $0.slot) }))
             } else {
                 sources.append(contentsOf: own)
             }
@@ -61,20 +67,20 @@ final class RouteTable: Sendable {
         }
         v4 = trie(.v4)
         v6 = trie(.v6)
-        self.destinations = destinations
-        self.sources = sources
+        self.destinations = FixedArray(destinations)
+        self.sources = FixedArray(sources)
         sourceTries = tries
     }
 
     /// The slot of the network that carries packets from `source` to `destination`, both of one family.
     @inline(__always)
     func slot(from source: IPAddress, to destination: IPAddress) -> Int? {
-        let trie = destination.family == .v4 ? v4 : v6
-        guard var index = trie.lookup(destination) else { return nil }
+        let longest = destination.family == .v4 ? v4.lookup(destination) : v6.lookup(destination)
+        guard var index = longest else { return nil }
         while index != Self.none {
             let entry = destinations[Int(index)]
             if entry.trie != Self.none {
-                if let slot = sourceTries[Int(entry.trie)].lookup(source) { return Int(slot) }
+                if let slot = sourceTries[Int(entry.trie)].trie.lookup(source) { return Int(slot) }
             } else {
                 var position = Int(entry.first)
                 let end = position &+ Int(entry.count)
