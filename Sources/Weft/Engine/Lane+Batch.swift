@@ -114,13 +114,13 @@ extension Lane {
     }
 
     private mutating func open(_ datagram: FromUnderlay.Datagram, in batch: inout FromUnderlay, at now: Instant) {
-        var network: CounterBlocks?
+        var blame: Int?
         do throws(DropReason) {
             guard !datagram.isTruncated else { throw .datagramTruncated }
             let start = datagram.place.offset
             var (header, candidate) = try prepare(
                 batch.arena.bytes.extracting(datagram.place.range), from: datagram.source.address, at: now,
-                blame: &network)
+                blame: &blame)
             var buffer = batch.arena.mutableBytes
             // Safe: `prepare` found header, text and tag within the datagram, which lies in the arena.
             let isAuthentic = unsafe buffer.withUnsafeMutableBytes { bytes in
@@ -132,7 +132,7 @@ extension Lane {
             candidate.plaintext.offset = start + header.length
             opened.append(candidate)
         } catch {
-            count(error, network)
+            count(error, slot: blame)
         }
     }
 

@@ -46,7 +46,7 @@ extension Lane {
         guard let inner = InnerPacket(packet), inner.lengthsAreConsistent(in: packet),
             header == 0 || bytes.load(at: 12, as: UInt16.self) == inner.protocolType
         else { throw .overlayMalformed }
-        guard let slot = snapshot.topology.routes.slot(from: inner.source, to: inner.destination) else {
+        guard let slot = snapshot.slot(from: inner.source, to: inner.destination) else {
             throw .noRoute
         }
         return .forward(

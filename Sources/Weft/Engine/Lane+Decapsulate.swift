@@ -12,11 +12,11 @@ extension Lane {
         _ received: RawSpan, from source: IPAddress?, into output: inout MutableRawSpan, as framing: Framing,
         at now: Instant
     ) -> Outcome {
-        var network: CounterBlocks?
+        var blame: Int?
         do throws(DropReason) {
             let (place, source) = try datagram(in: received, from: source, framing)
             let datagram = received.extracting(place)
-            var (header, opened) = try prepare(datagram, from: source, at: now, blame: &network)
+            var (header, opened) = try prepare(datagram, from: source, at: now, blame: &blame)
             let start = overlayHeaderLength
             guard start + opened.plaintext.count <= output.byteCount else { throw .noOverlayRoom }
             // Safe: `prepare` found header, text and tag within the datagram, and the output has room for the text.
@@ -29,7 +29,7 @@ extension Lane {
             opened.plaintext.offset = start
             return try admit(isAuthentic, &opened, in: &output, at: now)
         } catch {
-            count(error, network)
+            count(error, slot: blame)
             return .dropped(error)
         }
     }
@@ -40,13 +40,13 @@ extension Lane {
         inPlace buffer: inout MutableRawSpan, received range: Range<Int>, from source: IPAddress?,
         as framing: Framing, at now: Instant
     ) -> Outcome {
-        var network: CounterBlocks?
+        var blame: Int?
         do throws(DropReason) {
             guard range.lowerBound >= 0, range.upperBound <= buffer.byteCount else { throw .datagramTruncated }
             let (place, source) = try datagram(in: buffer.bytes.extracting(range), from: source, framing)
             let start = range.lowerBound + place.lowerBound
             var (header, opened) = try prepare(
-                buffer.bytes.extracting(start..<start + place.count), from: source, at: now, blame: &network)
+                buffer.bytes.extracting(start..<start + place.count), from: source, at: now, blame: &blame)
             let text = start + header.length
             // Safe: `prepare` found header, text and tag within the datagram, which lies in the buffer.
             let isAuthentic = unsafe buffer.withUnsafeMutableBytes { bytes in
@@ -56,7 +56,7 @@ extension Lane {
             opened.plaintext.offset = text
             return try admit(isAuthentic, &opened, in: &buffer, at: now)
         } catch {
-            count(error, network)
+            count(error, slot: blame)
             return .dropped(error)
         }
     }

@@ -19,28 +19,22 @@ extension Lane {
     /// tells it apart.
     @inline(__always)
     func prepare(
-        _ datagram: RawSpan, from source: IPAddress, at now: Instant, blame: inout CounterBlocks?
+        _ datagram: RawSpan, from source: IPAddress, at now: Instant, blame: inout Int?
     ) throws(DropReason) -> (header: Geneve.Header, opened: Opened) {
         let header = try Geneve.parse(datagram)
         guard let slot = snapshot.topology.vnis.slot(of: header.vni) else { throw .unknownVNI }
-        let network = snapshot.networks[slot]
-        blame = network.counters
-        if network.configuration.checksUnderlaySource, network.configuration.endpoint?.address != source {
-            throw .wrongUnderlaySource
-        }
-        guard let association = network.receiveIndex(spi: header.spi) else { throw .noReceiveKey }
-        guard now <= network.receive[association].expiry else { throw .receiveKeyExpired }
+        blame = slot
         let nonceSPI: UInt32 = datagram.load(at: header.nonceOffset)
-        guard nonceSPI == header.spi else { throw .spiMismatch }
-        if let limit = network.rateLimit, !limit.admits(at: now) { throw .rateLimited }
+        let counter: UInt64 = datagram.load(at: header.nonceOffset + 4)
         let count = datagram.byteCount - header.length - Geneve.tagLength
-        // Too short for a tag is no different from a wrong one.
-        guard count >= 0 else { throw .authenticationFailed }
+        let found = snapshot.withNetwork(slot) { network in
+            network.association(for: header, nonceSPI: nonceSPI, textCount: count, from: source, at: now)
+        }
         return (
             header,
             Opened(
-                slot: slot, association: association, counter: datagram.load(at: header.nonceOffset + 4),
-                protocolType: header.protocolType, plaintext: PacketRange(offset: header.length, count: count))
+                slot: slot, association: try found.get(), counter: counter, protocolType: header.protocolType,
+                plaintext: PacketRange(offset: header.length, count: count))
         )
     }
 
@@ -49,10 +43,13 @@ extension Lane {
     mutating func open(
         _ datagram: UnsafeRawPointer, _ header: Geneve.Header, _ opened: Opened, to output: UnsafeMutableRawPointer
     ) -> Bool {
-        let key = snapshot.networks[opened.slot].receive[opened.association].key
+        // Safe: the lane holds the snapshot, and so the key, beyond this call.
+        let key = unsafe snapshot.withNetwork(opened.slot) {
+            unsafe $0.receive[opened.association].key.reference
+        }
         let text = unsafe datagram + header.length
         let job = unsafe PacketCipher.Job(
-            key: key.reference, nonce: datagram + header.nonceOffset, associatedData: datagram,
+            key: key, nonce: datagram + header.nonceOffset, associatedData: datagram,
             associatedCount: header.length, input: text, output: output, count: opened.plaintext.count)
         return unsafe cipher.open(job, tag: text + opened.plaintext.count)
     }
@@ -78,5 +75,24 @@ extension Lane {
         count(bytes, .rxBytes, network.counters)
         engine.counters.set(now.nanoseconds, .lastReceive, lane: index)
         network.counters.set(now.nanoseconds, .lastReceive, lane: index)
+    }
+}
+
+extension VirtualNetwork {
+    /// Which receive SA opens a datagram, or why none does.
+    @inline(__always)
+    func association(
+        for header: Geneve.Header, nonceSPI: UInt32, textCount: Int, from source: IPAddress, at now: Instant
+    ) -> Result<Int, DropReason> {
+        if configuration.checksUnderlaySource, configuration.endpoint?.address != source {
+            return .failure(.wrongUnderlaySource)
+        }
+        guard let association = receiveIndex(spi: header.spi) else { return .failure(.noReceiveKey) }
+        guard now <= receive[association].expiry else { return .failure(.receiveKeyExpired) }
+        guard nonceSPI == header.spi else { return .failure(.spiMismatch) }
+        if let rateLimit, !rateLimit.admits(at: now) { return .failure(.rateLimited) }
+        // Too short for a tag is no different from a wrong one.
+        guard textCount >= 0 else { return .failure(.authenticationFailed) }
+        return .success(association)
     }
 }

@@ -75,6 +75,11 @@ public struct Lane: ~Copyable, Sendable {
         count(reason, network?.counters, packets: packets)
     }
 
+    /// Counts a drop in the engine's books, and in those of the network in a slot where one is known.
+    func count(_ reason: DropReason, slot: Int?) {
+        count(reason, slot.map { snapshot.networks[$0].counters })
+    }
+
     /// Counts a drop in the engine's books, and in the network's where one is known.
     @inline(__always)
     func count(_ reason: DropReason, _ network: CounterBlocks?, packets: Int = 1) {

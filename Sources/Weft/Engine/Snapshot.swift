@@ -1,16 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Everything that lanes look up, frozen. A change makes a new one; a lane keeps the one it has until it looks again.
+@safe
 final class Snapshot: Sendable {
     /// By slot; a slot's number is good within one snapshot.
     let networks: [VirtualNetwork]
     let topology: Topology
     let generation: UInt64
+    /// The same networks without ownership.
+    private let borrowed: FixedArray<UnsafeRawPointer>
+    private let routes: Unmanaged<RouteTable>
 
     init(networks: [VirtualNetwork], topology: Topology, generation: UInt64) {
         self.networks = networks
+        unsafe borrowed = FixedArray(networks.map { unsafe UnsafeRawPointer(Unmanaged.passUnretained($0).toOpaque()) })
         self.topology = topology
+        unsafe routes = Unmanaged.passUnretained(topology.routes)
         self.generation = generation
+    }
+
+    /// Lends a network without counting a reference: all lanes share the count, and would pass its cache line around
+    /// with every packet.
+    @inline(__always)
+    func withNetwork<Result>(_ slot: Int, _ body: (VirtualNetwork) -> Result) -> Result {
+        // Safe: `networks` keeps it alive as long as the snapshot lives, which the caller holds.
+        unsafe Unmanaged<VirtualNetwork>.fromOpaque(borrowed[slot])._withUnsafeGuaranteedRef(body)
+    }
+
+    /// The slot of the network that carries packets from `source` to `destination`, both of one family.
+    @inline(__always)
+    func slot(from source: IPAddress, to destination: IPAddress) -> Int? {
+        // Safe, as above: `topology` keeps the table alive.
+        unsafe routes._withUnsafeGuaranteedRef { $0.slot(from: source, to: destination) }
     }
 
     static let empty = Snapshot(networks: [], topology: Topology([]), generation: 0)
