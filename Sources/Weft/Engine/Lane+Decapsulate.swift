@@ -93,15 +93,29 @@ extension Lane {
             wipe(opened.plaintext.range, of: &buffer)
             throw .authenticationFailed
         }
-        let network = snapshot.networks[opened.slot]
-        let counter = opened.counter
-        guard network.receive[opened.association].window.withLock({ $0.accept(counter) }) else { throw .replayed }
-        return try deliver(opened, network, in: &buffer, at: now)
+        let found = opened
+        // Safe: the lane holds the snapshot until the call is over.
+        return unsafe try snapshot.lend(found.slot)._withUnsafeGuaranteedRef { network in
+            deliver(found, network, in: &buffer, at: now)
+        }.get()
+    }
+
+    private func deliver(
+        _ opened: Opened, _ network: VirtualNetwork, in buffer: inout MutableRawSpan, at now: Instant
+    ) -> Result<Outcome, DropReason> {
+        do throws(DropReason) {
+            guard network.receive[opened.association].window.withLock({ $0.accept(opened.counter) }) else {
+                throw .replayed
+            }
+            return .success(try deliverFresh(opened, network, in: &buffer, at: now))
+        } catch {
+            return .failure(error)
+        }
     }
 
     /// Permits a fresh packet and gives it its Ethernet header in layer 2 mode.
     @inline(__always)
-    private func deliver(
+    private func deliverFresh(
         _ opened: Opened, _ network: VirtualNetwork, in buffer: inout MutableRawSpan, at now: Instant
     ) throws(DropReason) -> Outcome {
         let range = opened.plaintext.range

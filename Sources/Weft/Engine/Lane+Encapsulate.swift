@@ -9,7 +9,6 @@ extension Lane {
     public mutating func encapsulate(
         _ packet: RawSpan, into output: inout MutableRawSpan, as framing: Framing, at now: Instant
     ) -> Outcome {
-        var network: CounterBlocks?
         do throws(DropReason) {
             switch try classify(packet) {
             case .arpRequest(let request):
@@ -17,30 +16,42 @@ extension Lane {
             case .solicitation(let request):
                 return try reply(to: request, isARP: false, into: &output, at: 0)
             case .forward(let plan):
-                let target = snapshot.networks[plan.slot]
-                network = target.counters
-                let outer = try outerLength(of: target, framing, inner: plan.packet.count)
-                let total = outer + Geneve.overhead + plan.packet.count
-                guard total <= output.byteCount else { throw .noRoom }
-                let port = sourcePort(for: packet.extracting(plan.packet.range))
-                let association = try transmitSA(of: target, at: now)
-                let counters = association.reserve(1)
-                guard !counters.isEmpty else { throw .countersExhausted }
-                // Safe: `plan` lies within the packet, and the output has room for the total.
-                let sealed = unsafe packet.withUnsafeBytes { source in
-                    unsafe output.withUnsafeMutableBytes { bytes in
-                        guard let from = source.baseAddress, let to = bytes.baseAddress else { return false }
-                        return unsafe seal(
-                            from + plan.packet.offset, count: plan.packet.count, protocolType: plan.protocolType,
-                            vni: target.configuration.vni, with: association, counter: counters.lowerBound,
-                            to: to + outer)
-                    }
+                // Safe: the lane holds the snapshot until the call is over.
+                return unsafe snapshot.lend(plan.slot)._withUnsafeGuaranteedRef {
+                    forward(packet, plan, to: $0, into: &output, framing, at: now)
                 }
-                return try finish(
-                    sealed, target, plan, start: 0, outer: outer, framing, port: port, in: &output)
             }
         } catch {
-            count(error, network)
+            count(error, nil)
+            return .dropped(error)
+        }
+    }
+
+    private mutating func forward(
+        _ packet: RawSpan, _ plan: Classified, to target: VirtualNetwork, into output: inout MutableRawSpan,
+        _ framing: Framing, at now: Instant
+    ) -> Outcome {
+        do throws(DropReason) {
+            let outer = try outerLength(of: target, framing, inner: plan.packet.count)
+            let total = outer + Geneve.overhead + plan.packet.count
+            guard total <= output.byteCount else { throw .noRoom }
+            let port = sourcePort(for: packet.extracting(plan.packet.range))
+            let association = try transmitSA(of: target, at: now)
+            let counters = association.reserve(1)
+            guard !counters.isEmpty else { throw .countersExhausted }
+            // Safe: `plan` lies within the packet, and the output has room for the total.
+            let sealed = unsafe packet.withUnsafeBytes { source in
+                unsafe output.withUnsafeMutableBytes { bytes in
+                    guard let from = source.baseAddress, let to = bytes.baseAddress else { return false }
+                    return unsafe seal(
+                        from + plan.packet.offset, count: plan.packet.count, protocolType: plan.protocolType,
+                        vni: target.configuration.vni, with: association, counter: counters.lowerBound,
+                        to: to + outer)
+                }
+            }
+            return try finish(sealed, target, plan, start: 0, outer: outer, framing, port: port, in: &output)
+        } catch {
+            count(error, target.counters)
             return .dropped(error)
         }
     }
@@ -55,7 +66,6 @@ extension Lane {
     public mutating func encapsulate(
         inPlace buffer: inout MutableRawSpan, packet range: Range<Int>, as framing: Framing, at now: Instant
     ) -> Outcome {
-        var network: CounterBlocks?
         do throws(DropReason) {
             guard range.lowerBound >= 0, range.upperBound <= buffer.byteCount else { throw .noRoom }
             switch try classify(buffer.bytes.extracting(range)) {
@@ -64,29 +74,41 @@ extension Lane {
             case .solicitation(let request):
                 return try reply(to: request, isARP: false, into: &buffer, at: range.lowerBound)
             case .forward(let plan):
-                let target = snapshot.networks[plan.slot]
-                network = target.counters
-                let outer = try outerLength(of: target, framing, inner: plan.packet.count)
-                let text = range.lowerBound + plan.packet.offset
-                let start = text - Geneve.headerLength - outer
-                guard start >= 0, buffer.byteCount - range.upperBound >= Geneve.tagLength else { throw .noRoom }
-                let port = sourcePort(for: buffer.bytes.extracting(text..<range.upperBound))
-                let association = try transmitSA(of: target, at: now)
-                let counters = association.reserve(1)
-                guard !counters.isEmpty else { throw .countersExhausted }
-                // Safe: the guards leave room for the header in front and the tag behind.
-                let sealed = unsafe buffer.withUnsafeMutableBytes { bytes in
-                    guard let base = bytes.baseAddress else { return false }
-                    return unsafe seal(
-                        base + text, count: plan.packet.count, protocolType: plan.protocolType,
-                        vni: target.configuration.vni, with: association, counter: counters.lowerBound,
-                        to: base + start + outer)
+                // Safe: the lane holds the snapshot until the call is over.
+                return unsafe snapshot.lend(plan.slot)._withUnsafeGuaranteedRef {
+                    forward(inPlace: &buffer, range, plan, to: $0, framing, at: now)
                 }
-                return try finish(
-                    sealed, target, plan, start: start, outer: outer, framing, port: port, in: &buffer)
             }
         } catch {
-            count(error, network)
+            count(error, nil)
+            return .dropped(error)
+        }
+    }
+
+    private mutating func forward(
+        inPlace buffer: inout MutableRawSpan, _ range: Range<Int>, _ plan: Classified, to target: VirtualNetwork,
+        _ framing: Framing, at now: Instant
+    ) -> Outcome {
+        do throws(DropReason) {
+            let outer = try outerLength(of: target, framing, inner: plan.packet.count)
+            let text = range.lowerBound + plan.packet.offset
+            let start = text - Geneve.headerLength - outer
+            guard start >= 0, buffer.byteCount - range.upperBound >= Geneve.tagLength else { throw .noRoom }
+            let port = sourcePort(for: buffer.bytes.extracting(text..<range.upperBound))
+            let association = try transmitSA(of: target, at: now)
+            let counters = association.reserve(1)
+            guard !counters.isEmpty else { throw .countersExhausted }
+            // Safe: the guards leave room for the header in front and the tag behind.
+            let sealed = unsafe buffer.withUnsafeMutableBytes { bytes in
+                guard let base = bytes.baseAddress else { return false }
+                return unsafe seal(
+                    base + text, count: plan.packet.count, protocolType: plan.protocolType,
+                    vni: target.configuration.vni, with: association, counter: counters.lowerBound,
+                    to: base + start + outer)
+            }
+            return try finish(sealed, target, plan, start: start, outer: outer, framing, port: port, in: &buffer)
+        } catch {
+            count(error, target.counters)
             return .dropped(error)
         }
     }

@@ -8,12 +8,12 @@ final class Snapshot: Sendable {
     let topology: Topology
     let generation: UInt64
     /// The same networks without ownership.
-    private let borrowed: FixedArray<UnsafeRawPointer>
+    private let borrowed: FixedArray<Unmanaged<VirtualNetwork>>
     private let routes: Unmanaged<RouteTable>
 
     init(networks: [VirtualNetwork], topology: Topology, generation: UInt64) {
         self.networks = networks
-        unsafe borrowed = FixedArray(networks.map { unsafe UnsafeRawPointer(Unmanaged.passUnretained($0).toOpaque()) })
+        unsafe borrowed = FixedArray(networks.map { unsafe Unmanaged.passUnretained($0) })
         self.topology = topology
         unsafe routes = Unmanaged.passUnretained(topology.routes)
         self.generation = generation
@@ -23,9 +23,14 @@ final class Snapshot: Sendable {
     /// with every packet.
     @inline(__always)
     func withNetwork<Result>(_ slot: Int, _ body: (VirtualNetwork) -> Result) -> Result {
-        // Safe: `networks` keeps it alive as long as the snapshot lives, which the caller holds.
-        unsafe Unmanaged<VirtualNetwork>.fromOpaque(borrowed[slot])._withUnsafeGuaranteedRef(body)
+        // Safe: the caller holds the snapshot during the call.
+        unsafe lend(slot)._withUnsafeGuaranteedRef(body)
     }
+
+    /// A network for as long as the caller holds the snapshot, without its ownership.
+    @unsafe
+    @inline(__always)
+    func lend(_ slot: Int) -> Unmanaged<VirtualNetwork> { unsafe borrowed[slot] }
 
     /// The slot of the network that carries packets from `source` to `destination`, both of one family.
     @inline(__always)
