@@ -23,6 +23,8 @@ public struct Netlink: ~Copyable {
             // libnl folds many errnos into one code, so the kernel's own number is preferred.
             if errorNumber != 0 { return .kernel(errorNumber, during: operation) }
             if status == -NLE_NOMEM { return .outOfMemory }
+            // rtnl_link_get_kernel sees the errno itself and hands on its own code only.
+            if status == -NLE_NODEV { return .kernel(ENODEV, during: operation) }
             // SAFETY: the text is a constant of libnl's, or nil.
             let reason = unsafe nl_geterror(status).map { text in unsafe String(cString: text) }
             return .netlink(operation: operation, reason: reason ?? "libnl error \(status)")
