@@ -29,7 +29,9 @@ struct LinkTests {
         try inNewNamespace {
             var netlink = try Netlink()
             #expect(throws: LinkError.noInterface(name)) { try netlink.interfaceIndex(of: name) }
-            #expect(throws: LinkError.noInterface("77")) { try netlink.mtu(of: 77) }
+            for index: Int32 in [-1, 0, 77] {
+                #expect(throws: LinkError.noInterface("\(index)")) { try netlink.mtu(of: index) }
+            }
         }
     }
 
