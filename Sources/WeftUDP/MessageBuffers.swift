@@ -62,7 +62,7 @@ struct MessageBuffers: ~Copyable, @unchecked Sendable {
             unsafe messages[index].header.msg_controllen = 0
             return
         }
-        controls[index] = Control(
+        unsafe controls[index] = Control(
             length: Self.headerLength + MemoryLayout<UInt16>.size, level: Int32(IPPROTO_UDP),
             type: Int32(UDP_SEGMENT), data: UInt64(UInt16(truncatingIfNeeded: segmentSize).littleEndian))
         unsafe messages[index].header.msg_control = UnsafeMutableRawPointer(controls + index)
