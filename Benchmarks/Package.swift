@@ -8,7 +8,9 @@ let package = Package(
     targets: [
         .executableTarget(
             name: "weft-bench-engine", dependencies: [.product(name: "Weft", package: "weft")],
-            swiftSettings: [.strictMemorySafety(), .treatAllWarnings(as: .error), .enableExperimentalFeature("Lifetimes")])
+            swiftSettings: [
+                .strictMemorySafety(), .treatAllWarnings(as: .error), .enableExperimentalFeature("Lifetimes"),
+            ])
     ],
     swiftLanguageModes: [.v6]
 )

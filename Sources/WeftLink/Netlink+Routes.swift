@@ -68,7 +68,9 @@ extension Netlink {
     }
 
     /// The routes of one table that lead into a device, whoever added them; with nil, into any or none.
-    public mutating func routes(table: UInt32 = RouteTable.main, device: Int32? = nil) throws(LinkError) -> [Route] {
+    public mutating func routes(table: UInt32 = RouteTable.main, device: Int32? = nil) throws(LinkError)
+        -> [KernelRoute]
+    {
         let all = try routes(.v4) + routes(.v6)
         return all.filter { route in
             route.table == table && (device.map { index in route.nexthops.contains { $0.device == index } } ?? true)
@@ -78,9 +80,9 @@ extension Netlink {
     /// A family's routes in every table.
     ///
     /// libnl's route cache would not do: it takes the same IPv6 prefix on two devices for one route.
-    private mutating func routes(_ family: IPAddress.Family) throws(LinkError) -> [Route] {
+    private mutating func routes(_ family: IPAddress.Family) throws(LinkError) -> [KernelRoute] {
         try dump(Int32(RTM_GETROUTE), family: family.addressFamily, to: "list routes")
-            .compactMap { Route(message: $0) }
+            .compactMap { KernelRoute(message: $0) }
             .filter { $0.prefix.family == family }
     }
 
@@ -112,7 +114,7 @@ extension Netlink {
     }
 
     /// A route's owner in words, to go after "is already routed to".
-    private mutating func describe(_ route: Route) -> String {
+    private mutating func describe(_ route: KernelRoute) -> String {
         let origin = "protocol \(route.owner), table \(RouteTable.name(of: route.table))"
         guard let nexthop = route.nexthops.first(where: { $0.device != 0 }), route.kind == .unicast else {
             return "nowhere (\(route.kind), \(origin))"
@@ -124,7 +126,7 @@ extension Netlink {
     }
 }
 
-extension Route {
+extension KernelRoute {
     /// Whether the route keeps its prefix from being routed into `device`.
     fileprivate func belongsToSomebodyElse(than device: Int32) -> Bool {
         if leadsOnly(into: device) { return owner != .weft && owner != .kernel }

@@ -147,7 +147,8 @@ private struct Vectors: ~Copyable, @unchecked Sendable {
         precondition(count < capacity)
         unsafe bytes.withUnsafeBytes {
             // Safe: writev only reads through the vector.
-            unsafe vectors[count] = iovec(iov_base: UnsafeMutableRawPointer(mutating: $0.baseAddress), iov_len: $0.count)
+            unsafe vectors[count] = iovec(
+                iov_base: UnsafeMutableRawPointer(mutating: $0.baseAddress), iov_len: $0.count)
         }
         count += 1
     }

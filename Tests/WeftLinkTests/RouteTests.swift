@@ -33,7 +33,7 @@ struct RouteTests {
             try makeInterfaces()
             var netlink = try Netlink()
             let tunnel = try netlink.interfaceIndex(of: "tunnel")
-            func ours() throws -> [Route] {
+            func ours() throws -> [KernelRoute] {
                 try netlink.routes(table: table, device: tunnel).filter { $0.prefix == prefix }
             }
 

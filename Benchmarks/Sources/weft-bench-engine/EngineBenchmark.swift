@@ -79,25 +79,25 @@ final class Pair {
         return nanoseconds(batches * EngineBenchmark.batch) {
             for _ in 0..<batches {
                 datagrams.removeAll()
-                sending.encapsulate(packets, into: &datagrams, at: Instant(nanoseconds: 1))
+                sending.encapsulate(&packets, into: &datagrams, at: Instant(nanoseconds: 1))
             }
         }
     }
 
     private func copy(to received: inout FromUnderlay) {
-        let slot = received.slotSize
-        for index in 0..<datagrams.datagrams.count {
-            let place = datagrams.datagrams[index].place
+        for index in 0..<datagrams.runs.count {
+            let run = datagrams.runs[index]
+            let start = index * received.slotSize
             var memory = received.arena.mutableBytes
-            for offset in stride(from: 0, to: place.count, by: 8) {
+            for offset in stride(from: 0, to: run.place.count, by: 8) {
                 let word = unsafe datagrams.arena.bytes.unsafeLoadUnaligned(
-                    fromByteOffset: place.offset + offset, as: UInt64.self)
-                memory.storeBytes(of: word, toByteOffset: index * slot + offset, as: UInt64.self)
+                    fromByteOffset: run.place.offset + offset, as: UInt64.self)
+                memory.storeBytes(of: word, toByteOffset: start + offset, as: UInt64.self)
             }
-            received.datagrams.append(
+            received.buffers.append(
                 .init(
-                    place: PacketRange(offset: index * slot, count: place.count),
-                    source: Endpoint(IPAddress(v4: 0xC000_0201), port: 6081)))
+                    place: PacketRange(offset: start, count: run.place.count), segmentSize: run.segmentSize,
+                    source: run.destination))
         }
     }
 
@@ -108,7 +108,7 @@ final class Pair {
         var total = 0.0
         for _ in 0..<batches {
             datagrams.removeAll()
-            sending.encapsulate(packets, into: &datagrams, at: Instant(nanoseconds: 1))
+            sending.encapsulate(&packets, into: &datagrams, at: Instant(nanoseconds: 1))
             received.removeAll()
             copy(to: &received)
             opened.removeAll()

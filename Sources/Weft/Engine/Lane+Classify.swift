@@ -69,7 +69,8 @@ extension Lane {
     /// bytes more than the packet, which must be there. Source and target may be the same place.
     @inline(__always)
     mutating func seal(
-        _ source: UnsafeRawPointer, count: Int, protocolType: UInt16, vni: UInt32, with association: NetworkView.Transmit,
+        _ source: UnsafeRawPointer, count: Int, protocolType: UInt16, vni: UInt32,
+        with association: NetworkView.Transmit,
         counter: UInt64, to header: UnsafeMutableRawPointer
     ) -> Bool {
         // Four wide stores make the whole header; DESIGN's table of the wire format has the fields.

@@ -60,13 +60,13 @@ struct ChangesUnderTrafficTests {
                 while !shared.isDone.load(ordering: .acquiring) {
                     lane.refresh()
                     toUnderlay.removeAll()
-                    lane.encapsulate(fromOverlay, into: &toUnderlay, at: End.start)
-                    shared.wire.send((0..<toUnderlay.datagrams.count).map { toUnderlay.bytes($0) })
+                    lane.encapsulate(&fromOverlay, into: &toUnderlay, at: End.start)
+                    shared.wire.send(toUnderlay.datagrams)
                     shared.sent.add(fromOverlay.packets.count, ordering: .relaxed)
                 }
             default:
                 var lane = try Lane(right)
-                var fromUnderlay = FromUnderlay()
+                var fromUnderlay = FromUnderlay(capacity: 256, slotSize: 2048)
                 var toOverlay = ToOverlay()
                 while let batch = shared.wire.receive() {
                     lane.refresh()

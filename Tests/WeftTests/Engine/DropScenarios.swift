@@ -11,6 +11,8 @@ enum DropScenarios {
         switch reason {
         case .outerMalformed, .outerChecksum, .outerFragment, .notForUs: [.across, .inPlace]
         case .noOverlayRoom: [.across, .batch]
+        // Superpackets come in batches.
+        case .offloadMalformed: [.batch]
         default: Scenario.Way.allCases
         }
     }
@@ -29,6 +31,7 @@ enum DropScenarios {
         let good = Packets.udp(from: .left)
         var end = End(.left)
         var packets = [good]
+        var offload = Offload.none
         var isCramped = false
         var epoch: UInt32? = 1
         var sentBefore: UInt64 = 0
@@ -50,13 +53,17 @@ enum DropScenarios {
             packets = [good]
         case .noRoom:
             isCramped = true
+            // Longer than the first, so that it can't join its run.
+            packets.append(Packets.udp(Packets.host(.left, .v4), Packets.host(.right, .v4), count: good.count + 1))
+        case .offloadMalformed:
             packets.append(good)
+            offload = Offload(kind: .tcp, segmentSize: 100, needsChecksum: true, checksumStart: 20, checksumOffset: 16)
         default: Issue.record("no scenario for \(reason)")
         }
         let expiry = reason == .transmitKeyExpired ? End.start.advanced(byNanoseconds: 10) : .distantFuture
         var scenario = Scenario(
             engine: try end.engine(epoch: epoch, expiry: expiry, sentBefore: sentBefore), now: now,
-            inputs: packets.map { .overlay($0) })
+            inputs: packets.dropLast().map { .overlay($0) } + packets.suffix(1).map { .overlay($0, offload: offload) })
         scenario.isCramped = isCramped
         return scenario
     }

@@ -35,8 +35,8 @@ struct NonceTests {
                     try engine.raiseCounterCeiling(of: End.vni, to: ceilings[round == 20 ? 1 : 2])
                 }
                 toUnderlay.removeAll()
-                lane.encapsulate(fromOverlay, into: &toUnderlay, at: End.start)
-                mine += (0..<toUnderlay.datagrams.count).map { Self.nonce(toUnderlay.bytes($0)).counter }
+                lane.encapsulate(&fromOverlay, into: &toUnderlay, at: End.start)
+                mine += toUnderlay.datagrams.map { Self.nonce($0).counter }
                 let single = lane.seal(packet, as: .datagram, at: End.start)
                 if single.outcome == "forward" { mine.append(Self.nonce(single.bytes).counter) }
             }

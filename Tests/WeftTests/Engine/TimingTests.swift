@@ -141,15 +141,15 @@ struct TimingTests {
         var lane = try Lane(engine)
         var batch = ToUnderlay(capacity: 6)
         lane.keepAlives(into: &batch, at: End.start)
-        #expect((0..<batch.datagrams.count).map { batch.datagrams[$0].vni } == [1, 2, 3, 5, 6, 7])
+        #expect((0..<batch.runs.count).map { batch.runs[$0].vni } == [1, 2, 3, 5, 6, 7])
         for index in 0..<6 {
-            #expect(batch.datagrams[index].origin == nil)
-            #expect(batch.datagrams[index].destination == End(.left).remote)
-            #expect(batch.bytes(index).word(4, as: UInt32.self) >> 8 == batch.datagrams[index].vni)
+            #expect(batch.runs[index].origin == nil)
+            #expect(batch.runs[index].destination == End(.left).remote)
+            #expect(batch.datagrams[index].word(4, as: UInt32.self) >> 8 == batch.runs[index].vni)
         }
         batch.removeAll()
         lane.keepAlives(into: &batch, at: End.start)
-        #expect((0..<batch.datagrams.count).map { batch.datagrams[$0].vni } == [8, 9, 10])
+        #expect((0..<batch.runs.count).map { batch.runs[$0].vni } == [8, 9, 10])
     }
 
     @Test("of several threads that ask at once one is told that a keep-alive is due")

@@ -7,7 +7,7 @@ import WeftTestSupport
 /// What is fed to an engine, in which framing, and with how much room.
 struct Scenario {
     enum Input {
-        case overlay([UInt8])
+        case overlay([UInt8], offload: Offload = .none)
         case underlay([UInt8])
     }
 
@@ -40,7 +40,7 @@ struct Scenario {
             let isShort = isCramped && index == inputs.count - 1
             let outcome =
                 switch input {
-                case .overlay(let packet): seal(packet, way, isShort, &lane)
+                case .overlay(let packet, _): seal(packet, way, isShort, &lane)
                 case .underlay(let datagram): open(datagram, way, isShort, &lane)
                 }
             if case .dropped = outcome { continue }
@@ -85,31 +85,31 @@ struct Scenario {
         var toOverlay = ToOverlay(capacity: room)
         for input in inputs {
             switch input {
-            case .overlay(let packet): fromOverlay.append(packet)
+            case .overlay(let packet, let offload): fromOverlay.append(packet, offload)
             case .underlay(let datagram): fromUnderlay.append(datagram, from: source)
             }
         }
-        lane.encapsulate(fromOverlay, into: &toUnderlay, at: now)
+        lane.encapsulate(&fromOverlay, into: &toUnderlay, at: now)
         lane.decapsulate(&fromUnderlay, into: &toOverlay, at: now)
         return toUnderlay.datagrams.count + toOverlay.packets.count
     }
 }
 
 extension FromOverlay {
-    mutating func append(_ packet: [UInt8]) {
+    mutating func append(_ packet: [UInt8], _ offload: Offload = .none) {
         append { (space: inout MutableRawSpan) in
             unsafe space.copy(packet.span.bytes, to: 0)
-            return packet.count
+            return (count: packet.count, offload: offload)
         }
     }
 }
 
 extension FromUnderlay {
     mutating func append(_ datagram: [UInt8], from source: IPAddress, isTruncated: Bool = false) {
-        let start = datagrams.count * slotSize
+        let start = buffers.count * slotSize
         var bytes = arena.mutableBytes
         unsafe bytes.copy(datagram.span.bytes, to: start)
-        datagrams.append(
+        buffers.append(
             .init(
                 place: PacketRange(offset: start, count: datagram.count), source: Endpoint(source, port: Geneve.port),
                 isTruncated: isTruncated))
@@ -117,7 +117,25 @@ extension FromUnderlay {
 }
 
 extension ToUnderlay {
-    func bytes(_ index: Int) -> [UInt8] { arena.bytes.array(datagrams[index].place.range) }
+    /// Each datagram of each run.
+    var datagrams: [[UInt8]] {
+        (0..<runs.count).flatMap { index in
+            let run = runs[index]
+            return stride(from: 0, to: run.place.count, by: run.segmentSize).map { start in
+                let offset = run.place.offset + start
+                return arena.bytes.array(offset..<offset + min(run.segmentSize, run.place.count - start))
+            }
+        }
+    }
+}
+
+extension ToOverlay {
+    /// The packets that an interface without offloads would see.
+    func delivered(from batch: borrowing FromUnderlay) throws -> [[UInt8]] {
+        let overlay = try MemoryOverlay(wake: WakeEvent())
+        overlay.send(self, in: batch.arena) { _, _ in }
+        return overlay.takeDelivered()
+    }
 }
 
 extension RawSpan {

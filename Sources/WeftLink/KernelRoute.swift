@@ -4,7 +4,7 @@ import Glibc
 import Weft
 
 /// One entry of a kernel routing table.
-public struct Route: Hashable, Sendable {
+public struct KernelRoute: Hashable, Sendable {
     /// One way that a route leads.
     public struct Nexthop: Hashable, Sendable {
         /// The interface's index; 0 when the route names none.
@@ -89,7 +89,7 @@ public enum RouteTable {
     }
 }
 
-extension Route {
+extension KernelRoute {
     /// Reads an RTM_NEWROUTE message with its header; nil for what is not an IPv4 or IPv6 route in a table.
     init?(message: [UInt8]) {
         var message = message
@@ -121,7 +121,7 @@ extension Route {
     }
 }
 
-extension Route.Kind: CustomStringConvertible {
+extension KernelRoute.Kind: CustomStringConvertible {
     init(_ number: UInt8) {
         self =
             switch Int(number) {
