@@ -11,7 +11,8 @@ enum Suggestion {
             (candidate, distance(word, Array(candidate.lowercased().unicodeScalars)))
         }
         guard let (candidate, distance) = measured.min(by: { $0.1 < $1.1 }),
-            distance <= max(1, min(word.count, candidate.count) / 3)
+            // Three at most also bounds what a message that repeats the word can show of a key that slipped into it.
+            distance <= min(3, max(1, min(word.count, candidate.count) / 3))
         else { return nil }
         return candidate
     }

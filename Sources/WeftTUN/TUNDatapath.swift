@@ -106,7 +106,11 @@ public final class TUNDatapath: Datapath {
     }
 
     public func run() throws(DatapathError) {
-        defer { removeRules() }
+        defer {
+            removeRules()
+            device.close()
+            socket.close()
+        }
         try pumps.run()
     }
 

@@ -5,7 +5,7 @@ import Weft
 
 /// Owns a TUN device: a network interface whose packets come to this process. It goes when its owner goes.
 public final class TUNDevice: Sendable {
-    private let descriptor: FileDescriptor
+    private let descriptor: SharedDescriptor
     /// The interface's name.
     public let name: String
 
@@ -27,7 +27,7 @@ public final class TUNDevice: Sendable {
         guard unsafe weft_tun_attach(raw, name, IFF_TUN | IFF_NO_PI) == 0 else {
             throw Self.explain("make the interface \(name)", errno)
         }
-        self.descriptor = descriptor
+        self.descriptor = SharedDescriptor(descriptor)
         self.name = name
     }
 
@@ -41,4 +41,7 @@ public final class TUNDevice: Sendable {
     }
 
     var raw: Int32 { descriptor.raw }
+
+    /// Gives it back to the system. No end may be in use any more; twice is harmless.
+    public func close() { descriptor.close() }
 }

@@ -8,7 +8,7 @@ import Weft
 /// One socket serves both families where the host has IPv6. Don't-fragment is set on everything it sends; the kernel
 /// computes checksums and refuses what is too long for the path.
 public final class UDPSocket: Sendable {
-    private let descriptor: FileDescriptor
+    private let descriptor: SharedDescriptor
     let family: SocketFamily
     private let mark: UInt32
     /// The port that it is bound to.
@@ -40,7 +40,7 @@ public final class UDPSocket: Sendable {
                 unsafe Self.withPointer(to: &address) { unsafe getsockname(raw, $0, &length) }
             }
             self.port = address.endpoint.port
-            self.descriptor = descriptor
+            self.descriptor = SharedDescriptor(descriptor)
             self.family = family
             self.mark = mark
         } catch {
@@ -100,6 +100,9 @@ public final class UDPSocket: Sendable {
     }
 
     var raw: Int32 { descriptor.raw }
+
+    /// Gives it back to the system. No end may be in use any more; twice is harmless.
+    public func close() { descriptor.close() }
 
     /// The MTU that the kernel knows for the path to an endpoint. It tells connected sockets only.
     func pathMTU(to endpoint: Endpoint) -> Int? {

@@ -138,6 +138,7 @@ struct BadValueTests {
             (12, "SendKye = \(Samples.keys[2])"), (12, Samples.keys[2]), (12, "SendKey\n\(Samples.keys[2])"),
             (12, "SendKey = \(Samples.keys[2].prefix(14))\n\(Samples.keys[2].dropFirst(14))"),
             (8, "Endpoint = \(Samples.keys[2].prefix(9)):6081"), (12, "[\(Samples.keys[2])]"),
+            (10, "PersistentKeepal\(Samples.keys[2].suffix(10))"),
             (12, "SendKey = '\(Samples.keys[2])'"),
         ])
     func misplacedKey(_ line: Int, _ replacement: String) {

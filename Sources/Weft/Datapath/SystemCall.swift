@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CWeftLinux
 import Glibc
+import Synchronization
 
 /// What every driver needs of the system.
 public enum SystemCall {
@@ -40,6 +41,21 @@ public struct FileDescriptor: ~Copyable, Sendable {
     public init(owning raw: Int32) { self.raw = raw }
 
     deinit { _ = Glibc.close(raw) }
+}
+
+/// A descriptor that several threads use and one closes once they have stopped.
+public final class SharedDescriptor: Sendable {
+    /// The descriptor; not to be used after ``close()``.
+    public let raw: Int32
+    private let owner: Mutex<FileDescriptor?>
+
+    public init(_ descriptor: consuming FileDescriptor) {
+        raw = descriptor.raw
+        owner = Mutex(consume descriptor)
+    }
+
+    /// Closes it; twice is harmless.
+    public func close() { owner.withLock { $0 = nil } }
 }
 
 /// An event descriptor that wakes every thread that waits, and keeps them awake: it is never read.

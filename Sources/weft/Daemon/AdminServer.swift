@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Weft
+
+/// Requests over a tunnel's socket: one word and a newline each.
+enum AdminRequest: String {
+    /// Answered with ``Status`` as JSON.
+    case status
+    /// Answered with `ok`; the connection closes when the tunnel is gone.
+    case stop
+
+    /// Longer requests are no requests.
+    static let limit = 64
+
+    /// Reads a request from bytes that anyone may have sent.
+    init?(_ bytes: [UInt8]) {
+        guard bytes.count <= Self.limit, bytes.last == UInt8(ascii: "\n") else { return nil }
+        self.init(rawValue: String(decoding: bytes.dropLast(), as: UTF8.self))
+    }
+}
+
+/// Answers at a tunnel's socket, one connection after the other. Only the socket's owner can connect.
+final class AdminServer: Sendable {
+    private let socket: UnixSocket
+    private let path: String
+    private let wake: WakeEvent
+    private let status: @Sendable () -> Status
+    private let stop: @Sendable () -> Void
+
+    init(
+        name: String, status: @escaping @Sendable () -> Status, stop: @escaping @Sendable () -> Void
+    ) throws(TransportError) {
+        path = RuntimeFolder.socket(of: name)
+        socket = try UnixSocket.listen(at: path)
+        wake = try WakeEvent()
+        self.status = status
+        self.stop = stop
+    }
+
+    /// Serves until ``close()``. A connection that asked to stop stays open as long as the process lives.
+    func run() {
+        var waiting: [Int32] = []
+        while (try? wake.wait(for: socket.descriptor.raw, events: POLLIN, timeout: -1)) != .woken {
+            guard let connection = socket.accept() else { continue }
+            switch AdminRequest(connection.read(limit: AdminRequest.limit, until: UInt8(ascii: "\n"))) {
+            case .status: connection.write(JSON.text(status()) + "\n")
+            case .stop:
+                connection.write("ok\n")
+                // A duplicate that nothing closes before the process ends.
+                waiting.append(dup(connection.descriptor.raw))
+                stop()
+            case nil: connection.write("unknown request\n")
+            }
+        }
+    }
+
+    /// Ends ``run()`` and takes the socket away.
+    func close() {
+        wake.signal()
+        unlink(path)
+    }
+}
+
+/// Talks to a running tunnel.
+enum AdminClient {
+    /// The tunnel's status; nil when it isn't up.
+    static func status(of name: String) -> [UInt8]? {
+        guard let socket = UnixSocket.connect(to: RuntimeFolder.socket(of: name)) else { return nil }
+        socket.write("\(AdminRequest.status.rawValue)\n")
+        let answer = socket.read(limit: 64 << 20)
+        return answer.isEmpty ? nil : answer
+    }
+
+    /// Stops a tunnel and waits until it is gone; false when it isn't up.
+    static func stop(_ name: String) -> Bool {
+        guard let socket = UnixSocket.connect(to: RuntimeFolder.socket(of: name)) else { return false }
+        socket.write("\(AdminRequest.stop.rawValue)\n")
+        _ = socket.read(limit: AdminRequest.limit)
+        return true
+    }
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+import WeftConfig
+
+/// What a running tunnel says of itself: over its socket, and to `weft show --json`. Names and units are stable.
+struct Status: Codable, Sendable {
+    struct Interface: Codable, Sendable {
+        let name: String
+        let addresses: [String]
+        let listenPort: UInt16
+        /// Bytes of an inner packet.
+        let mtu: Int
+        /// The mark of the underlay's datagrams; 0 for none.
+        let mark: UInt32
+    }
+
+    struct Traffic: Codable, Sendable {
+        let packets: UInt64
+        /// Inner bytes.
+        let bytes: UInt64
+        let keepAlives: UInt64
+    }
+
+    struct Association: Codable, Sendable {
+        let spi: UInt32
+        /// Seconds; nil for a key that doesn't expire.
+        let expiresIn: Double?
+        /// The last counter sent, or the highest received.
+        let counter: UInt64
+    }
+
+    struct Peer: Codable, Sendable {
+        let vni: UInt32
+        let endpoint: String?
+        let allowedIPs: [String]
+        /// Seconds between keep-alives; nil for none.
+        let persistentKeepalive: UInt16?
+        /// Seconds since the last authentic datagram; nil before the first.
+        let latestReceive: Double?
+        let rx: Traffic
+        let tx: Traffic
+        let send: Association?
+        /// The newest first.
+        let receive: [Association]
+        /// By reason; those without a drop are left out.
+        let drops: [String: UInt64]
+    }
+
+    /// The books of the whole tunnel, whose sums must be equal: `fromOverlay` = `tx` - its keep-alives + the drops
+    /// towards the underlay, `fromUnderlay` = `rx` + the drops towards the overlay.
+    struct Totals: Codable, Sendable {
+        let fromOverlay: UInt64
+        let toUnderlay: UInt64
+        let fromUnderlay: UInt64
+        let toOverlay: UInt64
+        let rx: Traffic
+        let tx: Traffic
+        let drops: [String: UInt64]
+    }
+
+    let version: String
+    let processID: Int32
+    /// Seconds.
+    let uptime: Double
+    let interface: Interface
+    let driver: String
+    let cipher: String
+    let peers: [Peer]
+    let totals: Totals
+}
+
+extension Status.Traffic {
+    init(receivedBy statistics: Statistics) {
+        self.init(
+            packets: statistics.rxPackets, bytes: statistics.rxBytes, keepAlives: statistics.rxOutOfBand)
+    }
+
+    init(sentBy statistics: Statistics) {
+        self.init(
+            packets: statistics.txPackets, bytes: statistics.txBytes, keepAlives: statistics.txKeepAlives)
+    }
+}
+
+extension Status.Peer {
+    init(_ peer: PeerConfiguration, _ network: NetworkStatus, at now: Instant) {
+        vni = peer.vni
+        endpoint = network.endpoint?.description
+        allowedIPs = peer.allowedIPs.map(\.description)
+        persistentKeepalive = peer.persistentKeepalive
+        latestReceive = network.statistics.lastReceive.map { now.seconds(since: $0) }
+        rx = .init(receivedBy: network.statistics)
+        tx = .init(sentBy: network.statistics)
+        send = network.transmit.map {
+            .init(spi: $0.spi, expiresIn: now.secondsLeft(until: $0.expiry), counter: $0.lastCounter)
+        }
+        receive = network.receive.map {
+            .init(spi: $0.spi, expiresIn: now.secondsLeft(until: $0.expiry), counter: $0.highestCounter)
+        }
+        drops = network.statistics.dropsByName
+    }
+}
+
+extension Status.Totals {
+    init(_ statistics: Statistics) {
+        fromOverlay = statistics.fromOverlay
+        toUnderlay = statistics.toUnderlay
+        fromUnderlay = statistics.fromUnderlay
+        toOverlay = statistics.toOverlay
+        rx = .init(receivedBy: statistics)
+        tx = .init(sentBy: statistics)
+        drops = statistics.dropsByName
+    }
+}
+
+extension Statistics {
+    /// Drops under the words that people read.
+    var dropsByName: [String: UInt64] {
+        Dictionary(uniqueKeysWithValues: drops.map { ("\($0.key)", $0.value) })
+    }
+}
+
+extension Instant {
+    func seconds(since earlier: Instant) -> Double {
+        nanoseconds > earlier.nanoseconds ? Double(nanoseconds - earlier.nanoseconds) / 1e9 : 0
+    }
+
+    func secondsLeft(until expiry: Instant) -> Double? {
+        expiry == .distantFuture ? nil : expiry.seconds(since: self)
+    }
+}

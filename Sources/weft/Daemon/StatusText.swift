@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension Status {
+    /// Reads as `wg show` does.
+    var text: String {
+        var lines = [
+            "\(Console.bold("interface")): \(Console.bold(interface.name))",
+            "  \(Console.bold("addresses")): \(interface.addresses.joined(separator: ", "))",
+            "  \(Console.bold("listening port")): \(interface.listenPort)",
+            "  \(Console.bold("mtu")): \(interface.mtu)",
+            "  \(Console.bold("driver")): \(driver)",
+            "  \(Console.bold("cipher")): \(cipher)",
+        ]
+        if interface.mark != 0 {
+            lines.append("  \(Console.bold("fwmark")): 0x\(String(interface.mark, radix: 16))")
+        }
+        for peer in peers { lines += peer.lines }
+        let unattributed = totals.drops.compactMap { reason, count in
+            let known = peers.reduce(0) { $0 + ($1.drops[reason] ?? 0) }
+            return count > known ? (reason, count - known) : nil
+        }
+        if !unattributed.isEmpty {
+            lines += ["", "\(Console.bold("dropped without a peer")): \(Self.list(unattributed))"]
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    static func list(_ drops: [(String, UInt64)]) -> String {
+        drops.sorted { ($1.1, $0.0) < ($0.1, $1.0) }.map { "\($0.0) \($0.1)" }.joined(separator: ", ")
+    }
+}
+
+extension Status.Peer {
+    fileprivate var lines: [String] {
+        var lines = ["", "\(Console.bold("peer")): vni \(vni)"]
+        func add(_ name: String, _ value: String) { lines.append("  \(Console.bold(name)): \(value)") }
+        add("endpoint", endpoint ?? "(unknown)")
+        add("allowed ips", allowedIPs.joined(separator: ", "))
+        if let latestReceive { add("latest receive", Units.ago(latestReceive)) }
+        add("transfer", "\(Units.bytes(rx.bytes)) received, \(Units.bytes(tx.bytes)) sent")
+        if let send { add("send", send.text) }
+        for association in receive { add("receive", association.text) }
+        if let persistentKeepalive {
+            add("persistent keepalive", "every \(Units.duration(Double(persistentKeepalive)))")
+        }
+        if !drops.isEmpty { add("drops", Status.list(drops.map { ($0.key, $0.value) })) }
+        return lines
+    }
+}
+
+extension Status.Association {
+    fileprivate var text: String {
+        "spi \(spi), " + (expiresIn.map { "\(Units.duration($0)) left" } ?? "no expiry")
+    }
+}
+
+/// Numbers as `wg show` writes them.
+enum Units {
+    static func bytes(_ count: UInt64) -> String {
+        guard count >= 1024 else { return "\(count) B" }
+        var value = Double(count)
+        var unit = "B"
+        for next in ["KiB", "MiB", "GiB", "TiB"] where value >= 1024 {
+            value /= 1024
+            unit = next
+        }
+        let hundredths = Int((value * 100).rounded())
+        let rest = hundredths % 100
+        return "\(hundredths / 100).\(rest < 10 ? "0" : "")\(rest) \(unit)"
+    }
+
+    static func ago(_ seconds: Double) -> String {
+        seconds < 1 ? "now" : "\(duration(seconds)) ago"
+    }
+
+    static func duration(_ seconds: Double) -> String {
+        var left = Int(seconds.rounded(.down))
+        var parts: [String] = []
+        for (name, size) in [("day", 86_400), ("hour", 3600), ("minute", 60)] where left >= size {
+            parts.append("\(left / size) \(name)\(left / size == 1 ? "" : "s")")
+            left %= size
+        }
+        if left > 0 || parts.isEmpty { parts.append("\(left) second\(left == 1 ? "" : "s")") }
+        return parts.joined(separator: ", ")
+    }
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// `weft completion`: verbs, options, files and the names of tunnels that are up.
+enum Completion {
+    static func run(_ arguments: [String]) throws(CommandFailure) {
+        let arguments = try Arguments(arguments, of: .completion, operands: 1...1)
+        switch arguments.operands[0] {
+        case "bash": Console.print(bash)
+        case "zsh": Console.print(zsh)
+        case "fish": Console.print(fish)
+        default: throw CommandFailure(.usage, Help.usage(of: .completion))
+        }
+    }
+
+    private static var verbs: String { Verb.allCases.map(\.rawValue).joined(separator: " ") }
+
+    private static var bash: String {
+        """
+        _weft() {
+            local current=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]}
+            local running=$(for s in "${WEFT_RUNTIME_DIRECTORY:-/run/weft}"/*.sock; do s=${s##*/}; echo "${s%.sock}"; done 2>/dev/null)
+            local files=$(for f in /etc/weft/*.conf; do f=${f##*/}; echo "${f%.conf}"; done 2>/dev/null)
+            if [ "$COMP_CWORD" -eq 1 ]; then
+                COMPREPLY=($(compgen -W "\(verbs) --version --help" -- "$current"))
+                return
+            fi
+            case $verb in
+                up) COMPREPLY=($(compgen -W "$files --detach" -- "$current") $(compgen -f -- "$current")) ;;
+                check) COMPREPLY=($(compgen -W "$files --json" -- "$current") $(compgen -f -- "$current")) ;;
+                down) COMPREPLY=($(compgen -W "$running" -- "$current")) ;;
+                show) COMPREPLY=($(compgen -W "$running --json" -- "$current")) ;;
+                genkey) COMPREPLY=($(compgen -W "--force --manual" -- "$current") $(compgen -f -- "$current")) ;;
+                pubkey) COMPREPLY=($(compgen -f -- "$current")) ;;
+                help) COMPREPLY=($(compgen -W "\(verbs) drops" -- "$current")) ;;
+                completion) COMPREPLY=($(compgen -W "bash zsh fish" -- "$current")) ;;
+            esac
+        }
+        complete -F _weft weft
+        """
+    }
+
+    private static var zsh: String {
+        """
+        #compdef weft
+        _weft() {
+            local -a running files
+            running=(${WEFT_RUNTIME_DIRECTORY:-/run/weft}/*.sock(N:t:r))
+            files=(/etc/weft/*.conf(N:t:r))
+            if (( CURRENT == 2 )); then
+                compadd -- \(verbs) --version --help
+                return
+            fi
+            case $words[2] in
+                up) compadd -- $files --detach; _files ;;
+                check) compadd -- $files --json; _files ;;
+                down) compadd -- $running ;;
+                show) compadd -- $running --json ;;
+                genkey) compadd -- --force --manual; _files ;;
+                pubkey) _files ;;
+                help) compadd -- \(verbs) drops ;;
+                completion) compadd -- bash zsh fish ;;
+            esac
+        }
+        compdef _weft weft
+        """
+    }
+
+    private static var fish: String {
+        """
+        set -l running '(for s in /run/weft/*.sock; string replace -r ".*/(.*).sock" "$1" $s; end)'
+        set -l files '(for f in /etc/weft/*.conf; string replace -r ".*/(.*).conf" "$1" $f; end)'
+        complete -c weft -n __fish_use_subcommand -f -a '\(verbs)'
+        complete -c weft -n '__fish_seen_subcommand_from up' -a "$files"
+        complete -c weft -n '__fish_seen_subcommand_from up' -l detach
+        complete -c weft -n '__fish_seen_subcommand_from check' -a "$files"
+        complete -c weft -n '__fish_seen_subcommand_from check show' -l json
+        complete -c weft -n '__fish_seen_subcommand_from down show' -f -a "$running"
+        complete -c weft -n '__fish_seen_subcommand_from genkey' -l force
+        complete -c weft -n '__fish_seen_subcommand_from genkey' -l manual
+        complete -c weft -n '__fish_seen_subcommand_from help' -f -a '\(verbs) drops'
+        complete -c weft -n '__fish_seen_subcommand_from completion' -f -a 'bash zsh fish'
+        """
+    }
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+
+/// `weft help`: what the manual says, in short.
+enum Help {
+    static let overview = """
+        weft: an encrypted overlay network.
+
+          weft up FILE [--detach]      bring a tunnel up
+          weft down NAME               take it down
+          weft show [NAME] [--json]    who is connected, how much went through, what was dropped and why
+          weft check FILE [--json]     find what is wrong with a file
+          weft genkey [FILE]           make a host's identity, or with --manual a key for a file
+          weft pubkey [FILE]           print an identity's public key
+          weft help VERB|drops         more about one of these, or about the reasons for drops
+          weft completion SHELL        completion for bash, zsh or fish
+          weft --version
+
+        A FILE without a slash and without .conf stands for /etc/weft/FILE.conf.
+        It exits with 0 when done, 1 when something failed, 2 for wrong usage, 3 when no such tunnel is up.
+        """
+
+    static func run(_ arguments: [String]) throws(CommandFailure) {
+        let arguments = try Arguments(arguments, of: .help, operands: 0...1)
+        guard let topic = arguments.operands.first else { return Console.print(overview) }
+        if topic == "drops" { return Console.print(drops) }
+        guard let verb = Verb(rawValue: topic) else {
+            throw CommandFailure(.usage, "there is no help on \"\(topic)\"; `weft help` lists the verbs")
+        }
+        Console.print(text(of: verb))
+    }
+
+    static func usage(of verb: Verb) -> String {
+        switch verb {
+        case .up: "usage: weft up FILE [--detach]"
+        case .down: "usage: weft down NAME"
+        case .show: "usage: weft show [NAME] [--json]"
+        case .check: "usage: weft check FILE [--json]"
+        case .genkey: "usage: weft genkey [FILE] [--force] | weft genkey --manual"
+        case .pubkey: "usage: weft pubkey [FILE]"
+        case .help: "usage: weft help [VERB|drops]"
+        case .completion: "usage: weft completion bash|zsh|fish"
+        }
+    }
+
+    static func text(of verb: Verb) -> String { "\(usage(of: verb))\n\n\(description(of: verb))" }
+
+    private static func description(of verb: Verb) -> String {
+        switch verb {
+        case .up:
+            """
+            Reads a tunnel file, makes the interface that is named like the file, and carries packets until it is
+            stopped: by `weft down`, Ctrl-C or SIGTERM. With --detach it returns once the tunnel is up and leaves it
+            running. It needs root, or CAP_NET_ADMIN.
+            """
+        case .down: "Stops a tunnel and waits until its interface, routes and rules are gone."
+        case .show:
+            """
+            Prints the interface, its peers, when each was last heard, how much went each way, the SPIs in use with
+            the time they have left, and how many packets were dropped by reason. `weft help drops` explains the reasons.
+            """
+        case .check: "Reads a tunnel file and prints everything that is wrong with it, with file and line."
+        case .genkey:
+            """
+            Makes a host's identity (ECDSA P-256, PKCS#8 PEM) and prints it, or writes it to FILE with mode 0600; a
+            FILE that exists is kept unless --force is given. With --manual it prints a random key for SendKey or
+            ReceiveKey: one for each direction, written into both files with the roles exchanged.
+            """
+        case .pubkey: "Prints the public key of the identity in FILE, or on standard input."
+        case .help: "Prints help."
+        case .completion: "Prints a completion script; `source <(weft completion bash)` tries it out."
+        }
+    }
+
+    private static var drops: String {
+        let width = DropReason.allCases.map { "\($0)".count }.max() ?? 0
+        func list(_ reasons: [DropReason]) -> String {
+            reasons.map { reason in
+                let name = "\(reason)"
+                return "  \(name)\(String(repeating: " ", count: width - name.count))  \(reason.explanation)"
+            }.joined(separator: "\n")
+        }
+        return """
+            Each packet that goes no further is counted under exactly one reason.
+
+            From the overlay, towards the underlay:
+            \(list(DropReason.allCases.filter(\.isFromOverlay)))
+
+            From the underlay, towards the overlay, in the order of the checks:
+            \(list(DropReason.allCases.filter { !$0.isFromOverlay }))
+            """
+    }
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+import FoundationEssentials
+
+/// `weft show`: what one tunnel, or every tunnel that is up, says of itself.
+enum Show {
+    static func run(_ arguments: [String]) throws(CommandFailure) {
+        let arguments = try Arguments(arguments, of: .show, options: ["json"], operands: 0...1)
+        let names = arguments.operands.first.map { [TunnelPath($0).name] } ?? RuntimeFolder.names()
+        var found: [Status] = []
+        for name in names {
+            guard let answer = AdminClient.status(of: name),
+                let status = try? JSONDecoder().decode(Status.self, from: Data(answer))
+            else {
+                if arguments.operands.isEmpty { continue }
+                throw CommandFailure(.notUp, "no tunnel \(name) is up; `weft show` lists those that are")
+            }
+            found.append(status)
+        }
+        if arguments.has("json") {
+            Console.print(JSON.text(found))
+        } else if !found.isEmpty {
+            Console.print(found.map(\.text).joined(separator: "\n\n"))
+        }
+    }
+}
+
+/// `weft down`: stops a tunnel and waits until its device and routes are gone.
+enum Down {
+    static func run(_ arguments: [String]) throws(CommandFailure) {
+        let arguments = try Arguments(arguments, of: .down, operands: 1...1)
+        let name = TunnelPath(arguments.operands[0]).name
+        guard AdminClient.stop(name) else {
+            throw CommandFailure(.notUp, "no tunnel \(name) is up; `weft show` lists those that are")
+        }
+    }
+}

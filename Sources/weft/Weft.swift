@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+
+/// The command `weft`: looks up the verb and runs it.
+@main
+enum WeftCommand {
+    static let version = "0.1.0"
+
+    static func main() {
+        // A reader that goes away, such as `head`, is no reason to die silently.
+        _ = unsafe signal(SIGPIPE, SIG_IGN)
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        do throws(CommandFailure) {
+            try run(arguments)
+        } catch {
+            if !error.message.isEmpty { Console.error(error.message) }
+            exit(error.code.rawValue)
+        }
+        exit(ExitCode.done.rawValue)
+    }
+
+    private static func run(_ arguments: [String]) throws(CommandFailure) {
+        guard let first = arguments.first else {
+            Console.print(Help.overview)
+            throw CommandFailure(.usage, "")
+        }
+        switch first {
+        case "--version", "-V":
+            Console.print("weft \(version)")
+        case "--help", "-h":
+            Console.print(Help.overview)
+        default:
+            guard let verb = Verb(rawValue: first) else {
+                throw CommandFailure(.usage, "weft has no verb \"\(first)\"; `weft help` lists them")
+            }
+            let rest = Array(arguments.dropFirst())
+            if rest.contains("--help") || rest.contains("-h") {
+                Console.print(Help.text(of: verb))
+                return
+            }
+            try verb.run(rest)
+        }
+    }
+}
+
+/// What `weft` exits with; scripts may rely on it.
+enum ExitCode: Int32 {
+    case done = 0
+    case failed = 1
+    case usage = 2
+    case notUp = 3
+}
+
+/// Ends the command with a message for a person.
+struct CommandFailure: Error {
+    let code: ExitCode
+    let message: String
+
+    init(_ code: ExitCode, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+}
+
+enum Verb: String, CaseIterable {
+    case up, down, show, check, genkey, pubkey, help, completion
+
+    func run(_ arguments: [String]) throws(CommandFailure) {
+        switch self {
+        case .up: try Up.run(arguments)
+        case .down: try Down.run(arguments)
+        case .show: try Show.run(arguments)
+        case .check: try Check.run(arguments)
+        case .genkey: try GenKey.run(arguments)
+        case .pubkey: try PubKey.run(arguments)
+        case .help: try Help.run(arguments)
+        case .completion: try Completion.run(arguments)
+        }
+    }
+}
