@@ -58,6 +58,7 @@ let package = Package(
         tests("WeftControlTests", ["WeftControl", "WeftTestSupport"]),
         tests("WeftConfigTests", ["WeftConfig", "WeftTestSupport"]),
         tests("WeftLinkTests", ["WeftLink", "WeftTestSupport"]),
+        tests("IntegrationTests", ["weft", "Weft", "WeftTestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )
