@@ -11,24 +11,11 @@ public struct TunnelConfiguration: Sendable {
     public let peers: [PeerConfiguration]
 
     /// The routes of one peer: each of our prefixes with each of the peer's of the same family.
-    public func routes(for peer: PeerConfiguration) -> [RoutePair] {
+    public func routes(for peer: PeerConfiguration) -> [Route] {
         peer.allowedIPs.flatMap { destination in
             interface.localIPs.filter { $0.family == destination.family }
-                .map { RoutePair(source: $0, destination: destination) }
+                .map { Route(source: $0, destination: destination) }
         }
-    }
-}
-
-/// A pair of prefixes of one family that a virtual network owns.
-public struct RoutePair: Hashable, Sendable {
-    /// Our side.
-    public let source: Prefix
-    /// The peer's side.
-    public let destination: Prefix
-
-    public init(source: Prefix, destination: Prefix) {
-        self.source = source
-        self.destination = destination
     }
 }
 

@@ -59,7 +59,7 @@ public final class UDPSocket: Sendable {
         let dual = socket(AF_INET6, type, 0)
         if dual >= 0 {
             if set(dual, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 0) == 0 { return (dual, .dualStack) }
-            close(dual)
+            _ = Glibc.close(dual)
         }
         return (try SystemCall.retrying("open a UDP socket") { socket(AF_INET, type, 0) }, .v4Only)
     }

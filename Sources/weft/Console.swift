@@ -8,7 +8,7 @@ enum Console {
     static func error(_ text: String) { write("weft: \(text)\n", to: STDERR_FILENO) }
 
     /// Whether colour helps: only on a terminal, and not where NO_COLOR is set.
-    static let hasColour: Bool = isatty(STDOUT_FILENO) == 1 && unsafe getenv("NO_COLOR") == nil
+    static let hasColour: Bool = unsafe getenv("NO_COLOR") == nil && isatty(STDOUT_FILENO) == 1
 
     static func bold(_ text: String) -> String { hasColour ? "\u{1B}[1m\(text)\u{1B}[0m" : text }
 

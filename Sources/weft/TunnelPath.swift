@@ -27,7 +27,7 @@ enum RuntimeFolder {
 
     /// Makes the folder, for root alone.
     static func make() throws(CommandFailure) {
-        guard mkdir(path, 0o700) == 0 || errno == EEXIST else {
+        guard unsafe mkdir(path, 0o700) == 0 || errno == EEXIST else {
             throw CommandFailure(.failed, "cannot make \(path): \(SystemCall.message(errno))")
         }
     }
@@ -39,7 +39,7 @@ enum RuntimeFolder {
         var names: [String] = []
         while let entry = unsafe readdir(folder) {
             let name = unsafe withUnsafeBytes(of: entry.pointee.d_name) { bytes in
-                String(decoding: unsafe bytes.prefix { $0 != 0 }, as: UTF8.self)
+                unsafe String(decoding: unsafe bytes.prefix { $0 != 0 }, as: UTF8.self)
             }
             if name.hasSuffix(".sock") { names.append(String(name.dropLast(5))) }
         }

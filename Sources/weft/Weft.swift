@@ -8,7 +8,7 @@ enum WeftCommand {
 
     static func main() {
         // A reader that goes away, such as `head`, is no reason to die silently.
-        _ = unsafe signal(SIGPIPE, SIG_IGN)
+        _ = signal(SIGPIPE, SIG_IGN)
         let arguments = Array(CommandLine.arguments.dropFirst())
         do throws(CommandFailure) {
             try run(arguments)

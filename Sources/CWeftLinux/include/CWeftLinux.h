@@ -48,3 +48,13 @@ static inline int weft_send_messages(int descriptor, struct weft_message *messag
 static inline int weft_receive_messages(int descriptor, struct weft_message *messages, unsigned int count, int flags) {
     return recvmmsg(descriptor, (struct mmsghdr *)messages, count, flags, NULL);
 }
+
+/// pipe2 with O_CLOEXEC, which only _GNU_SOURCE declares.
+static inline int weft_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
+
+/// Runs `PROGRAM up FILE` in a session of its own, without standard input, with `writing` as descriptor `ready` and
+/// `variable` set. The program is the one that is running. Returns its process number, or -1 with errno set.
+int weft_spawn_detached(const char *file, int writing, int ready, const char *variable);
+
+/// accept4 with SOCK_CLOEXEC and without the peer's address: both are beyond Swift's Glibc.
+static inline int weft_accept(int descriptor) { return accept4(descriptor, NULL, NULL, SOCK_CLOEXEC); }

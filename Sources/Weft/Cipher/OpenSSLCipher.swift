@@ -32,6 +32,14 @@ struct OpenSSLCipher: ~Copyable {
         unsafe EVP_CIPHER_CTX_free(opening)
     }
 
+    /// Wipes the expanded keys that the contexts keep; the next packet expands its key again.
+    mutating func forgetKeys() {
+        unsafe EVP_CIPHER_CTX_reset(sealing)
+        unsafe EVP_CIPHER_CTX_reset(opening)
+        sealingKey = 0
+        openingKey = 0
+    }
+
     private static func cipher(_ suite: Suite) -> OpaquePointer? {
         unsafe suite == .aes128GCM ? EVP_aes_128_gcm() : EVP_aes_256_gcm()
     }

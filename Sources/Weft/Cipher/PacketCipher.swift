@@ -71,13 +71,24 @@ struct PacketCipher: ~Copyable, @unchecked Sendable {
         switch unsafe backend {
         #if canImport(CWeftIPSecMB)
             case .ipsecMB(_, let context):
-                // The context holds key stream of the last packet.
+                // The context holds hash state and key stream of the last packet.
                 unsafe explicit_bzero(context, MemoryLayout<gcm_context_data>.size)
                 unsafe context.deallocate()
         #endif
         case .openSSL(let storage):
             unsafe storage.deinitialize(count: 1)
             unsafe storage.deallocate()
+        case .none: break
+        }
+    }
+
+    /// Wipes what is kept of the keys used so far.
+    mutating func forgetKeys() {
+        switch unsafe backend {
+        #if canImport(CWeftIPSecMB)
+            case .ipsecMB(_, let context): unsafe explicit_bzero(context, MemoryLayout<gcm_context_data>.size)
+        #endif
+        case .openSSL(let storage): unsafe storage.pointee.forgetKeys()
         case .none: break
         }
     }

@@ -124,13 +124,29 @@ public struct Statistics: Hashable, Sendable {
 
     public init() {}
 
-    /// Packets that came from the overlay: sealed, answered or dropped.
-    public var fromOverlay: UInt64 { txPackets - txKeepAlives + localReplies + dropped { $0.isFromOverlay } }
+    /// Packets that came from the overlay: sealed, answered, or dropped without.
+    public var fromOverlay: UInt64 {
+        Self.difference(txPackets, txKeepAlives) &+ localReplies
+            &+ dropped { $0.isFromOverlay && !$0.isTransportRefusal }
+    }
 
-    /// Datagrams that came from the underlay: accepted or dropped.
-    public var fromUnderlay: UInt64 { rxPackets + dropped { !$0.isFromOverlay } }
+    /// Datagrams that came from the underlay: accepted, or dropped without.
+    public var fromUnderlay: UInt64 { rxPackets &+ dropped { !$0.isFromOverlay && !$0.isTransportRefusal } }
+
+    /// Datagrams that went out on the underlay: sealed, keep-alives included, and not refused by the transport.
+    public var toUnderlay: UInt64 {
+        Self.difference(txPackets, dropped { $0.isFromOverlay && $0.isTransportRefusal })
+    }
+
+    /// Packets that went into the overlay: opened and not refused by the transport. Local replies aren't among them.
+    public var toOverlay: UInt64 {
+        Self.difference(rxPackets, rxOutOfBand &+ dropped { !$0.isFromOverlay && $0.isTransportRefusal })
+    }
+
+    /// Counters are read one after the other while lanes go on counting, so a part can exceed its whole for a moment.
+    private static func difference(_ whole: UInt64, _ part: UInt64) -> UInt64 { whole > part ? whole - part : 0 }
 
     private func dropped(where matches: (DropReason) -> Bool) -> UInt64 {
-        drops.reduce(0) { matches($1.key) ? $0 + $1.value : $0 }
+        drops.reduce(0) { matches($1.key) ? $0 &+ $1.value : $0 }
     }
 }

@@ -38,6 +38,7 @@ public enum DropReason: UInt8, Error, Hashable, Sendable, CaseIterable {
     case innerSourceNotAllowed
     case innerDestinationNotAllowed
     case innerMalformed
+    case noOverlayRoom
     case overlayRefused
 
     /// One sentence for an operator: what happened and what to look at.
@@ -51,7 +52,7 @@ public enum DropReason: UInt8, Error, Hashable, Sendable, CaseIterable {
         case .transmitKeyExpired: "the key to send with has expired"
         case .countersExhausted: "the transmit key has no counters left, or the state file could not be advanced"
         case .noUnderlayAddress: "the peer has no endpoint, or we have no address of its family"
-        case .noRoom: "the packet does not fit into the buffer it was to be sealed into"
+        case .noRoom: "the packet does not fit into the buffer, or the frame, it was to be sealed into"
         case .tooLongForUnderlay: "the sealed packet exceeds the underlay's MTU; lower the tunnel's MTU"
         case .underlayRefused: "the kernel did not take the datagram (no route, no buffer, a firewall)"
         case .outerMalformed: "the underlay frame's Ethernet, IP or UDP header is broken"
@@ -74,6 +75,7 @@ public enum DropReason: UInt8, Error, Hashable, Sendable, CaseIterable {
         case .innerSourceNotAllowed: "the inner source is not within the peer's AllowedIPs"
         case .innerDestinationNotAllowed: "the inner destination is not within our LocalIPs"
         case .innerMalformed: "the inner packet contradicts its own lengths or the header's protocol"
+        case .noOverlayRoom: "the opened packet does not fit into the buffer it was to be opened into"
         case .overlayRefused: "the overlay device did not take the packet (down, full or gone)"
         }
     }
@@ -82,4 +84,13 @@ public enum DropReason: UInt8, Error, Hashable, Sendable, CaseIterable {
 extension DropReason {
     /// Whether the packet came from the overlay; else it came from the underlay.
     public var isFromOverlay: Bool { rawValue <= DropReason.underlayRefused.rawValue }
+
+    /// Whether a transport refused the packet when the engine was done with it: it was counted as sealed or opened
+    /// before.
+    public var isTransportRefusal: Bool {
+        switch self {
+        case .tooLongForUnderlay, .underlayRefused, .overlayRefused: true
+        default: false
+        }
+    }
 }

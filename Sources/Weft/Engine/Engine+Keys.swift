@@ -36,8 +36,9 @@ extension Engine {
     /// Installs a pair of SAs that key agreement made: receive first, so that the peer's first datagram opens.
     ///
     /// A reused SPI with a fresh key is accepted, and so is a lower one. Older receive SAs expire within ``grace``; one
-    /// of the same SPI is replaced at once.
-    /// - Throws: for SPI 0, equal keys, or the SPI and key that are sending now; nothing changes then.
+    /// of the same SPI is replaced at once, or goes on with its window where the key is the same too.
+    /// - Throws: for SPI 0, equal keys, the SPI and key that are sending now, or ones that manual keys have sent with;
+    ///   nothing changes then.
     public func install(_ pair: SAPair, for vni: UInt32, at now: Instant) throws(EngineError) {
         try install(pair, for: vni, at: now, sentBefore: 0)
     }
@@ -45,6 +46,9 @@ extension Engine {
     func install(_ pair: SAPair, for vni: UInt32, at now: Instant, sentBefore: UInt64) throws(EngineError) {
         try withState { (state: inout State) throws(EngineError) in
             let slot = try slot(of: vni, in: state)
+            guard !state.usedTransmitKeys.contains(pair.transmitKey.fingerprint(spi: pair.transmitSPI)) else {
+                throw .transmitKeyUsedBefore(spi: pair.transmitSPI)
+            }
             let transmit = TransmitSA(
                 spi: pair.transmitSPI, key: pair.transmitKey, expiry: pair.expiry, after: sentBefore)
             let receive = ReceiveSA(spi: pair.receiveSPI, key: pair.receiveKey, expiry: pair.expiry)
@@ -77,22 +81,26 @@ extension Engine {
     }
 
     private func install(
-        _ transmit: TransmitSA, _ receive: ReceiveSA, in slot: Int, at now: Instant, of state: inout State
+        _ transmit: TransmitSA, _ fresh: ReceiveSA, in slot: Int, at now: Instant, of state: inout State
     ) throws(EngineError) {
-        guard transmit.spi != 0, receive.spi != 0 else { throw .zeroSPI }
-        guard !transmit.key.isEqual(to: receive.key) else { throw .equalKeys }
+        guard transmit.spi != 0, fresh.spi != 0 else { throw .zeroSPI }
+        guard !transmit.key.isEqual(to: fresh.key) else { throw .equalKeys }
         var networks = state.snapshot.networks
         let network = networks[slot]
         if let live = network.transmit, live.spi == transmit.spi, live.key.isEqual(to: transmit.key) {
             throw .transmitKeyInUse(spi: transmit.spi)
         }
+        // The same key under the same SPI goes on with its window, or all that it has opened could be replayed.
+        var receive = fresh
+        if let same = network.receive.first(where: { $0.spi == fresh.spi }), same.key.isEqual(to: fresh.key) {
+            same.renew(until: fresh.expiry)
+            receive = same
+        }
         let graceEnd = now.advanced(by: Self.grace)
         let older = network.receive.filter { $0.spi != receive.spi && now <= $0.expiry }
         for association in older { association.expire(by: graceEnd) }
-        // Receive is visible before transmit: two snapshots, so that no lane sends what the other lanes can't yet open.
-        networks[slot] = network.with(transmit: network.transmit, receive: [receive] + older)
-        publish(networks, topology: nil, in: &state)
-        networks[slot] = networks[slot].with(transmit: transmit, receive: networks[slot].receive)
+        // Both directions in one snapshot: no lane can send before it can open the answer.
+        networks[slot] = network.with(transmit: transmit, receive: [receive] + older)
         publish(networks, topology: nil, in: &state)
     }
 

@@ -34,6 +34,8 @@ extension Duration {
         let (seconds, attoseconds) = components
         guard seconds >= 0, attoseconds >= 0 else { return 0 }
         let (whole, overflow) = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000_000)
-        return overflow ? .max : whole &+ UInt64(attoseconds) / 1_000_000_000
+        guard !overflow else { return .max }
+        let (sum, wrapped) = whole.addingReportingOverflow(UInt64(attoseconds) / 1_000_000_000)
+        return wrapped ? .max : sum
     }
 }

@@ -18,11 +18,18 @@ extension Lane {
                 }
                 plan.packet.offset += place.offset
                 plan.origin = origin
+                if classified.isFull { sealClassified(of: batch, into: &datagrams, at: now) }
                 classified.append(plan)
             } catch {
                 count(error, nil)
             }
         }
+        sealClassified(of: batch, into: &datagrams, at: now)
+    }
+
+    private mutating func sealClassified(
+        of batch: borrowing FromOverlay, into datagrams: inout ToUnderlay, at now: Instant
+    ) {
         var first = 0
         while first < classified.count {
             var end = first + 1
@@ -30,6 +37,7 @@ extension Lane {
             sealRun(first..<end, of: batch, into: &datagrams, at: now)
             first = end
         }
+        classified.removeAll()
     }
 
     /// Seals packets that go to one network.
@@ -83,7 +91,16 @@ extension Lane {
     /// Opens a batch of datagrams where they lie and lists those that may enter the overlay, in the order of arrival.
     public mutating func decapsulate(_ batch: inout FromUnderlay, into packets: inout ToOverlay, at now: Instant) {
         opened.removeAll()
-        for position in 0..<batch.datagrams.count { open(batch.datagrams[position], in: &batch, at: now) }
+        for position in 0..<batch.datagrams.count {
+            if opened.isFull { admitOpened(of: batch, into: &packets, at: now) }
+            open(batch.datagrams[position], in: &batch, at: now)
+        }
+        admitOpened(of: batch, into: &packets, at: now)
+    }
+
+    private mutating func admitOpened(
+        of batch: borrowing FromUnderlay, into packets: inout ToOverlay, at now: Instant
+    ) {
         var first = 0
         while first < opened.count {
             var end = first + 1
@@ -93,6 +110,7 @@ extension Lane {
             admitRun(first..<end, of: batch, into: &packets, at: now)
             first = end
         }
+        opened.removeAll()
     }
 
     private mutating func open(_ datagram: FromUnderlay.Datagram, in batch: inout FromUnderlay, at now: Instant) {
@@ -136,6 +154,7 @@ extension Lane {
                     count(1, .rxOutOfBand, network.counters)
                 } else {
                     try permit(batch.arena.bytes.extracting(candidate.plaintext.range), candidate, network)
+                    guard !packets.packets.isFull else { throw .noOverlayRoom }
                     packets.append(candidate.plaintext, vni: network.configuration.vni)
                 }
                 accepted += 1

@@ -18,7 +18,7 @@ extension Lane {
             let datagram = received.extracting(place)
             var (header, opened) = try prepare(datagram, from: source, at: now, blame: &network)
             let start = overlayHeaderLength
-            guard start + opened.plaintext.count <= output.byteCount else { throw .noRoom }
+            guard start + opened.plaintext.count <= output.byteCount else { throw .noOverlayRoom }
             // Safe: `prepare` found header, text and tag within the datagram, and the output has room for the text.
             let isAuthentic = unsafe datagram.withUnsafeBytes { bytes in
                 unsafe output.withUnsafeMutableBytes { target in

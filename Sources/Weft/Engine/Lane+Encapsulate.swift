@@ -19,7 +19,7 @@ extension Lane {
             case .forward(let plan):
                 let target = snapshot.networks[plan.slot]
                 network = target.counters
-                let outer = try outerLength(of: target, framing)
+                let outer = try outerLength(of: target, framing, inner: plan.packet.count)
                 let total = outer + Geneve.overhead + plan.packet.count
                 guard total <= output.byteCount else { throw .noRoom }
                 let port = sourcePort(for: packet.extracting(plan.packet.range))
@@ -66,7 +66,7 @@ extension Lane {
             case .forward(let plan):
                 let target = snapshot.networks[plan.slot]
                 network = target.counters
-                let outer = try outerLength(of: target, framing)
+                let outer = try outerLength(of: target, framing, inner: plan.packet.count)
                 let text = range.lowerBound + plan.packet.offset
                 let start = text - Geneve.headerLength - outer
                 guard start >= 0, buffer.byteCount - range.upperBound >= Geneve.tagLength else { throw .noRoom }
@@ -96,12 +96,16 @@ extension Lane {
         Geneve.headerLength + (framing == .frame ? OuterHeaders.length(.v6) : 0)
     }
 
-    /// Bytes in front of the Geneve header; checks that the underlay's addresses are known.
+    /// Bytes in front of the Geneve header; checks that the underlay's addresses are known, and that the outer headers
+    /// can say how long a datagram with `count` inner bytes is.
     @inline(__always)
-    func outerLength(of network: VirtualNetwork, _ framing: Framing) throws(DropReason) -> Int {
+    func outerLength(
+        of network: VirtualNetwork, _ framing: Framing, inner count: Int
+    ) throws(DropReason) -> Int {
         guard let endpoint = network.configuration.endpoint else { throw .noUnderlayAddress }
         guard framing == .frame else { return 0 }
         guard network.local != nil, network.configuration.endpointMAC != nil else { throw .noUnderlayAddress }
+        guard Geneve.overhead + count <= OuterHeaders.largestDatagram(endpoint.address.family) else { throw .noRoom }
         return OuterHeaders.length(endpoint.address.family)
     }
 

@@ -17,7 +17,7 @@ extension Lane {
     ) -> Range<Int>? {
         let network = snapshot.networks[slot]
         guard !network.keepAlive.isDisabled, let association = try? transmitSA(of: network, at: now),
-            let outer = try? outerLength(of: network, framing),
+            let outer = try? outerLength(of: network, framing, inner: 0),
             output.byteCount - start >= outer + Geneve.overhead, network.keepAlive.isDue(at: now)
         else { return nil }
         let counters = association.reserve(1)

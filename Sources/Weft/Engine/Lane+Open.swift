@@ -76,6 +76,7 @@ extension Lane {
     func countReceived(_ packets: Int, bytes: Int, _ network: VirtualNetwork, at now: Instant) {
         count(packets, .rxPackets, network.counters)
         count(bytes, .rxBytes, network.counters)
+        engine.counters.set(now.nanoseconds, .lastReceive, lane: index)
         network.counters.set(now.nanoseconds, .lastReceive, lane: index)
     }
 }

@@ -14,7 +14,7 @@ public struct Lane: ~Copyable, Sendable {
     var opened: FixedArray<Opened>
     var classified: FixedArray<Classified>
 
-    /// The most packets that one batch may hold.
+    /// The most packets that share one reservation of counters or one hold of a window; a larger batch takes several.
     public static let batchLimit = 256
 
     /// How a sealed packet is wrapped on the underlay's side.
@@ -60,9 +60,13 @@ public struct Lane: ~Copyable, Sendable {
     /// Takes the newest snapshot. Lets go of the older one, and with it of keys that were replaced.
     @inline(__always)
     public mutating func refresh() {
-        if engine.generation.load(ordering: .acquiring) != snapshot.generation {
-            snapshot = engine.state.withLock { $0.snapshot }
-        }
+        if engine.generation.load(ordering: .acquiring) != snapshot.generation { takeSnapshot() }
+    }
+
+    private mutating func takeSnapshot() {
+        snapshot = engine.state.withLock { $0.snapshot }
+        // A key that went is wiped everywhere, also where the cipher keeps it expanded.
+        cipher.forgetKeys()
     }
 
     /// Counts packets that a transport could not take after the engine was done with them.

@@ -87,6 +87,9 @@ final class ReceiveSA: Sendable {
 
     var expiry: Instant { Instant(nanoseconds: expiryNanoseconds.load(ordering: .relaxed)) }
 
+    /// Sets a new expiry, for a key that was installed again.
+    func renew(until instant: Instant) { expiryNanoseconds.store(instant.nanoseconds, ordering: .relaxed) }
+
     /// Brings the expiry forward; never puts it off.
     func expire(by instant: Instant) {
         if instant < expiry { expiryNanoseconds.store(instant.nanoseconds, ordering: .relaxed) }

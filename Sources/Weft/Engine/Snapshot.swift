@@ -60,6 +60,8 @@ struct VNITable: Sendable {
 
     @inline(__always)
     func slot(of vni: UInt32) -> Int? {
+        // Callers pass any number; the one that marks an empty entry is nobody's.
+        guard vni != .max else { return nil }
         var index = Self.hash(vni, shift: shift)
         while true {
             let entry = entries[index]

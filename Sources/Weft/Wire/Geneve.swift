@@ -112,4 +112,9 @@ enum IPProtocol {
     static let tcp: UInt8 = 6
     static let udp: UInt8 = 17
     static let icmpv6: UInt8 = 58
+    // IPv6 extension headers.
+    static let hopByHop: UInt8 = 0
+    static let routing: UInt8 = 43
+    static let fragment: UInt8 = 44
+    static let destinationOptions: UInt8 = 60
 }

@@ -44,6 +44,8 @@ public struct IPAddress: Hashable, Sendable, BitwiseCopyable {
     /// Parses dotted decimal (RFC 6943, strict form) or RFC 4291 text. No zone, no brackets.
     public init?(_ text: some StringProtocol) {
         let text = String(text)
+        // C would stop reading at a NUL.
+        guard !text.utf8.contains(0) else { return nil }
         var v4 = in_addr()
         if unsafe inet_pton(AF_INET, text, &v4) == 1 {
             self.init(v4: UInt32(bigEndian: v4.s_addr))

@@ -9,10 +9,17 @@ public struct MACAddress: Hashable, Sendable, CustomStringConvertible {
 
     /// Parses six pairs of hexadecimal digits, with colons or without: `02:00:5e:10:00:01`.
     public init?(_ text: String) {
-        let digits = text.utf8.filter { $0 != UInt8(ascii: ":") }
-        guard digits.count == 12, !digits.contains(UInt8(ascii: "+")), !digits.contains(UInt8(ascii: "-")),
-            let bits = UInt64(String(decoding: digits, as: UTF8.self), radix: 16)
-        else { return nil }
+        let separated = text.utf8.count == 17
+        guard separated || text.utf8.count == 12 else { return nil }
+        var bits: UInt64 = 0
+        for (position, character) in text.utf8.enumerated() {
+            if separated, position % 3 == 2 {
+                guard character == UInt8(ascii: ":") else { return nil }
+            } else {
+                guard let digit = Character(UnicodeScalar(character)).hexDigitValue else { return nil }
+                bits = bits << 4 | UInt64(digit)
+            }
+        }
         self.init(bits: bits)
     }
 

@@ -12,6 +12,12 @@ enum OuterHeaders {
         ethernetLength + (family == .v4 ? InnerPacket.v4HeaderLength : InnerPacket.v6HeaderLength) + udpLength
     }
 
+    /// The longest datagram whose headers' 16-bit lengths can say how long it is.
+    @inline(__always)
+    static func largestDatagram(_ family: IPAddress.Family) -> Int {
+        0xFFFF - udpLength - (family == .v4 ? InnerPacket.v4HeaderLength : 0)
+    }
+
     /// One end of the underlay as a frame's headers name it.
     struct End {
         let endpoint: Endpoint

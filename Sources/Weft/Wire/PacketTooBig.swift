@@ -12,8 +12,9 @@ public enum PacketTooBig {
     /// It is sent in the name of the packet's destination, whose address routes back through the tunnel: an address
     /// of our own as the source would be dropped as martian.
     /// - Parameter mtu: what does fit, in bytes; IPv6 is told at least 1,280.
-    /// - Returns: the message's length; nil where none may be sent: not IP, a fragment but the first, a multicast or
-    ///   unspecified address, or itself an ICMP error (RFC 1122 section 3.2.2, RFC 4443 section 2.4).
+    /// - Returns: the message's length; nil where none may be sent: not IP, an IPv4 fragment but the first, a multicast,
+    ///   loopback or unspecified address, or itself an ICMP error or redirect (RFC 1122 section 3.2.2, RFC 4443
+    ///   section 2.4). A multicast destination is among them, since the message could not be sent in its name.
     public static func write(for packet: RawSpan, mtu: Int, into output: inout MutableRawSpan) -> Int? {
         guard let inner = InnerPacket(packet), inner.lengthsAreConsistent(in: packet),
             !inner.source.isUnspecified, !inner.destination.isUnspecified, output.byteCount >= maximumLength
@@ -29,7 +30,7 @@ public enum PacketTooBig {
     ) -> Int? {
         let headerLength = Int(packet.load(at: 0, as: UInt8.self) & 0x0F) * 4
         guard packet.load(at: 6, as: UInt16.self) & 0x1FFF == 0, inner.source.v4Bits < 0xE000_0000,
-            inner.destination.v4Bits < 0xE000_0000
+            inner.destination.v4Bits < 0xE000_0000, inner.source.v4Bits >> 24 != 127
         else { return nil }
         if packet.load(at: 9, as: UInt8.self) == IPProtocol.icmp {
             // Only echo and its kin are no errors: a query's type.
@@ -56,9 +57,8 @@ public enum PacketTooBig {
     private static func writeV6(
         _ packet: RawSpan, _ inner: InnerPacket, mtu: Int, into output: inout MutableRawSpan
     ) -> Int? {
-        guard inner.source.high >> 56 != 0xFF else { return nil }
-        if packet.load(at: 6, as: UInt8.self) == IPProtocol.icmpv6 {
-            guard packet.byteCount > 40, packet.load(at: 40, as: UInt8.self) >= 128 else { return nil }
+        guard inner.source.high >> 56 != 0xFF, inner.destination.high >> 56 != 0xFF, !isICMPError(packet) else {
+            return nil
         }
         let quote = min(packet.byteCount, maximumLength - 48)
         output.store(0x6000_0000 as UInt32, at: 0)
@@ -74,5 +74,27 @@ public enum PacketTooBig {
         output.store(
             Checksum.finish(Checksum.sum(output.bytes.extracting(40..<48 + quote), from: pseudo)), at: 42)
         return 48 + quote
+    }
+
+    /// Whether an IPv6 packet is an ICMP error or a redirect, or an ICMP message that ends before its type.
+    private static func isICMPError(_ packet: RawSpan) -> Bool {
+        var next = packet.load(at: 6, as: UInt8.self)
+        var offset = InnerPacket.v6HeaderLength
+        // Extension headers that an ICMP message may stand behind; each is at least 8 bytes long, so the walk ends.
+        while [IPProtocol.hopByHop, IPProtocol.routing, IPProtocol.fragment, IPProtocol.destinationOptions].contains(
+            next), offset + 8 <= packet.byteCount
+        {
+            if next == IPProtocol.fragment {
+                // What follows a later fragment's header is no header.
+                guard packet.load(at: offset + 2, as: UInt16.self) & 0xFFF8 == 0 else { return false }
+            }
+            let words = next == IPProtocol.fragment ? 0 : Int(packet.load(at: offset + 1, as: UInt8.self))
+            next = packet.load(at: offset)
+            offset += 8 + words * 8
+        }
+        guard next == IPProtocol.icmpv6 else { return false }
+        guard offset < packet.byteCount else { return true }
+        let type = packet.load(at: offset, as: UInt8.self)
+        return type < 128 || type == 137
     }
 }

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// How large an inner packet may be.
+/// How large an inner packet may be so that it leaves as one datagram.
 public enum TunnelMTU {
-    /// What fits whole into an underlay packet: less the IP header (20 or 40), UDP (8), and Geneve with its tag (48).
+    /// The inner MTU for an underlay MTU: less the outer IP header, the UDP header and what sealing adds. At 1500 it is
+    /// 1424 on IPv4 and 1404 on IPv6.
     ///
-    /// - Parameters:
-    ///   - underlay: the underlay's MTU, in bytes.
-    ///   - family: the endpoint's; nil while it is open, and then IPv6's larger header counts.
+    /// - Parameter family: the underlay's; nil while the endpoint is open, and then as for IPv6, which fits both.
     public static func inner(underlay: Int, family: IPAddress.Family?) -> Int {
         let header = family == .v4 ? InnerPacket.v4HeaderLength : InnerPacket.v6HeaderLength
         return underlay - header - OuterHeaders.udpLength - Geneve.overhead

@@ -57,7 +57,7 @@ final class AdminServer: Sendable {
     /// Ends ``run()`` and takes the socket away.
     func close() {
         wake.signal()
-        unlink(path)
+        unsafe unlink(path)
     }
 }
 

@@ -45,7 +45,7 @@ struct UnixSocket: ~Copyable, Sendable {
     /// Listens at a path, for its owner alone. Whatever lies there is replaced.
     static func listen(at path: String) throws(TransportError) -> UnixSocket {
         let descriptor = try make()
-        _ = unlink(path)
+        _ = unsafe unlink(path)
         // Nobody else can connect between the two calls either: the mask takes all rights away.
         let mask = umask(0o177)
         defer { umask(mask) }
@@ -58,7 +58,7 @@ struct UnixSocket: ~Copyable, Sendable {
 
     /// The next connection, which gives up reading and writing after two seconds.
     func accept() -> UnixSocket? {
-        let raw = unsafe accept4(descriptor.raw, nil, nil, Int32(SOCK_CLOEXEC.rawValue))
+        let raw = weft_accept(descriptor.raw)
         guard raw >= 0 else { return nil }
         var patience = timeval(tv_sec: 2, tv_usec: 0)
         for option in [SO_RCVTIMEO, SO_SNDTIMEO] {

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+import WeftConfig
+
+/// Keeps manual keys' counters on disk: opens the state of each key, and saves how far both directions have come.
+///
+/// Used by the main thread alone. Whatever can't be saved is logged once until it works again; the engine stops at the
+/// last mark that is on the disk.
+struct KeyKeeper {
+    private struct Entry {
+        let vni: UInt32
+        let state: KeyState
+        var isFailing = false
+    }
+
+    private var entries: [Entry] = []
+
+    /// Opens the state of a peer's keys and installs them above the counters that were used before.
+    mutating func install(
+        _ peer: PeerConfiguration, directory: String, into engine: Engine, at now: Instant
+    ) throws(CommandFailure) {
+        do {
+            let state = try KeyState.open(
+                directory: directory, sendKey: peer.keys.send, receiveKey: peer.keys.receive, epoch: peer.keys.epoch)
+            let keys = Weft.ManualKeys(
+                epoch: peer.keys.epoch,
+                sendKey: try peer.keys.send.withBytes { try PacketKey($0) },
+                receiveKey: try peer.keys.receive.withBytes { try PacketKey($0) },
+                sentBefore: max(state.firstCounterFloor, 1) - 1, ceiling: state.counterLimit - 1,
+                receivedBefore: state.highestReceivedBefore ?? 0)
+            try engine.installManualKeys(keys, for: peer.vni, at: now)
+            entries.append(Entry(vni: peer.vni, state: state))
+        } catch {
+            throw CommandFailure(.failed, "peer with VNI \(peer.vni): \(error)")
+        }
+    }
+
+    /// Saves how far counters have come, and raises the ceilings that come near. Waits for the disk.
+    mutating func save(_ engine: Engine, _ log: Log) {
+        let networks = engine.networks()
+        for index in entries.indices {
+            guard let network = networks.first(where: { $0.vni == entries[index].vni }) else { continue }
+            do {
+                let state = entries[index].state
+                if let receive = network.receive.first, receive.highestCounter > 0 {
+                    try state.record(highestReceived: receive.highestCounter)
+                }
+                if let transmit = network.transmit {
+                    let limit = try state.advance(past: transmit.lastCounter)
+                    try engine.raiseCounterCeiling(of: network.vni, to: limit - 1)
+                }
+                entries[index].isFailing = false
+            } catch {
+                if !entries[index].isFailing { log.warning("peer with VNI \(network.vni): \(error)") }
+                entries[index].isFailing = true
+            }
+        }
+    }
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Synchronization
+import Weft
+
+/// A daemon's log: lines on standard error, which a service manager stamps with the time.
+struct Log: Sendable {
+    /// The tunnel's name, in front of each line.
+    let name: String
+
+    func info(_ text: String) { Console.write("weft: \(name): \(text)\n", to: STDERR_FILENO) }
+
+    func warning(_ text: String) { Console.write("weft: \(name): warning: \(text)\n", to: STDERR_FILENO) }
+}
+
+/// Says which packets are dropped: the first of each reason, and again at most once a minute while there are more.
+///
+/// A line per packet would let anyone fill the disk; no line would leave nobody a hint.
+struct DropLog {
+    private struct Seen {
+        var count: UInt64 = 0
+        var nextLine = Instant(nanoseconds: 0)
+    }
+
+    private static let interval = Duration.seconds(60)
+    private var seen: [DropReason: Seen] = [:]
+
+    /// The lines to log now.
+    mutating func lines(for statistics: Statistics, at now: Instant) -> [String] {
+        statistics.drops.sorted { $0.key.rawValue < $1.key.rawValue }.compactMap { reason, count in
+            var entry = seen[reason, default: Seen()]
+            guard count > entry.count, now >= entry.nextLine else { return nil }
+            let new = count - entry.count
+            entry.count = count
+            entry.nextLine = now.advanced(by: Self.interval)
+            seen[reason] = entry
+            return "dropped \(new) \(new == 1 ? "packet" : "packets"), \(reason): \(reason.explanation)"
+        }
+    }
+}

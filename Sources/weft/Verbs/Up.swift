@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Synchronization
+import Weft
+import WeftConfig
+import WeftTUN
+
+/// `weft up`: brings a tunnel up and carries packets until it is stopped.
+enum Up {
+    static func run(_ arguments: [String]) throws(CommandFailure) {
+        let arguments = try Arguments(arguments, of: .up, options: ["detach"], operands: 1...1)
+        let path = TunnelPath(arguments.operands[0])
+        let configuration: TunnelConfiguration
+        do throws(TunnelFileError) {
+            configuration = try TunnelFile.load(path: path.file)
+        } catch {
+            throw CommandFailure(.failed, error.lines.joined(separator: "\nweft: "))
+        }
+        guard TUNDevice.isValid(name: path.name) else {
+            throw CommandFailure(
+                .failed,
+                "\(path.file): the interface is named like the file, and \"\(path.name)\" can't be a name: "
+                    + "rename the file to 1 to 15 letters, digits, - _ or . before .conf")
+        }
+        guard AdminClient.status(of: path.name) == nil else {
+            throw CommandFailure(.failed, "\(path.name) is up already; `weft down \(path.name)` stops it")
+        }
+        if arguments.has("detach") {
+            try Detach.run(path.file)
+        } else {
+            try run(path.name, configuration)
+        }
+    }
+
+    private static func run(_ name: String, _ configuration: TunnelConfiguration) throws(CommandFailure) {
+        let signals = Signals()
+        let log = Log(name: name)
+        var keeper = KeyKeeper()
+        let tunnel = try Tunnel(name: name, configuration, keeper: &keeper, log)
+        try RuntimeFolder.make()
+        let failure = Failure()
+        do throws(TransportError) {
+            try carry(tunnel, signals, keeper, log, failure)
+        } catch {
+            throw CommandFailure(.failed, error.description)
+        }
+        if let text = failure.text { throw CommandFailure(.failed, "\(name): \(text)") }
+        log.info("down")
+    }
+
+    /// Carries packets and answers at the socket until a signal comes or the data path fails.
+    private static func carry(
+        _ tunnel: Tunnel, _ signals: consuming Signals, _ keeper: consuming KeyKeeper, _ log: Log, _ failure: Failure
+    ) throws(TransportError) {
+        let server = try AdminServer(name: tunnel.name, status: { tunnel.status() }, stop: Signals.stop)
+        defer { server.close() }
+        // Capabilities are a thread's: drop them before there is another.
+        if !Privileges.drop() { log.warning("could not drop capabilities") }
+        let serving = try WorkerThread(name: "weft-admin") { server.run() }
+        let pumps = try WorkerThread(name: "weft") {
+            do throws(DatapathError) {
+                try tunnel.datapath.run()
+            } catch {
+                failure.set(error.description)
+                Signals.stop()
+            }
+        }
+        log.info("up on UDP port \(tunnel.configuration.interface.listenPort), \(tunnel.engine.cipherName)")
+        Ready.tell()
+
+        var drops = DropLog()
+        while !signals.wait(seconds: 1) {
+            keeper.save(tunnel.engine, log)
+            for line in drops.lines(for: tunnel.engine.totals(), at: SystemCall.now()) { log.info(line) }
+        }
+        tunnel.datapath.close()
+        pumps.join()
+        keeper.save(tunnel.engine, log)
+        server.close()
+        serving.join()
+    }
+
+    /// What ended the pumps.
+    private final class Failure: Sendable {
+        private let state = Mutex<String?>(nil)
+
+        var text: String? { state.withLock { $0 } }
+
+        func set(_ text: String) { state.withLock { $0 = text } }
+    }
+}
