@@ -1,7 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
+#define _GNU_SOURCE
 #include "CWeftLinux.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
 #include <spawn.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+void weft_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
+
+int weft_forbid_dumps(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
+
+int weft_tun_attach(int descriptor, const char *name, int flags) {
+    struct ifreq request = {0};
+    strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+    request.ifr_flags = (short)flags;
+    return ioctl(descriptor, TUNSETIFF, &request);
+}
+
+_Static_assert(sizeof(struct weft_message) == sizeof(struct mmsghdr), "the kernel's layout");
+
+int weft_send_messages(int descriptor, struct weft_message *messages, unsigned int count, int flags) {
+    return sendmmsg(descriptor, (struct mmsghdr *)messages, count, flags);
+}
+
+int weft_receive_messages(int descriptor, struct weft_message *messages, unsigned int count, int flags) {
+    return recvmmsg(descriptor, (struct mmsghdr *)messages, count, flags, NULL);
+}
+
+int weft_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
+
+int weft_accept(int descriptor) { return accept4(descriptor, NULL, NULL, SOCK_CLOEXEC); }
 
 extern char **environ;
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CWeftLinux
 import Glibc
 import Synchronization
 import Weft
@@ -33,6 +34,8 @@ enum Up {
     }
 
     private static func run(_ name: String, _ configuration: TunnelConfiguration) throws(CommandFailure) {
+        // A detached process is started through /proc, which would be its name.
+        unsafe weft_name_thread("weft")
         let signals = Signals()
         let log = Log(name: name)
         var keeper = KeyKeeper()
