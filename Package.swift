@@ -58,7 +58,8 @@ let package = Package(
         tests("WeftControlTests", ["WeftControl", "WeftTestSupport"]),
         tests("WeftConfigTests", ["WeftConfig", "WeftTestSupport"]),
         tests("WeftLinkTests", ["WeftLink", "WeftTestSupport"]),
-        tests("IntegrationTests", ["weft", "Weft", "WeftTestSupport"]),
+        .target(name: "CTestSupport", path: "Tests/CTestSupport"),
+        tests("IntegrationTests", ["weft", "Weft", "CTestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )

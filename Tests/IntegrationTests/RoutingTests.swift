@@ -57,7 +57,7 @@ extension Integration {
         @Test("AllowedIPs may cover the peer's endpoint")
         func coveredEndpoint() async throws {
             let hosts = try await makeTunnel(
-                allowedIPs: "203.0.113.0/24, 10.77.0.2/32", localIPs: "203.0.113.0/24, 10.77.0.0/24")
+                allowedIPs: "203.0.113.0/24, 10.77.0.2/32", localIPs: "203.0.113.0/24, 10.77.0.0/24, fd77::/64")
             try await check(hosts, answering: ["203.0.113.9", "10.77.0.2"])
         }
 

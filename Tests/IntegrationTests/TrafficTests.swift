@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Foundation
 import Testing
 import Weft
 
@@ -40,6 +41,35 @@ extension Integration {
             try await hosts.right.down()
             #expect(try await hosts.left.networkState() == before)
             #expect(try await hosts.left.weft("show").standardOutput.isEmpty)
+        }
+
+        @Test("The books agree with the kernel's")
+        func books() async throws {
+            let hosts = try await HostPair()
+            let files = TunnelText.pair()
+            try hosts.left.write(files.left)
+            try hosts.right.write(files.right)
+            try await hosts.left.up()
+            try await hosts.right.up()
+            try await hosts.left.expectAnswer(from: "10.77.0.2")
+            // Some are from addresses that nobody may use: drops.
+            try await hosts.left.run("ip", "address", "add", "10.99.0.1/32", "dev", "weft0")
+            _ = try await hosts.left.attempt([
+                "ping", "-q", "-c", "50", "-i", "0.002", "-W", "0.1", "-I", "10.99.0.1", "10.77.0.2",
+            ])
+            for address in ["10.77.0.2", "fd77::2"] {
+                try await hosts.left.run("ping", "-q", "-c", "200", "-i", "0.002", address)
+            }
+            try await hosts.left.send((0..<100).map { [UInt8](repeating: 0, count: $0) }, to: "192.0.2.2")
+            for host in [hosts.left, hosts.right] {
+                try await eventually("books on \(host.name) that agree with the kernel's") {
+                    let totals = try await host.status().totals
+                    let own = [totals.fromOverlay, totals.toOverlay, totals.fromUnderlay, totals.toUnderlay]
+                    return try await own == host.kernelCounts()
+                }
+                expectBalance(try await host.status())
+            }
+            #expect(try await hosts.left.status().drops(.noRoute) >= 50)
         }
 
         @Test("Keep-alives are sent while nobody speaks")
@@ -103,14 +133,41 @@ extension Integration {
     }
 }
 
-/// What came in is what went out plus what was dropped, each way.
+/// What came in is what went out plus what was dropped, each way, and the peers' books add up to the tunnel's.
 func expectBalance(_ status: TunnelStatus, sourceLocation: SourceLocation = #_sourceLocation) {
     let totals = status.totals
     let sealed = totals.tx.packets - totals.tx.keepAlives
-    #expect(totals.fromOverlay == sealed + status.drops(fromOverlay: true), sourceLocation: sourceLocation)
-    #expect(
-        totals.fromUnderlay == totals.rx.packets + status.drops(fromOverlay: false), sourceLocation: sourceLocation)
+    func drops(_ fromOverlay: Bool, byTransport: Bool) -> UInt64 {
+        status.drops(fromOverlay: fromOverlay, byTransport: byTransport)
+    }
+    #expect(totals.fromOverlay == sealed + drops(true, byTransport: false), sourceLocation: sourceLocation)
+    #expect(totals.toUnderlay == totals.tx.packets - drops(true, byTransport: true), sourceLocation: sourceLocation)
+    #expect(totals.fromUnderlay == totals.rx.packets + drops(false, byTransport: false), sourceLocation: sourceLocation)
+    let opened = totals.rx.packets - totals.rx.keepAlives
+    #expect(totals.toOverlay == opened - drops(false, byTransport: true), sourceLocation: sourceLocation)
     #expect(Set(totals.drops.keys).isSubset(of: DropReason.allCases.map { "\($0)" }), sourceLocation: sourceLocation)
     #expect(totals.rx.bytes == status.peers.reduce(0) { $0 + $1.rx.bytes }, sourceLocation: sourceLocation)
     #expect(totals.tx.packets == status.peers.reduce(0) { $0 + $1.tx.packets }, sourceLocation: sourceLocation)
+}
+
+extension Host {
+    private struct Link: Decodable {
+        struct Statistics: Decodable {
+            struct Direction: Decodable { let packets: UInt64 }
+            let rx: Direction
+            let tx: Direction
+        }
+        let stats64: Statistics
+    }
+
+    /// What the kernel counted: packets that the device took from and gave to the tunnel, datagrams in and out.
+    func kernelCounts() async throws -> [UInt64] {
+        let links = try JSONDecoder().decode(
+            [Link].self, from: Data(await run("ip", "-json", "-statistics", "link", "show", "weft0").utf8))
+        let udp = try await shell("grep ^Udp: /proc/net/snmp").split(separator: "\n").last?.split(separator: " ") ?? []
+        guard links.count == 1, udp.count > 4, let received = UInt64(udp[1]), let sent = UInt64(udp[4]) else {
+            throw TestFailure("the kernel's counters can't be read")
+        }
+        return [links[0].stats64.tx.packets, links[0].stats64.rx.packets, received, sent]
+    }
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CTestSupport
 import Foundation
 import Synchronization
 
@@ -24,6 +25,9 @@ struct TestFailure: Error, CustomStringConvertible {
     }
 }
 
+/// The last failed call's reason in words.
+var lastError: String { unsafe String(cString: strerror(errno)) }
+
 /// A process that a test started. Its output goes to files, so that nobody who inherits them holds anything up.
 final class ChildProcess: Sendable {
     let identifier: pid_t
@@ -37,42 +41,21 @@ final class ChildProcess: Sendable {
         folder = NSTemporaryDirectory() + "weft-child-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
 
-        var actions = posix_spawn_file_actions_t()
-        unsafe posix_spawn_file_actions_init(&actions)
-        defer { unsafe posix_spawn_file_actions_destroy(&actions) }
-        if let input {
-            unsafe posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO)
-        } else {
-            unsafe posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
-        }
-        let flags = O_WRONLY | O_CREAT | O_APPEND
-        unsafe posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "\(folder)/out", flags, 0o600)
-        unsafe posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "\(folder)/err", flags, 0o600)
-        // Whatever else this process has open is no business of the child's.
-        unsafe posix_spawn_file_actions_addclosefrom_np(&actions, 3)
-
-        var attributes = posix_spawnattr_t()
-        unsafe posix_spawnattr_init(&attributes)
-        defer { unsafe posix_spawnattr_destroy(&attributes) }
-        var noSignals = sigset_t()
-        unsafe sigemptyset(&noSignals)
-        unsafe posix_spawnattr_setsigmask(&attributes, &noSignals)
-        unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
-
         var arguments = unsafe command.map { unsafe strdup($0) } + [nil]
         defer { unsafe arguments.forEach { unsafe free($0) } }
-        var identifier: pid_t = 0
-        let error = unsafe posix_spawnp(&identifier, command[0], &actions, &attributes, &arguments, environ)
-        guard error == 0 else {
+        // Not a property yet: a throw must not leave -1, all processes, for the end of this object to kill.
+        let started = unsafe test_spawn(&arguments, input ?? -1, "\(folder)/out", "\(folder)/err")
+        guard started > 0 else {
+            let reason = lastError
             try? FileManager.default.removeItem(atPath: folder)
-            throw TestFailure("cannot start \(command[0]): \(String(cString: unsafe strerror(error)))")
+            throw TestFailure("cannot start \(command[0]): \(reason)")
         }
-        self.identifier = identifier
+        identifier = started
     }
 
     deinit {
         kill(SIGKILL)
-        _ = unsafe waitpid(identifier, nil, 0)
+        if !hasEnded { _ = waitpid(identifier, nil, 0) }
         try? FileManager.default.removeItem(atPath: folder)
     }
 

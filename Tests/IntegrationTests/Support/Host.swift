@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CTestSupport
 import Foundation
 
 /// A host made of namespaces: a network and processes of its own, and a folder.
@@ -20,7 +21,7 @@ final class Host: Sendable {
                 atPath: folder + part, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
         }
         var ends: [Int32] = [0, 0]
-        guard unsafe pipe2(&ends, O_CLOEXEC) == 0 else { throw TestFailure("no pipe") }
+        guard unsafe test_pipe(&ends) == 0 else { throw TestFailure("no pipe") }
         lifeline = ends[1]
         defer { close(ends[0]) }
         holder = try ChildProcess(
@@ -80,10 +81,8 @@ final class Host: Sendable {
             Thread {
                 continuation.resume(
                     with: Swift.Result {
-                        let namespace = open(path, O_RDONLY | O_CLOEXEC)
-                        defer { close(namespace) }
-                        guard namespace >= 0, setns(namespace, CLONE_NEWNET) == 0 else {
-                            throw TestFailure("cannot enter \(path)")
+                        guard unsafe test_enter_network(path) == 0 else {
+                            throw TestFailure("cannot enter \(path): \(lastError)")
                         }
                         return try body()
                     })

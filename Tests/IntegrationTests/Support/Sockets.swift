@@ -6,7 +6,7 @@ final class Socket: Sendable {
     private let descriptor: Int32
 
     private init(taking descriptor: Int32) throws {
-        guard descriptor >= 0 else { throw TestFailure("no socket: \(Self.lastError)") }
+        guard descriptor >= 0 else { throw TestFailure("no socket: \(lastError)") }
         self.descriptor = descriptor
         var patience = timeval(tv_sec: 10, tv_usec: 0)
         for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
@@ -15,8 +15,6 @@ final class Socket: Sendable {
     }
 
     deinit { close(descriptor) }
-
-    private static var lastError: String { String(cString: unsafe strerror(errno)) }
 
     /// Makes a socket and hands it to `use` with a numeric address.
     private static func make(
@@ -40,11 +38,11 @@ final class Socket: Sendable {
     }
 
     static func connected(_ type: __socket_type, to address: String, port: Int) throws -> Socket {
-        try make(type, address, port) { unsafe connect($0, $1, $2) }
+        unsafe try make(type, address, port) { unsafe connect($0, $1, $2) }
     }
 
     static func bound(_ type: __socket_type, to address: String, port: Int) throws -> Socket {
-        try make(type, address, port) { unsafe bind($0, $1, $2) }
+        unsafe try make(type, address, port) { unsafe bind($0, $1, $2) }
     }
 
     static func listening(at address: String, port: Int) throws -> Socket {
@@ -54,7 +52,7 @@ final class Socket: Sendable {
     }
 
     func accept() throws -> Socket {
-        try Socket(taking: unsafe accept4(descriptor, nil, nil, Int32(SOCK_CLOEXEC.rawValue)))
+        try Socket(taking: Glibc.accept(descriptor, nil, nil))
     }
 
     /// Sends one datagram, or all bytes of a stream.
@@ -63,9 +61,9 @@ final class Socket: Sendable {
         repeat {
             let count = unsafe bytes.withUnsafeBytes {
                 unsafe Glibc.send(
-                    descriptor, $0.baseAddress.map { unsafe $0 + sent }, $0.count - sent, Int32(MSG_NOSIGNAL.rawValue))
+                    descriptor, $0.baseAddress.map { unsafe $0 + sent }, $0.count - sent, Int32(MSG_NOSIGNAL))
             }
-            guard count >= 0 else { throw TestFailure("cannot send \(bytes.count) bytes: \(Self.lastError)") }
+            guard count >= 0 else { throw TestFailure("cannot send \(bytes.count) bytes: \(lastError)") }
             sent += count
         } while sent < bytes.count
     }
@@ -79,7 +77,7 @@ final class Socket: Sendable {
         var chunk = [UInt8](repeating: 0, count: 65536)
         while true {
             let count = unsafe chunk.withUnsafeMutableBytes { unsafe recv(descriptor, $0.baseAddress, $0.count, 0) }
-            guard count >= 0 else { throw TestFailure("stopped after \(bytes.count) bytes: \(Self.lastError)") }
+            guard count >= 0 else { throw TestFailure("stopped after \(bytes.count) bytes: \(lastError)") }
             guard count > 0 else { return bytes }
             bytes += chunk[..<count]
         }

@@ -106,8 +106,9 @@ extension Host {
     func crash(_ name: String = "weft0") async throws {
         let process = try await status(name).processID
         try await shell("kill -KILL \(process)")
+        // Nobody may be there to bury it.
         try await eventually("the end of process \(process) on \(self.name)") {
-            try await attempt(["sh", "-c", "kill -0 \(process)"]).status != 0
+            try await attempt(["grep", "-q", "^State:[[:space:]]*[^Z[:space:]]", "/proc/\(process)/status"]).status != 0
         }
     }
 
@@ -185,8 +186,9 @@ struct TunnelStatus: Decodable {
 
     func drops(_ reason: DropReason) -> UInt64 { totals.drops["\(reason)"] ?? 0 }
 
-    /// Drops of one direction.
-    func drops(fromOverlay: Bool) -> UInt64 {
-        DropReason.allCases.filter { $0.isFromOverlay == fromOverlay }.reduce(0) { $0 + drops($1) }
+    /// Drops of one direction: before a packet was sealed or after it was opened by the transport, or by the engine.
+    func drops(fromOverlay: Bool, byTransport: Bool) -> UInt64 {
+        DropReason.allCases.filter { $0.isFromOverlay == fromOverlay && $0.isTransportRefusal == byTransport }
+            .reduce(0) { $0 + drops($1) }
     }
 }
