@@ -72,7 +72,7 @@ extension Integration {
             try await hosts.left.crash()
             try await hosts.left.up()
             try await hosts.left.expectAnswer(from: "198.51.100.1")
-            #expect(stable(try await hosts.left.networkState()) == stable(during))
+            expectSame(try await hosts.left.networkState(), during)
             try await hosts.left.down()
             #expect(try await hosts.left.networkState() == before)
         }
