@@ -12,11 +12,17 @@
 
         typealias Transform = aes_gcm_enc_dec_t
 
+        /// The transforms that fit the processor; good as long as the process lives.
+        @safe
+        struct Transforms {
+            let seal128: Transform
+            let seal256: Transform
+            let open128: Transform
+            let open256: Transform
+        }
+
         private let manager: UnsafeMutablePointer<IMB_MGR>
-        let seal128: Transform
-        let seal256: Transform
-        let open128: Transform
-        let open256: Transform
+        let transforms: Transforms
         private let expand128: aes_gcm_pre_t
         private let expand256: aes_gcm_pre_t
         /// Such as `ipsec-mb 1.3.0, AVX512`.
@@ -35,8 +41,7 @@
                 return nil
             }
             unsafe self.manager = manager
-            unsafe (self.seal128, self.seal256) = unsafe (seal128, seal256)
-            unsafe (self.open128, self.open256) = unsafe (open128, open256)
+            unsafe transforms = Transforms(seal128: seal128, seal256: seal256, open128: open128, open256: open256)
             unsafe (self.expand128, self.expand256) = unsafe (expand128, expand256)
             let version = unsafe imb_get_version_str().map { unsafe String(cString: $0) } ?? "?"
             name = "ipsec-mb \(version), \(Self.name(of: arch))"

@@ -29,7 +29,7 @@ struct PacketCipher: ~Copyable, @unchecked Sendable {
     @unsafe
     private enum Backend {
         #if canImport(CWeftIPSecMB)
-            case ipsecMB(IPSecMB, UnsafeMutablePointer<gcm_context_data>)
+            case ipsecMB(IPSecMB.Transforms, UnsafeMutablePointer<gcm_context_data>)
         #endif
         case openSSL(UnsafeMutablePointer<OpenSSLCipher>)
         case none
@@ -61,7 +61,7 @@ struct PacketCipher: ~Copyable, @unchecked Sendable {
             guard let library = IPSecMB.shared else { return nil }
             let context = UnsafeMutablePointer<gcm_context_data>.allocate(capacity: 1)
             unsafe context.initialize(to: gcm_context_data())
-            return unsafe PacketCipher(.ipsecMB(library, context), name: library.name)
+            return unsafe PacketCipher(.ipsecMB(library.transforms, context), name: library.name)
         #else
             return nil
         #endif
@@ -112,8 +112,8 @@ struct PacketCipher: ~Copyable, @unchecked Sendable {
     mutating func seal(_ job: Job, tag: UnsafeMutableRawPointer) -> Bool {
         switch unsafe backend {
         #if canImport(CWeftIPSecMB)
-            case .ipsecMB(let library, let context):
-                let transform = unsafe job.key.suite == .aes128GCM ? library.seal128 : library.seal256
+            case .ipsecMB(let transforms, let context):
+                let transform = unsafe job.key.suite == .aes128GCM ? transforms.seal128 : transforms.seal256
                 unsafe Self.run(transform, context, job, tag: tag)
                 return true
         #endif
@@ -132,10 +132,10 @@ struct PacketCipher: ~Copyable, @unchecked Sendable {
     mutating func open(_ job: Job, tag: UnsafeRawPointer) -> Bool {
         switch unsafe backend {
         #if canImport(CWeftIPSecMB)
-            case .ipsecMB(let library, let context):
+            case .ipsecMB(let transforms, let context):
                 // ipsec-mb's open returns the tag that it computed; it has not compared it.
                 var computed = (0 as UInt64, 0 as UInt64)
-                let transform = unsafe job.key.suite == .aes128GCM ? library.open128 : library.open256
+                let transform = unsafe job.key.suite == .aes128GCM ? transforms.open128 : transforms.open256
                 unsafe withUnsafeMutableBytes(of: &computed) { bytes in
                     guard let base = bytes.baseAddress else { return }
                     unsafe Self.run(transform, context, job, tag: base)

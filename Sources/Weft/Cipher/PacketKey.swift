@@ -14,7 +14,7 @@ public final class PacketKey: Sendable {
 
     /// A key's memory without its ownership, for the packet path: valid as long as the ``PacketKey`` lives.
     @unsafe
-    struct Reference: @unchecked Sendable {
+    struct Reference: BitwiseCopyable, @unchecked Sendable {
         fileprivate static let rawOffset = 1024
 
         /// Where ipsec-mb's expanded key begins.

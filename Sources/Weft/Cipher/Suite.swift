@@ -2,7 +2,7 @@
 
 /// An AEAD and its key length. Both are AES in Galois/counter mode (NIST SP 800-38D) with a 96-bit nonce and a
 /// 128-bit tag.
-public enum Suite: UInt8, Hashable, Sendable, CaseIterable {
+public enum Suite: UInt8, Hashable, Sendable, BitwiseCopyable, CaseIterable {
     case aes128GCM = 0
     case aes256GCM = 1
 

@@ -15,6 +15,8 @@ public struct FixedArray<Element: BitwiseCopyable>: ~Copyable, @unchecked Sendab
 
     deinit { unsafe storage.deallocate() }
 
+    var pointer: UnsafePointer<Element> { unsafe UnsafePointer(storage) }
+
     public var isEmpty: Bool { count == 0 }
     public var isFull: Bool { count == capacity }
 

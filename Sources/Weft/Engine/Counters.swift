@@ -30,7 +30,7 @@ enum Counter: Int, CaseIterable {
 final class CounterBlocks: @unchecked Sendable {
     private static let used = Counter.dropBase + DropReason.allCases.count
     /// In words; blocks end on a pair of cache lines, since processors fetch pairs.
-    private static let stride = (used + 15) / 16 * 16
+    fileprivate static let stride = (used + 15) / 16 * 16
 
     private let words: UnsafeMutablePointer<Atomic<UInt64>>
     private let lanes: Int
@@ -49,10 +49,46 @@ final class CounterBlocks: @unchecked Sendable {
         unsafe words.deallocate()
     }
 
+    /// The counters without their ownership.
+    @safe
+    struct View: BitwiseCopyable {
+        fileprivate let words: UnsafeMutablePointer<Atomic<UInt64>>
+    }
+
+    /// Valid as long as the blocks live.
+    @unsafe
+    var view: View { unsafe View(words: words) }
+
+    /// The sum over all lanes; of ``Counter/lastReceive`` the latest.
+    func total() -> Statistics {
+        func sum(_ index: Int) -> UInt64 {
+            (0..<lanes).reduce(0) { $0 &+ (unsafe view.word(index, lane: $1).pointee.load(ordering: .relaxed)) }
+        }
+        var statistics = Statistics()
+        statistics.rxPackets = sum(Counter.rxPackets.rawValue)
+        statistics.rxBytes = sum(Counter.rxBytes.rawValue)
+        statistics.rxOutOfBand = sum(Counter.rxOutOfBand.rawValue)
+        statistics.txPackets = sum(Counter.txPackets.rawValue)
+        statistics.txBytes = sum(Counter.txBytes.rawValue)
+        statistics.txKeepAlives = sum(Counter.txKeepAlives.rawValue)
+        statistics.localReplies = sum(Counter.localReplies.rawValue)
+        let latest = (0..<lanes).map {
+            unsafe view.word(Counter.lastReceive.rawValue, lane: $0).pointee.load(ordering: .relaxed)
+        }.max()
+        statistics.lastReceive = latest.flatMap { $0 == 0 ? nil : Instant(nanoseconds: $0) }
+        for reason in DropReason.allCases {
+            let count = sum(Counter.dropBase + Int(reason.rawValue))
+            if count > 0 { statistics.drops[reason] = count }
+        }
+        return statistics
+    }
+}
+
+extension CounterBlocks.View {
     @inline(__always)
-    private func word(_ index: Int, lane: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
+    fileprivate func word(_ index: Int, lane: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
         // Safe: a lane's number is below `lanes`, which the engine hands out, and an index below `used`.
-        unsafe words + (lane &* Self.stride &+ index)
+        unsafe words + (lane &* CounterBlocks.stride &+ index)
     }
 
     @inline(__always)
@@ -74,30 +110,6 @@ final class CounterBlocks: @unchecked Sendable {
     @inline(__always)
     func set(_ value: UInt64, _ counter: Counter, lane: Int) {
         unsafe word(counter.rawValue, lane: lane).pointee.store(value, ordering: .relaxed)
-    }
-
-    /// The sum over all lanes; of ``Counter/lastReceive`` the latest.
-    func total() -> Statistics {
-        func sum(_ index: Int) -> UInt64 {
-            (0..<lanes).reduce(0) { $0 &+ (unsafe word(index, lane: $1).pointee.load(ordering: .relaxed)) }
-        }
-        var statistics = Statistics()
-        statistics.rxPackets = sum(Counter.rxPackets.rawValue)
-        statistics.rxBytes = sum(Counter.rxBytes.rawValue)
-        statistics.rxOutOfBand = sum(Counter.rxOutOfBand.rawValue)
-        statistics.txPackets = sum(Counter.txPackets.rawValue)
-        statistics.txBytes = sum(Counter.txBytes.rawValue)
-        statistics.txKeepAlives = sum(Counter.txKeepAlives.rawValue)
-        statistics.localReplies = sum(Counter.localReplies.rawValue)
-        let latest = (0..<lanes).map {
-            unsafe word(Counter.lastReceive.rawValue, lane: $0).pointee.load(ordering: .relaxed)
-        }.max()
-        statistics.lastReceive = latest.flatMap { $0 == 0 ? nil : Instant(nanoseconds: $0) }
-        for reason in DropReason.allCases {
-            let count = sum(Counter.dropBase + Int(reason.rawValue))
-            if count > 0 { statistics.drops[reason] = count }
-        }
-        return statistics
     }
 }
 

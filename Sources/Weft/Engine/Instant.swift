@@ -3,7 +3,7 @@
 /// A point in time on whatever clock the caller keeps: the engine reads none.
 ///
 /// A daemon passes CLOCK_BOOTTIME, which counts suspended time too, so that keys age while a host sleeps.
-public struct Instant: Hashable, Comparable, Sendable {
+public struct Instant: Hashable, Comparable, Sendable, BitwiseCopyable {
     /// Nanoseconds since the clock's own zero.
     public let nanoseconds: UInt64
 

@@ -44,12 +44,12 @@ extension Lane {
     private mutating func sealRun(
         _ run: Range<Int>, of batch: borrowing FromOverlay, into datagrams: inout ToUnderlay, at now: Instant
     ) {
-        let network = snapshot.networks[classified[run.lowerBound].slot]
+        let network = view.networks[classified[run.lowerBound].slot]
         do throws(DropReason) {
-            guard let endpoint = network.configuration.endpoint else { throw .noUnderlayAddress }
+            guard let endpoint = network.endpoint else { throw .noUnderlayAddress }
             let association = try transmitSA(of: network, at: now)
             let counters = association.reserve(run.count)
-            let vni = network.configuration.vni
+            let vni = network.vni
             var sealedBytes = 0
             var sealedCount = 0
             for (counter, position) in zip(counters, run) {
@@ -114,7 +114,7 @@ extension Lane {
     }
 
     private mutating func open(_ datagram: FromUnderlay.Datagram, in batch: inout FromUnderlay, at now: Instant) {
-        var network: CounterBlocks?
+        var network: CounterBlocks.View?
         do throws(DropReason) {
             guard !datagram.isTruncated else { throw .datagramTruncated }
             let start = datagram.place.offset
@@ -140,8 +140,8 @@ extension Lane {
     private mutating func admitRun(
         _ run: Range<Int>, of batch: borrowing FromUnderlay, into packets: inout ToOverlay, at now: Instant
     ) {
-        let network = snapshot.networks[opened[run.lowerBound].slot]
-        network.receive[opened[run.lowerBound].association].window.withLock { window in
+        let network = view.networks[opened[run.lowerBound].slot]
+        network.receive[opened[run.lowerBound].association].withWindow { window in
             for position in run { opened[position].isFresh = window.accept(opened[position].counter) }
         }
         var accepted = 0
@@ -155,7 +155,7 @@ extension Lane {
                 } else {
                     try permit(batch.arena.bytes.extracting(candidate.plaintext.range), candidate, network)
                     guard !packets.packets.isFull else { throw .noOverlayRoom }
-                    packets.append(candidate.plaintext, vni: network.configuration.vni)
+                    packets.append(candidate.plaintext, vni: network.vni)
                 }
                 accepted += 1
                 bytes += candidate.plaintext.count

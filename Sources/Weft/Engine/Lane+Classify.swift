@@ -22,7 +22,7 @@ extension Lane {
     @inline(__always)
     func classify(_ bytes: RawSpan) throws(DropReason) -> Verdict {
         var header = 0
-        if case .layer2 = engine.configuration.mode {
+        if case .layer2 = mode {
             guard bytes.byteCount >= OuterHeaders.ethernetLength else { throw .overlayMalformed }
             header = OuterHeaders.ethernetLength
             switch bytes.load(at: 12, as: UInt16.self) {
@@ -46,7 +46,7 @@ extension Lane {
         guard let inner = InnerPacket(packet), inner.lengthsAreConsistent(in: packet),
             header == 0 || bytes.load(at: 12, as: UInt16.self) == inner.protocolType
         else { throw .overlayMalformed }
-        guard let slot = snapshot.topology.routes.slot(from: inner.source, to: inner.destination) else {
+        guard let slot = view.routes.slot(from: inner.source, to: inner.destination) else {
             throw .noRoute
         }
         return .forward(
@@ -57,7 +57,7 @@ extension Lane {
 
     /// The SA that a network sends with now.
     @inline(__always)
-    func transmitSA(of network: VirtualNetwork, at now: Instant) throws(DropReason) -> TransmitSA {
+    func transmitSA(of network: NetworkView, at now: Instant) throws(DropReason) -> NetworkView.Transmit {
         guard let association = network.transmit else { throw .noTransmitKey }
         guard now <= association.expiry else { throw .transmitKeyExpired }
         return association
@@ -67,7 +67,7 @@ extension Lane {
     /// bytes more than the packet, which must be there. Source and target may be the same place.
     @inline(__always)
     mutating func seal(
-        _ source: UnsafeRawPointer, count: Int, protocolType: UInt16, vni: UInt32, with association: TransmitSA,
+        _ source: UnsafeRawPointer, count: Int, protocolType: UInt16, vni: UInt32, with association: NetworkView.Transmit,
         counter: UInt64, to header: UnsafeMutableRawPointer
     ) -> Bool {
         // Four wide stores make the whole header; DESIGN's table of the wire format has the fields.
@@ -79,7 +79,7 @@ extension Lane {
         unsafe header.storeBytes(of: counter.bigEndian, toByteOffset: 24, as: UInt64.self)
         let text = unsafe header + Geneve.headerLength
         let job = unsafe PacketCipher.Job(
-            key: association.key.reference, nonce: UnsafeRawPointer(header + 20),
+            key: association.key, nonce: UnsafeRawPointer(header + 20),
             associatedData: UnsafeRawPointer(header), associatedCount: Geneve.headerLength, input: source,
             output: text, count: count)
         return unsafe cipher.seal(job, tag: text + count)

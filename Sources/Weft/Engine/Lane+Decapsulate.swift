@@ -12,7 +12,7 @@ extension Lane {
         _ received: RawSpan, from source: IPAddress?, into output: inout MutableRawSpan, as framing: Framing,
         at now: Instant
     ) -> Outcome {
-        var network: CounterBlocks?
+        var network: CounterBlocks.View?
         do throws(DropReason) {
             let (place, source) = try datagram(in: received, from: source, framing)
             let datagram = received.extracting(place)
@@ -40,7 +40,7 @@ extension Lane {
         inPlace buffer: inout MutableRawSpan, received range: Range<Int>, from source: IPAddress?,
         as framing: Framing, at now: Instant
     ) -> Outcome {
-        var network: CounterBlocks?
+        var network: CounterBlocks.View?
         do throws(DropReason) {
             guard range.lowerBound >= 0, range.upperBound <= buffer.byteCount else { throw .datagramTruncated }
             let (place, source) = try datagram(in: buffer.bytes.extracting(range), from: source, framing)
@@ -64,7 +64,7 @@ extension Lane {
     /// Bytes in front of an inner packet on the overlay: an Ethernet header or nothing.
     @inline(__always)
     var overlayHeaderLength: Int {
-        if case .layer2 = engine.configuration.mode { OuterHeaders.ethernetLength } else { 0 }
+        if case .layer2 = mode { OuterHeaders.ethernetLength } else { 0 }
     }
 
     /// Where the datagram stands in what was received, and who sent it.
@@ -93,16 +93,16 @@ extension Lane {
             wipe(opened.plaintext.range, of: &buffer)
             throw .authenticationFailed
         }
-        let network = snapshot.networks[opened.slot]
-        let counter = opened.counter
-        guard network.receive[opened.association].window.withLock({ $0.accept(counter) }) else { throw .replayed }
+        let network = view.networks[opened.slot]
+        network.receive[opened.association].withWindow { opened.isFresh = $0.accept(opened.counter) }
+        guard opened.isFresh else { throw .replayed }
         return try deliver(opened, network, in: &buffer, at: now)
     }
 
     /// Permits a fresh packet and gives it its Ethernet header in layer 2 mode.
     @inline(__always)
     private func deliver(
-        _ opened: Opened, _ network: VirtualNetwork, in buffer: inout MutableRawSpan, at now: Instant
+        _ opened: Opened, _ network: NetworkView, in buffer: inout MutableRawSpan, at now: Instant
     ) throws(DropReason) -> Outcome {
         let range = opened.plaintext.range
         if opened.protocolType == Geneve.ProtocolType.outOfBand {
@@ -112,7 +112,7 @@ extension Lane {
         }
         let inner = try permit(buffer.bytes.extracting(range), opened, network)
         countReceived(1, bytes: range.count, network, at: now)
-        guard case .layer2(let source, let destination) = engine.configuration.mode else { return .forward(range) }
+        guard case .layer2(let source, let destination) = mode else { return .forward(range) }
         // The plaintext stands behind a Geneve header, or behind the room that the caller's output begins with.
         let start = range.lowerBound - OuterHeaders.ethernetLength
         buffer.store(destination, at: start)

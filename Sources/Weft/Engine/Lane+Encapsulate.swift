@@ -9,7 +9,7 @@ extension Lane {
     public mutating func encapsulate(
         _ packet: RawSpan, into output: inout MutableRawSpan, as framing: Framing, at now: Instant
     ) -> Outcome {
-        var network: CounterBlocks?
+        var network: CounterBlocks.View?
         do throws(DropReason) {
             switch try classify(packet) {
             case .arpRequest(let request):
@@ -17,9 +17,9 @@ extension Lane {
             case .solicitation(let request):
                 return try reply(to: request, isARP: false, into: &output, at: 0)
             case .forward(let plan):
-                let target = snapshot.networks[plan.slot]
+                let target = view.networks[plan.slot]
                 network = target.counters
-                let outer = try outerLength(of: target, framing, inner: plan.packet.count)
+                let outer = try outerLength(of: plan.slot, framing, inner: plan.packet.count)
                 let total = outer + Geneve.overhead + plan.packet.count
                 guard total <= output.byteCount else { throw .noRoom }
                 let port = sourcePort(for: packet.extracting(plan.packet.range))
@@ -32,7 +32,7 @@ extension Lane {
                         guard let from = source.baseAddress, let to = bytes.baseAddress else { return false }
                         return unsafe seal(
                             from + plan.packet.offset, count: plan.packet.count, protocolType: plan.protocolType,
-                            vni: target.configuration.vni, with: association, counter: counters.lowerBound,
+                            vni: target.vni, with: association, counter: counters.lowerBound,
                             to: to + outer)
                     }
                 }
@@ -55,7 +55,7 @@ extension Lane {
     public mutating func encapsulate(
         inPlace buffer: inout MutableRawSpan, packet range: Range<Int>, as framing: Framing, at now: Instant
     ) -> Outcome {
-        var network: CounterBlocks?
+        var network: CounterBlocks.View?
         do throws(DropReason) {
             guard range.lowerBound >= 0, range.upperBound <= buffer.byteCount else { throw .noRoom }
             switch try classify(buffer.bytes.extracting(range)) {
@@ -64,9 +64,9 @@ extension Lane {
             case .solicitation(let request):
                 return try reply(to: request, isARP: false, into: &buffer, at: range.lowerBound)
             case .forward(let plan):
-                let target = snapshot.networks[plan.slot]
+                let target = view.networks[plan.slot]
                 network = target.counters
-                let outer = try outerLength(of: target, framing, inner: plan.packet.count)
+                let outer = try outerLength(of: plan.slot, framing, inner: plan.packet.count)
                 let text = range.lowerBound + plan.packet.offset
                 let start = text - Geneve.headerLength - outer
                 guard start >= 0, buffer.byteCount - range.upperBound >= Geneve.tagLength else { throw .noRoom }
@@ -79,7 +79,7 @@ extension Lane {
                     guard let base = bytes.baseAddress else { return false }
                     return unsafe seal(
                         base + text, count: plan.packet.count, protocolType: plan.protocolType,
-                        vni: target.configuration.vni, with: association, counter: counters.lowerBound,
+                        vni: target.vni, with: association, counter: counters.lowerBound,
                         to: base + start + outer)
                 }
                 return try finish(
@@ -100,10 +100,11 @@ extension Lane {
     /// can say how long a datagram with `count` inner bytes is.
     @inline(__always)
     func outerLength(
-        of network: VirtualNetwork, _ framing: Framing, inner count: Int
+        of slot: Int, _ framing: Framing, inner count: Int
     ) throws(DropReason) -> Int {
-        guard let endpoint = network.configuration.endpoint else { throw .noUnderlayAddress }
+        guard let endpoint = view.networks[slot].endpoint else { throw .noUnderlayAddress }
         guard framing == .frame else { return 0 }
+        let network = snapshot.networks[slot]
         guard network.local != nil, network.configuration.endpointMAC != nil else { throw .noUnderlayAddress }
         guard Geneve.overhead + count <= OuterHeaders.largestDatagram(endpoint.address.family) else { throw .noRoom }
         return OuterHeaders.length(endpoint.address.family)
@@ -117,13 +118,13 @@ extension Lane {
 
     @inline(__always)
     private func finish(
-        _ sealed: Bool, _ network: VirtualNetwork, _ plan: Classified, start: Int, outer: Int, _ framing: Framing,
+        _ sealed: Bool, _ network: NetworkView, _ plan: Classified, start: Int, outer: Int, _ framing: Framing,
         port: UInt16, in buffer: inout MutableRawSpan
     ) throws(DropReason) -> Outcome {
         guard sealed else { throw .noTransmitKey }
         let length = Geneve.overhead + plan.packet.count
         if framing == .frame {
-            try writeOuter(of: network, datagram: length, port: port, into: &buffer, at: start)
+            try writeOuter(of: plan.slot, datagram: length, port: port, into: &buffer, at: start)
         }
         count(1, .txPackets, network.counters)
         count(plan.packet.count, .txBytes, network.counters)
@@ -131,9 +132,9 @@ extension Lane {
     }
 
     func writeOuter(
-        of network: VirtualNetwork, datagram length: Int, port: UInt16, into buffer: inout MutableRawSpan,
-        at start: Int
+        of slot: Int, datagram length: Int, port: UInt16, into buffer: inout MutableRawSpan, at start: Int
     ) throws(DropReason) {
+        let network = snapshot.networks[slot]
         guard let local = network.local, let endpoint = network.configuration.endpoint,
             let mac = network.configuration.endpointMAC
         else { throw .noUnderlayAddress }
@@ -146,7 +147,7 @@ extension Lane {
     private func reply(
         to request: NeighborProxy.Request, isARP: Bool, into buffer: inout MutableRawSpan, at start: Int
     ) throws(DropReason) -> Outcome {
-        guard case .layer2(let mac, _) = engine.configuration.mode else { throw .overlayNotIP }
+        guard case .layer2(let mac, _) = mode else { throw .overlayNotIP }
         let length = isARP ? NeighborProxy.arpReplyLength : NeighborProxy.advertisementLength
         guard buffer.byteCount - start >= length else { throw .noRoom }
         if isARP {
@@ -154,7 +155,7 @@ extension Lane {
         } else {
             NeighborProxy.writeAdvertisement(to: request, from: mac, into: &buffer, at: start)
         }
-        engine.counters.add(1, to: Counter.localReplies, lane: index)
+        totals.add(1, to: Counter.localReplies, lane: index)
         return .reply(start..<start + length)
     }
 }

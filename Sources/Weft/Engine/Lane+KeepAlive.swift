@@ -8,17 +8,18 @@ extension Lane {
     public mutating func keepAlive(
         vni: UInt32, into output: inout MutableRawSpan, as framing: Framing, at now: Instant
     ) -> Range<Int>? {
-        guard let slot = snapshot.topology.vnis.slot(of: vni) else { return nil }
+        guard let slot = view.vnis.slot(of: vni) else { return nil }
         return keepAlive(slot: slot, into: &output, at: 0, as: framing, now)
     }
 
     private mutating func keepAlive(
         slot: Int, into output: inout MutableRawSpan, at start: Int, as framing: Framing, _ now: Instant
     ) -> Range<Int>? {
-        let network = snapshot.networks[slot]
-        guard !network.keepAlive.isDisabled, let association = try? transmitSA(of: network, at: now),
-            let outer = try? outerLength(of: network, framing, inner: 0),
-            output.byteCount - start >= outer + Geneve.overhead, network.keepAlive.isDue(at: now)
+        let network = view.networks[slot]
+        let timer = snapshot.networks[slot].keepAlive
+        guard !timer.isDisabled, let association = try? transmitSA(of: network, at: now),
+            let outer = try? outerLength(of: slot, framing, inner: 0),
+            output.byteCount - start >= outer + Geneve.overhead, timer.isDue(at: now)
         else { return nil }
         let counters = association.reserve(1)
         guard !counters.isEmpty else { return nil }
@@ -28,7 +29,7 @@ extension Lane {
             let header = unsafe base + start + outer
             return unsafe seal(
                 UnsafeRawPointer(header + Geneve.headerLength), count: 0,
-                protocolType: Geneve.ProtocolType.outOfBand, vni: network.configuration.vni, with: association,
+                protocolType: Geneve.ProtocolType.outOfBand, vni: network.vni, with: association,
                 counter: counters.lowerBound, to: header)
         }
         guard sealed else { return nil }
@@ -36,7 +37,7 @@ extension Lane {
             let port = engine.configuration.port
             guard
                 (try? writeOuter(
-                    of: network, datagram: Geneve.overhead, port: port, into: &output, at: start)) != nil
+                    of: slot, datagram: Geneve.overhead, port: port, into: &output, at: start)) != nil
             else { return nil }
         }
         count(1, .txPackets, network.counters)
@@ -46,9 +47,9 @@ extension Lane {
 
     /// Appends the keep-alives that are due to a batch, as many as fit; the others stay due.
     public mutating func keepAlives(into batch: inout ToUnderlay, at now: Instant) {
-        for slot in snapshot.networks.indices where !batch.datagrams.isFull {
-            guard let endpoint = snapshot.networks[slot].configuration.endpoint else { continue }
-            let vni = snapshot.networks[slot].configuration.vni
+        for slot in view.networks.indices where !batch.datagrams.isFull {
+            guard let endpoint = view.networks[slot].endpoint else { continue }
+            let vni = view.networks[slot].vni
             let start = batch.end
             var output = batch.arena.mutableBytes
             guard let range = keepAlive(slot: slot, into: &output, at: start, as: .datagram, now) else { continue }

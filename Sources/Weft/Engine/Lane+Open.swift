@@ -19,20 +19,20 @@ extension Lane {
     /// tells it apart.
     @inline(__always)
     func prepare(
-        _ datagram: RawSpan, from source: IPAddress, at now: Instant, blame: inout CounterBlocks?
+        _ datagram: RawSpan, from source: IPAddress, at now: Instant, blame: inout CounterBlocks.View?
     ) throws(DropReason) -> (header: Geneve.Header, opened: Opened) {
         let header = try Geneve.parse(datagram)
-        guard let slot = snapshot.topology.vnis.slot(of: header.vni) else { throw .unknownVNI }
-        let network = snapshot.networks[slot]
+        guard let slot = view.vnis.slot(of: header.vni) else { throw .unknownVNI }
+        let network = view.networks[slot]
         blame = network.counters
-        if network.configuration.checksUnderlaySource, network.configuration.endpoint?.address != source {
+        if network.checksUnderlaySource, network.endpoint?.address != source {
             throw .wrongUnderlaySource
         }
         guard let association = network.receiveIndex(spi: header.spi) else { throw .noReceiveKey }
         guard now <= network.receive[association].expiry else { throw .receiveKeyExpired }
         let nonceSPI: UInt32 = datagram.load(at: header.nonceOffset)
         guard nonceSPI == header.spi else { throw .spiMismatch }
-        if let limit = network.rateLimit, !limit.admits(at: now) { throw .rateLimited }
+        guard network.admits(at: now) else { throw .rateLimited }
         let count = datagram.byteCount - header.length - Geneve.tagLength
         // Too short for a tag is no different from a wrong one.
         guard count >= 0 else { throw .authenticationFailed }
@@ -49,10 +49,10 @@ extension Lane {
     mutating func open(
         _ datagram: UnsafeRawPointer, _ header: Geneve.Header, _ opened: Opened, to output: UnsafeMutableRawPointer
     ) -> Bool {
-        let key = snapshot.networks[opened.slot].receive[opened.association].key
+        let key = unsafe view.networks[opened.slot].receive[opened.association].key
         let text = unsafe datagram + header.length
         let job = unsafe PacketCipher.Job(
-            key: key.reference, nonce: datagram + header.nonceOffset, associatedData: datagram,
+            key: key, nonce: datagram + header.nonceOffset, associatedData: datagram,
             associatedCount: header.length, input: text, output: output, count: opened.plaintext.count)
         return unsafe cipher.open(job, tag: text + opened.plaintext.count)
     }
@@ -60,7 +60,7 @@ extension Lane {
     /// Whether an opened packet may enter the overlay: its source lies on the peer's side and its destination on ours.
     @inline(__always)
     @discardableResult
-    func permit(_ packet: RawSpan, _ opened: Opened, _ network: VirtualNetwork) throws(DropReason) -> InnerPacket {
+    func permit(_ packet: RawSpan, _ opened: Opened, _ network: NetworkView) throws(DropReason) -> InnerPacket {
         guard let inner = InnerPacket(packet), network.allowedSources.contains(inner.source) else {
             throw .innerSourceNotAllowed
         }
@@ -73,10 +73,10 @@ extension Lane {
 
     /// Counts an authentic, fresh datagram.
     @inline(__always)
-    func countReceived(_ packets: Int, bytes: Int, _ network: VirtualNetwork, at now: Instant) {
+    func countReceived(_ packets: Int, bytes: Int, _ network: NetworkView, at now: Instant) {
         count(packets, .rxPackets, network.counters)
         count(bytes, .rxBytes, network.counters)
-        engine.counters.set(now.nanoseconds, .lastReceive, lane: index)
+        totals.set(now.nanoseconds, .lastReceive, lane: index)
         network.counters.set(now.nanoseconds, .lastReceive, lane: index)
     }
 }

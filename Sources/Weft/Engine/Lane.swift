@@ -6,11 +6,17 @@ import Synchronization
 /// A lane has one owner and is used by one thread at a time. Nothing in it allocates, locks or counts references per
 /// packet; it looks for a newer snapshot once per call of ``refresh()``, which a driver makes once per batch and at
 /// least once a second, so that replaced keys are wiped in time.
-public struct Lane: ~Copyable, Sendable {
+public struct Lane: ~Copyable, @unchecked Sendable {
+    // Unchecked for the views, which hold pointers: what they show is immutable, atomic or locked.
     public let engine: Engine
     let index: Int
     var cipher: PacketCipher
-    var snapshot: Snapshot
+    /// Keeps alive what `view` shows.
+    private(set) var snapshot: Snapshot
+    private(set) var view: Snapshot.View
+    /// This engine's own books.
+    let totals: CounterBlocks.View
+    let mode: EngineConfiguration.Mode
     var opened: FixedArray<Opened>
     var classified: FixedArray<Classified>
 
@@ -47,7 +53,12 @@ public struct Lane: ~Copyable, Sendable {
         self.engine = engine
         self.index = index
         self.cipher = cipher
-        snapshot = engine.state.withLock { $0.snapshot }
+        let snapshot = engine.state.withLock { $0.snapshot }
+        self.snapshot = snapshot
+        // Safe: the lane holds the snapshot and the engine as long as the views of them.
+        view = unsafe snapshot.view
+        totals = unsafe engine.counters.view
+        mode = engine.configuration.mode
         opened = FixedArray(capacity: Self.batchLimit)
         classified = FixedArray(capacity: Self.batchLimit)
     }
@@ -64,27 +75,28 @@ public struct Lane: ~Copyable, Sendable {
     }
 
     private mutating func takeSnapshot() {
-        snapshot = engine.state.withLock { $0.snapshot }
+        let newest = engine.state.withLock { $0.snapshot }
+        view = unsafe newest.view
+        snapshot = newest
         // A key that went is wiped everywhere, also where the cipher keeps it expanded.
         cipher.forgetKeys()
     }
 
     /// Counts packets that a transport could not take after the engine was done with them.
     public func countDrop(_ reason: DropReason, vni: UInt32, packets: Int = 1) {
-        let network = snapshot.topology.vnis.slot(of: vni).map { snapshot.networks[$0] }
-        count(reason, network?.counters, packets: packets)
+        count(reason, view.vnis.slot(of: vni).map { view.networks[$0].counters }, packets: packets)
     }
 
     /// Counts a drop in the engine's books, and in the network's where one is known.
     @inline(__always)
-    func count(_ reason: DropReason, _ network: CounterBlocks?, packets: Int = 1) {
-        engine.counters.add(UInt64(packets), to: reason, lane: index)
+    func count(_ reason: DropReason, _ network: CounterBlocks.View?, packets: Int = 1) {
+        totals.add(UInt64(packets), to: reason, lane: index)
         network?.add(UInt64(packets), to: reason, lane: index)
     }
 
     @inline(__always)
-    func count(_ amount: Int, _ counter: Counter, _ network: CounterBlocks) {
-        engine.counters.add(UInt64(amount), to: counter, lane: index)
+    func count(_ amount: Int, _ counter: Counter, _ network: CounterBlocks.View) {
+        totals.add(UInt64(amount), to: counter, lane: index)
         network.add(UInt64(amount), to: counter, lane: index)
     }
 }

@@ -6,9 +6,25 @@ final class Snapshot: Sendable {
     let networks: [VirtualNetwork]
     let topology: Topology
     let generation: UInt64
+    private let networkViews: FixedArray<NetworkView>
+
+    /// What the packet path looks up, without ownership.
+    @safe
+    struct View: BitwiseCopyable {
+        let networks: BorrowedArray<NetworkView>
+        let routes: RouteTable.View
+        let vnis: VNITable.View
+    }
+
+    /// Valid as long as the snapshot lives.
+    @unsafe
+    var view: View {
+        unsafe View(networks: networkViews.borrowed, routes: topology.routes.view, vnis: topology.vnis.view)
+    }
 
     init(networks: [VirtualNetwork], topology: Topology, generation: UInt64) {
         self.networks = networks
+        networkViews = FixedArray(networks.map { unsafe $0.view })
         self.topology = topology
         self.generation = generation
     }
@@ -31,15 +47,26 @@ final class Topology: Sendable {
 }
 
 /// Finds a VNI's slot: open addressing, at most half full.
-struct VNITable: Sendable {
-    private struct Entry {
+final class VNITable: Sendable {
+    fileprivate struct Entry: BitwiseCopyable {
         /// Above 24 bits where empty.
         var vni: UInt32 = .max
         var slot: UInt32 = 0
     }
 
-    private let entries: [Entry]
+    private let entries: FixedArray<Entry>
     private let shift: UInt32
+
+    /// The table without its ownership.
+    @safe
+    struct View: BitwiseCopyable {
+        fileprivate let entries: BorrowedArray<Entry>
+        fileprivate let shift: UInt32
+    }
+
+    /// Valid as long as the table lives.
+    @unsafe
+    var view: View { unsafe View(entries: entries.borrowed, shift: shift) }
 
     /// - Parameter vnis: distinct, in the order of their slots.
     init(_ vnis: [UInt32]) {
@@ -51,18 +78,22 @@ struct VNITable: Sendable {
             while entries[index].vni != .max { index = (index + 1) & (entries.count - 1) }
             entries[index] = Entry(vni: vni, slot: UInt32(slot))
         }
-        self.entries = entries
+        self.entries = FixedArray(entries)
         shift = 32 - bits
     }
 
     @inline(__always)
-    private static func hash(_ vni: UInt32, shift: UInt32) -> Int { Int((vni &* 0x9E37_79B1) &>> shift) }
+    fileprivate static func hash(_ vni: UInt32, shift: UInt32) -> Int { Int((vni &* 0x9E37_79B1) &>> shift) }
 
+    func slot(of vni: UInt32) -> Int? { unsafe view.slot(of: vni) }
+}
+
+extension VNITable.View {
     @inline(__always)
     func slot(of vni: UInt32) -> Int? {
         // Callers pass any number; the one that marks an empty entry is nobody's.
         guard vni != .max else { return nil }
-        var index = Self.hash(vni, shift: shift)
+        var index = VNITable.hash(vni, shift: shift)
         while true {
             let entry = entries[index]
             if entry.vni == vni { return Int(entry.slot) }

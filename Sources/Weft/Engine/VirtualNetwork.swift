@@ -47,6 +47,8 @@ final class VirtualNetwork: Sendable {
     let keepAlive: KeepAliveTimer
     let rateLimit: RateLimit?
 
+    private let receiveViews: FixedArray<NetworkView.Receive>
+
     init(_ configuration: NetworkConfiguration, local: LocalAddress?, lanes: Int) {
         self.configuration = configuration
         self.local = local
@@ -55,6 +57,7 @@ final class VirtualNetwork: Sendable {
         allowedDestinations = AddressSet(configuration.routes.lazy.map(\.source))
         transmit = nil
         receive = []
+        receiveViews = FixedArray([])
         counters = CounterBlocks(lanes: lanes)
         keepAlive = KeepAliveTimer(interval: configuration.keepAliveInterval)
         rateLimit = configuration.receiveRateLimit.map(RateLimit.init)
@@ -72,6 +75,7 @@ final class VirtualNetwork: Sendable {
         local = other.local
         self.transmit = transmit
         self.receive = receive
+        receiveViews = FixedArray(receive.map { NetworkView.Receive($0) })
         counters = other.counters
         keepAlive = other.keepAlive
         rateLimit = other.rateLimit
@@ -87,12 +91,9 @@ final class VirtualNetwork: Sendable {
         VirtualNetwork(self, configuration: configuration, transmit: transmit, receive: receive)
     }
 
-    /// Which receive SA bears an SPI; the newest where several do.
-    @inline(__always)
-    func receiveIndex(spi: UInt32) -> Int? {
-        for index in receive.indices where receive[index].spi == spi { return index }
-        return nil
-    }
+    /// What the packet path needs of it, valid as long as it lives.
+    @unsafe
+    var view: NetworkView { unsafe NetworkView(self, receive: receiveViews.borrowed) }
 }
 
 /// When a network's next keep-alive is due: at the first call, then one interval after the last one, whatever data

@@ -4,18 +4,29 @@
 ///
 /// Prefixes nest or are disjoint, so their union is a short sorted list of intervals.
 final class AddressSet: Sendable {
-    private struct Interval {
+    fileprivate struct Interval: BitwiseCopyable {
         let first: UInt128
         let last: UInt128
     }
 
-    private let v4: [Interval]
-    private let v6: [Interval]
+    private let v4: FixedArray<Interval>
+    private let v6: FixedArray<Interval>
+
+    /// The set without its ownership.
+    @safe
+    struct View: BitwiseCopyable {
+        fileprivate let v4: BorrowedArray<Interval>
+        fileprivate let v6: BorrowedArray<Interval>
+    }
+
+    /// Valid as long as the set lives.
+    @unsafe
+    var view: View { unsafe View(v4: v4.borrowed, v6: v6.borrowed) }
 
     init(_ prefixes: some Sequence<Prefix>) {
         let prefixes = Array(prefixes)
-        v4 = Self.intervals(prefixes.filter { $0.family == .v4 })
-        v6 = Self.intervals(prefixes.filter { $0.family == .v6 })
+        v4 = FixedArray(Self.intervals(prefixes.filter { $0.family == .v4 }))
+        v6 = FixedArray(Self.intervals(prefixes.filter { $0.family == .v6 }))
     }
 
     private static func intervals(_ prefixes: [Prefix]) -> [Interval] {
@@ -32,14 +43,18 @@ final class AddressSet: Sendable {
     }
 
     @inline(__always)
-    private static func bits(_ address: IPAddress) -> UInt128 {
+    fileprivate static func bits(_ address: IPAddress) -> UInt128 {
         UInt128(address.high) << 64 | UInt128(address.low)
     }
 
+    func contains(_ address: IPAddress) -> Bool { unsafe view.contains(address) }
+}
+
+extension AddressSet.View {
     @inline(__always)
     func contains(_ address: IPAddress) -> Bool {
         let intervals = address.family == .v4 ? v4 : v6
-        let bits = Self.bits(address)
+        let bits = AddressSet.bits(address)
         // The last interval that begins at or before the address.
         var low = 0
         var high = intervals.count

@@ -5,7 +5,7 @@
 /// A multibit trie with 64-way nodes whose children and leaves are packed and found by counting bits ("Poptrie",
 /// Asai and Ohara, SIGCOMM 2015): a node takes 24 bytes whatever its fan-out, a lookup one node per six bits.
 final class PrefixTrie: Sendable {
-    private struct Node {
+    fileprivate struct Node: BitwiseCopyable {
         /// Which of the 64 slots lead to a child.
         var children: UInt64 = 0
         /// Which leaf slots begin a run of equal values.
@@ -16,13 +16,24 @@ final class PrefixTrie: Sendable {
 
     typealias Entry = (prefix: Prefix, value: UInt32)
 
-    private static let stride = 6
+    fileprivate static let stride = 6
     private static let slots = 64
     /// Stands for "no prefix covers this".
-    private static let none = UInt32.max
+    fileprivate static let none = UInt32.max
 
-    private let nodes: [Node]
-    private let leaves: [UInt32]
+    private let nodes: FixedArray<Node>
+    private let leaves: FixedArray<UInt32>
+
+    /// The table without its ownership.
+    @safe
+    struct View: BitwiseCopyable {
+        fileprivate let nodes: BorrowedArray<Node>
+        fileprivate let leaves: BorrowedArray<UInt32>
+    }
+
+    /// Valid as long as the table lives.
+    @unsafe
+    var view: View { unsafe View(nodes: nodes.borrowed, leaves: leaves.borrowed) }
 
     /// - Parameter entries: distinct prefixes of one family, each with a value below `UInt32.max`.
     init(_ entries: [Entry]) {
@@ -32,31 +43,16 @@ final class PrefixTrie: Sendable {
         let covering = sorted.first.flatMap { $0.prefix.isDefault ? $0.value : nil } ?? Self.none
         builder.nodes.append(Node())
         builder.fill(0, from: sorted.filter { !$0.prefix.isDefault }[...], depth: 0, covering: covering)
-        nodes = builder.nodes
-        leaves = builder.leaves
+        nodes = FixedArray(builder.nodes)
+        leaves = FixedArray(builder.leaves)
     }
 
     /// The value of the longest prefix that covers `address`, which must be of the table's family.
-    @inline(__always)
-    func lookup(_ address: IPAddress) -> UInt32? {
-        var node = nodes[0]
-        var depth = 0
-        while true {
-            let bit: UInt64 = 1 &<< UInt64(Self.slot(of: address, depth: depth))
-            let upTo = bit | (bit &- 1)
-            if node.children & bit != 0 {
-                node = nodes[Int(node.firstChild) &+ (node.children & upTo).nonzeroBitCount &- 1]
-                depth &+= Self.stride
-            } else {
-                let value = leaves[Int(node.firstLeaf) &+ (node.runs & upTo).nonzeroBitCount &- 1]
-                return value == Self.none ? nil : value
-            }
-        }
-    }
+    func lookup(_ address: IPAddress) -> UInt32? { unsafe view.lookup(address) }
 
     /// The six bits of an address that begin at `depth`; bits behind its end are zero.
     @inline(__always)
-    private static func slot(of address: IPAddress, depth: Int) -> Int {
+    fileprivate static func slot(of address: IPAddress, depth: Int) -> Int {
         let bits =
             depth < 64
             ? address.high << UInt64(depth) | address.low >> UInt64(64 - depth)
@@ -102,6 +98,26 @@ final class PrefixTrie: Sendable {
             for slot in 0..<PrefixTrie.slots where !below[slot].isEmpty {
                 fill(child, from: below[slot][...], depth: depth + PrefixTrie.stride, covering: values[slot])
                 child += 1
+            }
+        }
+    }
+}
+
+extension PrefixTrie.View {
+    /// As ``PrefixTrie/lookup(_:)``.
+    @inline(__always)
+    func lookup(_ address: IPAddress) -> UInt32? {
+        var node = nodes[0]
+        var depth = 0
+        while true {
+            let bit: UInt64 = 1 &<< UInt64(PrefixTrie.slot(of: address, depth: depth))
+            let upTo = bit | (bit &- 1)
+            if node.children & bit != 0 {
+                node = nodes[Int(node.firstChild) &+ (node.children & upTo).nonzeroBitCount &- 1]
+                depth &+= PrefixTrie.stride
+            } else {
+                let value = leaves[Int(node.firstLeaf) &+ (node.runs & upTo).nonzeroBitCount &- 1]
+                return value == PrefixTrie.none ? nil : value
             }
         }
     }

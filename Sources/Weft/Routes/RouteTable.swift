@@ -3,30 +3,49 @@
 /// Finds the virtual network for a packet: of all routes that match both addresses the one with the longest
 /// destination prefix, then the longest source prefix. Immutable.
 final class RouteTable: Sendable {
-    private struct Destination {
+    fileprivate struct Destination: BitwiseCopyable {
         /// This prefix's sources, longest first: a range of `sources`.
         var first: UInt32
         var count: UInt32
         /// The next shorter destination prefix, whose routes are tried when no source matches here.
         var parent: UInt32
-        /// Instead of the range, where many sources share a destination: an index into `sourceTries`.
+        /// Instead of the range, where many sources share a destination: an index into `tries`.
         var trie: UInt32
     }
 
-    private struct Source {
+    fileprivate struct Source: BitwiseCopyable {
         let prefix: Prefix
         let slot: UInt32
     }
 
-    private static let none = UInt32.max
+    fileprivate static let none = UInt32.max
     /// Up to so many sources a scan is faster than a trie.
     private static let scanLimit = 8
 
     private let v4: PrefixTrie
     private let v6: PrefixTrie
-    private let destinations: [Destination]
-    private let sources: [Source]
-    private let sourceTries: [PrefixTrie]
+    private let destinations: FixedArray<Destination>
+    private let sources: FixedArray<Source>
+    private let tries: [PrefixTrie]
+    private let trieViews: FixedArray<PrefixTrie.View>
+
+    /// The table without its ownership.
+    @safe
+    struct View: BitwiseCopyable {
+        fileprivate let v4: PrefixTrie.View
+        fileprivate let v6: PrefixTrie.View
+        fileprivate let destinations: BorrowedArray<Destination>
+        fileprivate let sources: BorrowedArray<Source>
+        fileprivate let tries: BorrowedArray<PrefixTrie.View>
+    }
+
+    /// Valid as long as the table lives.
+    @unsafe
+    var view: View {
+        unsafe View(
+            v4: v4.view, v6: v6.view, destinations: destinations.borrowed, sources: sources.borrowed,
+            tries: trieViews.borrowed)
+    }
 
     /// - Parameter routes: distinct pairs, each with the slot of the network that owns it.
     init(_ routes: [(route: Route, slot: UInt32)]) {
@@ -61,20 +80,28 @@ final class RouteTable: Sendable {
         }
         v4 = trie(.v4)
         v6 = trie(.v6)
-        self.destinations = destinations
-        self.sources = sources
-        sourceTries = tries
+        self.destinations = FixedArray(destinations)
+        self.sources = FixedArray(sources)
+        self.tries = tries
+        trieViews = FixedArray(tries.map { unsafe $0.view })
     }
 
     /// The slot of the network that carries packets from `source` to `destination`, both of one family.
+    func slot(from source: IPAddress, to destination: IPAddress) -> Int? {
+        unsafe view.slot(from: source, to: destination)
+    }
+}
+
+extension RouteTable.View {
+    /// As ``RouteTable/slot(from:to:)``.
     @inline(__always)
     func slot(from source: IPAddress, to destination: IPAddress) -> Int? {
         let trie = destination.family == .v4 ? v4 : v6
         guard var index = trie.lookup(destination) else { return nil }
-        while index != Self.none {
+        while index != RouteTable.none {
             let entry = destinations[Int(index)]
-            if entry.trie != Self.none {
-                if let slot = sourceTries[Int(entry.trie)].lookup(source) { return Int(slot) }
+            if entry.trie != RouteTable.none {
+                if let slot = tries[Int(entry.trie)].lookup(source) { return Int(slot) }
             } else {
                 var position = Int(entry.first)
                 let end = position &+ Int(entry.count)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// An address prefix in CIDR form (RFC 4632, RFC 4291 section 2.3). Its host bits are zero.
-public struct Prefix: Hashable, Sendable {
+public struct Prefix: Hashable, Sendable, BitwiseCopyable {
     /// The network address.
     public let address: IPAddress
     /// How many leading bits are fixed: 0...32 or 0...128.

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A virtual network as the packet path sees it: plain bits, so that looking at it counts no references.
+///
+/// The snapshot that it came from keeps everything behind it alive.
+@safe
+struct NetworkView: BitwiseCopyable {
+    let vni: UInt32
+    let endpoint: Endpoint?
+    let checksUnderlaySource: Bool
+    let counters: CounterBlocks.View
+    let allowedSources: AddressSet.View
+    let allowedDestinations: AddressSet.View
+    let transmit: Transmit?
+    /// The newest first.
+    let receive: BorrowedArray<Receive>
+    private let rateLimit: Unmanaged<RateLimit>?
+
+    init(_ network: VirtualNetwork, receive: BorrowedArray<Receive>) {
+        vni = network.configuration.vni
+        endpoint = network.configuration.endpoint
+        checksUnderlaySource = network.configuration.checksUnderlaySource
+        // Safe, as are those below: the network owns what the views show, and the snapshot owns the network.
+        counters = unsafe network.counters.view
+        allowedSources = unsafe network.allowedSources.view
+        allowedDestinations = unsafe network.allowedDestinations.view
+        transmit = network.transmit.map { Transmit($0) }
+        self.receive = receive
+        unsafe rateLimit = network.rateLimit.map { unsafe Unmanaged.passUnretained($0) }
+    }
+
+    /// Which receive SA bears an SPI; the newest where several do.
+    @inline(__always)
+    func receiveIndex(spi: UInt32) -> Int? {
+        for index in receive.indices where receive[index].spi == spi { return index }
+        return nil
+    }
+
+    /// Whether a datagram may reach decryption now.
+    @inline(__always)
+    func admits(at now: Instant) -> Bool {
+        guard let rateLimit = unsafe rateLimit else { return true }
+        return unsafe rateLimit._withUnsafeGuaranteedRef { $0.admits(at: now) }
+    }
+
+    @safe
+    struct Transmit: BitwiseCopyable {
+        let spi: UInt32
+        let expiry: Instant
+        let key: PacketKey.Reference
+        private let association: Unmanaged<TransmitSA>
+
+        init(_ association: TransmitSA) {
+            spi = association.spi
+            expiry = association.expiry
+            unsafe key = association.key.reference
+            unsafe self.association = Unmanaged.passUnretained(association)
+        }
+
+        /// As ``TransmitSA/reserve(_:)``.
+        @inline(__always)
+        func reserve(_ count: Int) -> Range<UInt64> {
+            unsafe association._withUnsafeGuaranteedRef { $0.reserve(count) }
+        }
+    }
+
+    @safe
+    struct Receive: BitwiseCopyable {
+        let spi: UInt32
+        let key: PacketKey.Reference
+        private let association: Unmanaged<ReceiveSA>
+
+        init(_ association: ReceiveSA) {
+            spi = association.spi
+            unsafe key = association.key.reference
+            unsafe self.association = Unmanaged.passUnretained(association)
+        }
+
+        @inline(__always)
+        var expiry: Instant { unsafe association._withUnsafeGuaranteedRef { $0.expiry } }
+
+        /// Holds the SA's replay window while `body` runs.
+        @inline(__always)
+        func withWindow(_ body: (inout ReplayWindow) -> Void) {
+            unsafe association._withUnsafeGuaranteedRef { association in
+                association.window.withLock { (window: inout sending ReplayWindow) in body(&window) }
+            }
+        }
+    }
+}
