@@ -36,12 +36,14 @@ enter_private_namespace() {
         [[ -c /dev/net/tun ]] || fail "/dev/net/tun is missing: load the kernel module tun (as root: modprobe tun)," \
             "or give the container that device"
     fi
+    [[ -r /dev/net/tun && -w /dev/net/tun ]] || fail "you may not open /dev/net/tun: run as root"
     export WEFT_DEMO_INSIDE=1
     # Mounts of our own, so that the namespaces' names are seen by nobody else and vanish with us.
     local as=(unshare --mount --propagation private)
     if ((EUID != 0)); then
-        # A user namespace makes us root over what we make in it.
-        as=(unshare --user --map-root-user --net --mount --propagation private)
+        # A user namespace gives us every capability over what we make in it. We stay who we are: as root tcpdump
+        # would want to become somebody else, whom the namespace doesn't know.
+        as=(unshare --user --map-current-user --keep-caps --net --mount --propagation private)
     fi
     "${as[@]}" true 2>/dev/null ||
         fail "cannot make namespaces: run as root, or in a container with --privileged"
@@ -74,7 +76,7 @@ clean_up() {
     rm -rf "$work"
     wait
 }
-trap clean_up EXIT
+trap 'status=$?; clean_up; ((status == 0)) || echo "${red}demo: ended early (status $status), nothing left behind$plain" >&2' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
@@ -196,7 +198,9 @@ run_iperf() {
 # capture NAME DEVICE: what right sees on it, until end_captures
 captures=()
 capture() {
-    on_right tcpdump -Z root -i "$2" -n -s 0 -U --immediate-mode -w "$work/$1.pcap" 2>"$work/$1.log" &
+    # No function, so that $! is tcpdump itself.
+    nsenter --net="/run/netns/$right" -- \
+        tcpdump -Z root -i "$2" -n -s 0 -U --immediate-mode -w "$work/$1.pcap" 2>"$work/$1.log" &
     captures+=($!)
     wait_for "tcpdump" grep -q "listening on" "$work/$1.log"
 }
@@ -204,14 +208,16 @@ capture() {
 end_captures() {
     # What was sent has been seen by now: one more look, and both write what they have.
     sleep 0.2
-    kill -INT "${captures[@]}"
+    kill -TERM "${captures[@]}"
     wait "${captures[@]}"
 }
 
 count_frames() { tcpdump -n -r "$work/$1.pcap" "${@:2}" 2>/dev/null | wc -l; }
 
 look_for_plaintext() {
-    local marker=WEFT-PLAINTEXT-$RANDOM receiver others inside outside
+    local marker receiver others inside outside
+    # 16 bytes, as many as ping repeats over a whole packet.
+    marker=$(printf WEFT-PLAIN-%05d "$RANDOM")
     capture inside weft0
     capture underlay underlay
     on_right socat -u TCP-LISTEN:9001,bind=10.77.0.2 OPEN:/dev/null &
@@ -219,15 +225,14 @@ look_for_plaintext() {
     wait_for "the receiver" listening 9001
     for _ in {1..200}; do echo "$marker"; done | on_left socat -u STDIN TCP:10.77.0.2:9001
     wait "$receiver" || fail "the marker was not received"
-    # Up to 16 bytes that fill the whole packet.
-    on_left ping -q -c 20 -i 0.02 -W 2 -s 1000 -p "$(printf %s "${marker:0:16}" | od -An -tx1 | tr -d ' \n')" \
+    on_left ping -q -c 20 -i 0.02 -W 2 -s 1000 -p "$(printf %s "$marker" | od -An -tx1 | tr -d ' \n')" \
         fd77::2 >/dev/null || fail "no answer over IPv6"
     end_captures
-    inside=$(LC_ALL=C grep -aoF "${marker:0:16}" "$work/inside.pcap" | wc -l || true)
-    outside=$(LC_ALL=C grep -aoF "${marker:0:16}" "$work/underlay.pcap" | wc -l || true)
+    inside=$(LC_ALL=C grep -aoF "$marker" "$work/inside.pcap" | wc -l || true)
+    outside=$(LC_ALL=C grep -aoF "$marker" "$work/underlay.pcap" | wc -l || true)
     frames=$(count_frames underlay)
     others=$(count_frames underlay not udp port 6081)
-    echo "inside the tunnel: the marker ${marker:0:16} $inside times"
+    echo "inside the tunnel: the marker $marker $inside times"
     echo "on the underlay:   the marker $outside times, in $frames frames, $others of them anything but UDP port 6081"
     ((inside >= 200)) || fail "the marker should have been inside the tunnel: the capture proves nothing"
     ((frames > 20)) || fail "only $frames frames on the underlay: the capture proves nothing"

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+import CWeftNetlink
+import Glibc
+
+extension Netlink {
+    /// The index of the interface with this name, 1 or above.
+    /// - Throws: `LinkError.noInterface`.
+    public mutating func interfaceIndex(of name: String) throws(LinkError) -> Int32 {
+        let link = try link(index: 0, name: name)
+        return unsafe rtnl_link_get_ifindex(link.pointer)
+    }
+
+    /// The name of the interface with this index.
+    /// - Throws: `LinkError.noInterface`.
+    public mutating func interfaceName(of index: Int32) throws(LinkError) -> String {
+        let link = try link(index: index, name: nil)
+        // SAFETY: the name belongs to the link, which lives until the end of this call; the text is copied.
+        return unsafe rtnl_link_get_name(link.pointer).map { name in unsafe String(cString: name) } ?? "\(index)"
+    }
+
+    /// The largest IP packet that the interface takes, in bytes.
+    public mutating func mtu(of index: Int32) throws(LinkError) -> Int {
+        let link = try link(index: index, name: nil)
+        return Int(unsafe rtnl_link_get_mtu(link.pointer))
+    }
+
+    /// Whether the interface is administratively up.
+    public mutating func isUp(_ index: Int32) throws(LinkError) -> Bool {
+        let link = try link(index: index, name: nil)
+        return unsafe rtnl_link_get_flags(link.pointer) & up != 0
+    }
+
+    /// Brings the interface up and sets its MTU in one step.
+    /// - Parameter mtu: in bytes, within what the driver allows (IPv6 needs 1280); nil leaves it.
+    public mutating func setUp(_ index: Int32, mtu: Int? = nil) throws(LinkError) {
+        let unchanged = try unsafe NetlinkObject(rtnl_link_alloc(), release: rtnl_link_put)
+        let changes = try unsafe NetlinkObject(rtnl_link_alloc(), release: rtnl_link_put)
+        unsafe rtnl_link_set_ifindex(unchanged.pointer, index)
+        unsafe rtnl_link_set_flags(changes.pointer, up)
+        var operation = "bring up interface \(index)"
+        if let mtu {
+            operation += " with MTU \(mtu)"
+            guard let value = UInt32(exactly: mtu) else {
+                throw .netlink(operation: operation, reason: "the MTU is out of range")
+            }
+            unsafe rtnl_link_set_mtu(changes.pointer, value)
+        }
+        let message = try unsafe request { message in
+            unsafe rtnl_link_build_change_request(unchanged.pointer, changes.pointer, 0, &message)
+        }
+        try send(message, to: operation)
+    }
+
+    /// Asks the kernel for a link by its index, or by its name when the index is 0.
+    private mutating func link(index: Int32, name: String?) throws(LinkError) -> NetlinkObject {
+        let wanted = name ?? "\(index)"
+        // The kernel takes index 0 without a name for a malformed request, and libnl a long name for a range error.
+        guard index > 0 || (1..<Int(IF_NAMESIZE)).contains(wanted.utf8.count) else { throw .noInterface(wanted) }
+        var result: OpaquePointer?
+        do {
+            try unsafe call(to: "look up interface \(wanted)") { socket in
+                unsafe rtnl_link_get_kernel(socket, index, name, &result)
+            }
+        } catch .refused(_, ENODEV) {
+            throw .noInterface(wanted)
+        }
+        return try unsafe NetlinkObject(result, release: rtnl_link_put)
+    }
+
+    private var up: UInt32 { UInt32(IFF_UP) }
+}
+
+/// Owns the message that one of libnl's `..._build_..._request` functions allocates.
+func request(_ build: (inout OpaquePointer?) -> Int32) throws(LinkError) -> NetlinkObject {
+    var message: OpaquePointer?
+    let status = unsafe build(&message)
+    guard status >= 0 else {
+        let reason = unsafe nl_geterror(status).map { text in unsafe String(cString: text) }
+        throw .netlink(operation: "build a netlink request", reason: reason ?? "libnl error \(status)")
+    }
+    return try unsafe NetlinkObject(message, release: nlmsg_free)
+}

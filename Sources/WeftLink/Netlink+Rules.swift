@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+import CWeftNetlink
+import Glibc
+import Weft
+
+extension Netlink {
+    /// Adds a rule with Weft's protocol number; an identical one of Weft's that is there already is fine.
+    public mutating func addRule(_ rule: Rule) throws(LinkError) {
+        if try rules().contains(rule) { return }
+        // Without NLM_F_EXCL: somebody else's identical rule may go at any time, so it is no substitute for ours.
+        try send(rule.message(Int32(RTM_NEWRULE), flags: NLM_F_CREATE), to: "add rule \(rule)")
+    }
+
+    /// Removes the rules that Weft made for a tunnel's table: those that look it up, and those that look main up first
+    /// on its behalf, which `RulePriority` tells apart. Anybody else's rules stay.
+    public mutating func removeRules(table: UInt32) throws(LinkError) {
+        // The last first, so that the tunnel never takes traffic which a rule before its own would have kept.
+        while let rule = RulePriority.rules(of: table, among: try rules()).last {
+            // The kernel compares every attribute that a request names, the protocol among them.
+            try send(rule.message(Int32(RTM_DELRULE), flags: 0), to: "remove rule \(rule)")
+        }
+    }
+
+    /// The rules with Weft's protocol number, of both families, each in the order in which the kernel tries them.
+    public mutating func rules() throws(LinkError) -> [Rule] {
+        var result: [Rule] = []
+        for family in IPAddress.Family.allCases {
+            do {
+                result += try dump(Int32(RTM_GETRULE), family: family.addressFamily, to: "list rules")
+                    .compactMap { Rule(message: $0) }
+            } catch .refused(_, EAFNOSUPPORT) {
+                continue  // A kernel without IPv6 has no IPv6 rules.
+            }
+        }
+        return result
+    }
+}

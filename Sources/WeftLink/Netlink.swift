@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+import CWeftNetlink
+import Glibc
+
+/// One rtnetlink socket (RFC 3549): addresses, routes, rules and links of the network namespace in which the calling
+/// thread was when it opened the socket.
+///
+/// Calls block until the kernel has answered, which takes microseconds. Anyone may read; changes need CAP_NET_ADMIN.
+/// Closing is `deinit`; what was added stays.
+@safe
+public struct Netlink: ~Copyable {
+    private let socket: NetlinkObject
+    private let answers: Answers
+
+    /// What the callbacks of a running request leave behind for the caller.
+    final class Answers {
+        /// Whole netlink messages, each with its header.
+        var messages: [[UInt8]] = []
+        /// The errno with which the kernel refused, or 0.
+        var errorNumber: Int32 = 0
+
+        func failure(_ status: Int32, during operation: String) -> LinkError {
+            // libnl folds many errnos into one code, so the kernel's own number is preferred.
+            if errorNumber != 0 { return .kernel(errorNumber, during: operation) }
+            if status == -NLE_NOMEM { return .outOfMemory }
+            // SAFETY: the text is a constant of libnl's, or nil.
+            let reason = unsafe nl_geterror(status).map { text in unsafe String(cString: text) }
+            return .netlink(operation: operation, reason: reason ?? "libnl error \(status)")
+        }
+    }
+
+    /// Opens and binds the socket.
+    public init() throws(LinkError) {
+        let socket = try unsafe NetlinkObject(unsafe nl_socket_alloc(), release: nl_socket_free)
+        let answers = Answers()
+        // SAFETY: `answers` lives as long as the socket that holds this unretained reference.
+        let context = unsafe Unmanaged.passUnretained(answers).toOpaque()
+        unsafe nl_socket_modify_cb(socket.pointer, NL_CB_VALID, NL_CB_CUSTOM, keepAnswer, context)
+        unsafe nl_socket_modify_err_cb(socket.pointer, NL_CB_CUSTOM, keepError, context)
+        let status = unsafe nl_connect(socket.pointer, NETLINK_ROUTE)
+        guard status >= 0 else { throw answers.failure(status, during: "open a netlink socket") }
+        self.socket = socket
+        self.answers = answers
+    }
+
+    /// Sends a request and waits for the kernel's acknowledgement.
+    /// - Parameter operation: completes the sentence "cannot ...".
+    mutating func send(_ message: borrowing NetlinkObject, to operation: String) throws(LinkError) {
+        answers.errorNumber = 0
+        // SAFETY: both objects are owned for the whole call; libnl copies the message into the socket.
+        var status = unsafe nl_send_auto(socket.pointer, message.pointer)
+        if status >= 0 { status = unsafe nl_wait_for_ack(socket.pointer) }
+        guard status >= 0 else { throw answers.failure(status, during: operation) }
+    }
+
+    /// Asks for every object of a kind and family; each answer is one message with its header.
+    mutating func dump(_ type: Int32, family: Int32, to operation: String) throws(LinkError) -> [[UInt8]] {
+        // A table that changes while it is listed is listed again; a few rounds are enough for any but a broken system.
+        for _ in 0..<8 {
+            answers.errorNumber = 0
+            answers.messages.removeAll()
+            var header = rtgenmsg(rtgen_family: UInt8(truncatingIfNeeded: family))
+            // SAFETY: libnl copies the header's bytes, whose count stands beside it, before the call returns.
+            var status = unsafe nl_send_simple(
+                socket.pointer, type, NLM_F_DUMP, &header, MemoryLayout<rtgenmsg>.size)
+            if status >= 0 { status = unsafe nl_recvmsgs_default(socket.pointer) }
+            if status == -NLE_DUMP_INTR { continue }
+            guard status >= 0 else { throw answers.failure(status, during: operation) }
+            defer { answers.messages.removeAll() }
+            return answers.messages
+        }
+        throw .netlink(operation: operation, reason: "the list keeps changing; try again")
+    }
+
+    /// Runs a call of libnl's that does its own exchange over this socket and returns a negative code on failure.
+    mutating func call(
+        to operation: String, _ body: (_ socket: OpaquePointer) -> Int32
+    ) throws(LinkError) {
+        answers.errorNumber = 0
+        let status = unsafe body(socket.pointer)
+        guard status >= 0 else { throw answers.failure(status, during: operation) }
+    }
+}
+
+// Every method that talks to the kernel is mutating, so two threads cannot use one socket at the same time.
+extension Netlink: @unchecked Sendable {}
+
+private func keepAnswer(message: OpaquePointer?, context: UnsafeMutableRawPointer?) -> Int32 {
+    // SAFETY: libnl passes the message that it has just received and the context that `Netlink.init` gave it; the
+    // header's length was checked against what arrived.
+    if let context = unsafe context, let header = unsafe nlmsg_hdr(message) {
+        let answers = unsafe Unmanaged<Netlink.Answers>.fromOpaque(context).takeUnretainedValue()
+        let bytes = unsafe UnsafeRawBufferPointer(start: header, count: Int(header.pointee.nlmsg_len))
+        unsafe answers.messages.append([UInt8](bytes))
+    }
+    return Int32(NL_OK.rawValue)
+}
+
+private func keepError(
+    source: UnsafeMutablePointer<sockaddr_nl>?, error: UnsafeMutablePointer<nlmsgerr>?,
+    context: UnsafeMutableRawPointer?
+) -> Int32 {
+    // SAFETY: libnl checked the message's length, and the context is what `Netlink.init` gave it.
+    if let context = unsafe context, let error = unsafe error {
+        let answers = unsafe Unmanaged<Netlink.Answers>.fromOpaque(context).takeUnretainedValue()
+        answers.errorNumber = unsafe -error.pointee.error
+    }
+    return Int32(NL_STOP.rawValue)
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+
+/// How Weft's rules share the priorities 15000...31511.
+///
+/// A tunnel needs a pair of rules for each prefix length in its own table: "look main up for anything longer" and, one
+/// priority behind, "look the tunnel's table up". Longer prefixes come first, so that main and all the tunnels' tables
+/// together give the longest match. Within a length each table has its own slot, by which its rule for main is
+/// found again. Tables that are congruent modulo 64 share a slot, and then that rule, until the last of them goes.
+enum RulePriority {
+    static let first: UInt32 = 15_000
+    static let slots: UInt32 = 64
+
+    /// The priority of the rule that looks main up, for a prefix length of 0...128.
+    static func main(length: Int, table: UInt32) -> UInt32 {
+        first + (UInt32(128 - length) * slots + table % slots) * 2
+    }
+
+    /// The priority of the rule that looks the tunnel's table up.
+    static func tunnel(length: Int, table: UInt32) -> UInt32 { main(length: length, table: table) + 1 }
+
+    /// Whether `priority` is one at which a tunnel with this table looks main up.
+    static func isMain(_ priority: UInt32, of table: UInt32) -> Bool {
+        guard (first..<first + 129 * slots * 2).contains(priority) else { return false }
+        return (priority - first) % (slots * 2) == table % slots * 2
+    }
+
+    /// The rules that exist for a tunnel's table only.
+    static func rules(of table: UInt32, among rules: [Rule]) -> [Rule] {
+        rules.filter { rule in
+            if rule.table == table { return true }
+            guard rule.table == RouteTable.main, rule.suppressPrefixLength != nil, isMain(rule.priority, of: table)
+            else { return false }
+            return !rules.contains {
+                $0.family == rule.family && $0.priority == rule.priority + 1 && $0.table != table
+            }
+        }
+    }
+}
