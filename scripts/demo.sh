@@ -76,7 +76,12 @@ clean_up() {
     rm -rf "$work"
     wait
 }
-trap 'status=$?; clean_up; ((status == 0)) || echo "${red}demo: ended early (status $status), nothing left behind$plain" >&2' EXIT
+on_exit() {
+    local status=$?
+    clean_up
+    ((status == 0)) || echo "${red}demo: ended early, with status $status; nothing is left behind$plain" >&2
+}
+trap on_exit EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 

@@ -22,6 +22,10 @@ int weft_tun_attach(int descriptor, const char *name, int flags) {
     return ioctl(descriptor, TUNSETIFF, &request);
 }
 
+int weft_tun_set_offload(int descriptor, unsigned int flags) {
+    return ioctl(descriptor, TUNSETOFFLOAD, (unsigned long)flags);
+}
+
 _Static_assert(sizeof(struct weft_message) == sizeof(struct mmsghdr), "the kernel's layout");
 
 int weft_send_messages(int descriptor, struct weft_message *messages, unsigned int count, int flags) {

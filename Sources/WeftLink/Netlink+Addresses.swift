@@ -6,7 +6,7 @@ import Weft
 extension Netlink {
     /// Makes the interface have this address with this prefix length; the same address with another length goes.
     ///
-    /// An IPv6 address skips duplicate address detection (RFC 4862), which a tunnel has no neighbours for, so that it is
+    /// An IPv6 address skips duplicate address detection (RFC 4862), for which a tunnel has no neighbours, and so is
     /// usable at once.
     public mutating func replaceAddress(_ address: InterfaceAddress, on index: Int32) throws(LinkError) {
         // The kernel would keep an IPv6 address's old length, and give IPv4 both.

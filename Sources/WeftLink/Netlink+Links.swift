@@ -51,11 +51,12 @@ extension Netlink {
         try send(message, to: operation)
     }
 
-    /// Asks the kernel for a link by its index, or by its name when the index is 0.
+    /// Asks the kernel for a link by its name, with index 0, or by its index alone.
     private mutating func link(index: Int32, name: String?) throws(LinkError) -> NetlinkObject {
         let wanted = name ?? "\(index)"
-        // The kernel takes index 0 without a name for a malformed request, and libnl a long name for a range error.
-        guard index > 0 || (1..<Int(IF_NAMESIZE)).contains(wanted.utf8.count) else { throw .noInterface(wanted) }
+        // For these the kernel would say that the request is malformed, and libnl that a value is out of range.
+        let isPossible = name.map { (1..<Int(IF_NAMESIZE)).contains($0.utf8.count) } ?? (index > 0)
+        guard isPossible else { throw .noInterface(wanted) }
         var result: OpaquePointer?
         do {
             try unsafe call(to: "look up interface \(wanted)") { socket in
@@ -68,15 +69,4 @@ extension Netlink {
     }
 
     private var up: UInt32 { UInt32(IFF_UP) }
-}
-
-/// Owns the message that one of libnl's `..._build_..._request` functions allocates.
-func request(_ build: (inout OpaquePointer?) -> Int32) throws(LinkError) -> NetlinkObject {
-    var message: OpaquePointer?
-    let status = unsafe build(&message)
-    guard status >= 0 else {
-        let reason = unsafe nl_geterror(status).map { text in unsafe String(cString: text) }
-        throw .netlink(operation: "build a netlink request", reason: reason ?? "libnl error \(status)")
-    }
-    return try unsafe NetlinkObject(message, release: nlmsg_free)
 }

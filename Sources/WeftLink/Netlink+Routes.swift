@@ -88,7 +88,7 @@ extension Netlink {
         _ prefix: Prefix, device: Int32, table: UInt32, mtu: Int?
     ) throws(LinkError) -> NetlinkObject {
         let destination = try NetlinkObject(prefix.address, length: prefix.length)
-        let route = try unsafe NetlinkObject(unsafe rtnl_route_alloc(), release: rtnl_route_put)
+        let route = try unsafe NetlinkObject(rtnl_route_alloc(), release: rtnl_route_put)
         // SAFETY: the route takes a reference of its own to the destination.
         guard unsafe rtnl_route_set_dst(route.pointer, destination.pointer) >= 0,
             unsafe rtnl_route_set_family(route.pointer, UInt8(prefix.family.addressFamily)) >= 0

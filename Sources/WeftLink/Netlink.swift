@@ -5,8 +5,8 @@ import Glibc
 /// One rtnetlink socket (RFC 3549): addresses, routes, rules and links of the network namespace in which the calling
 /// thread was when it opened the socket.
 ///
-/// Calls block until the kernel has answered, which takes microseconds. Anyone may read; changes need CAP_NET_ADMIN.
-/// Closing is `deinit`; what was added stays.
+/// Calls block until the kernel has answered: microseconds, or milliseconds to list thousands of routes. Anyone may
+/// read; changes need CAP_NET_ADMIN. Closing is `deinit`; what was added stays.
 @safe
 public struct Netlink: ~Copyable {
     private let socket: NetlinkObject
@@ -23,15 +23,15 @@ public struct Netlink: ~Copyable {
             // libnl folds many errnos into one code, so the kernel's own number is preferred.
             if errorNumber != 0 { return .kernel(errorNumber, during: operation) }
             if status == -NLE_NOMEM { return .outOfMemory }
-            // SAFETY: the text is a constant of libnl's, or nil.
-            let reason = unsafe nl_geterror(status).map { text in unsafe String(cString: text) }
-            return .netlink(operation: operation, reason: reason ?? "libnl error \(status)")
+            // rtnl_link_get_kernel sees the errno itself and hands on its own code only.
+            if status == -NLE_NODEV { return .kernel(ENODEV, during: operation) }
+            return .library(status, during: operation)
         }
     }
 
     /// Opens and binds the socket.
     public init() throws(LinkError) {
-        let socket = try unsafe NetlinkObject(unsafe nl_socket_alloc(), release: nl_socket_free)
+        let socket = try unsafe NetlinkObject(nl_socket_alloc(), release: nl_socket_free)
         let answers = Answers()
         // SAFETY: `answers` lives as long as the socket that holds this unretained reference.
         let context = unsafe Unmanaged.passUnretained(answers).toOpaque()
@@ -84,6 +84,24 @@ public struct Netlink: ~Copyable {
 
 // Every method that talks to the kernel is mutating, so two threads cannot use one socket at the same time.
 extension Netlink: @unchecked Sendable {}
+
+/// Owns the message that one of libnl's `..._build_..._request` functions allocates.
+func request(_ build: (inout OpaquePointer?) -> Int32) throws(LinkError) -> NetlinkObject {
+    var message: OpaquePointer?
+    // SAFETY: libnl fills `message` in when it returns no error, and the new owner takes that one reference.
+    let status = unsafe build(&message)
+    guard status >= 0 else { throw .library(status, during: "build a netlink request") }
+    return try unsafe NetlinkObject(message, release: nlmsg_free)
+}
+
+extension LinkError {
+    /// The error that a negative code of libnl's stands for.
+    fileprivate static func library(_ status: Int32, during operation: String) -> LinkError {
+        // SAFETY: the text is a constant of libnl's, or nil.
+        let reason = unsafe nl_geterror(status).map { text in unsafe String(cString: text) }
+        return .netlink(operation: operation, reason: reason ?? "libnl error \(status)")
+    }
+}
 
 private func keepAnswer(message: OpaquePointer?, context: UnsafeMutableRawPointer?) -> Int32 {
     // SAFETY: libnl passes the message that it has just received and the context that `Netlink.init` gave it; the

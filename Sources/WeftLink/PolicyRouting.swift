@@ -71,16 +71,19 @@ public struct PolicyRouting: Hashable, Sendable {
         [
             Rule(
                 family: family, priority: RulePriority.main(length: length, table: table),
-                table: RouteTable.main, suppressPrefixLength: length),
+                table: RouteTable.main, suppressPrefixLength: UInt8(length)),
             Rule(
                 family: family, priority: RulePriority.tunnel(length: length, table: table), mark: mark, invert: true,
-                table: table, suppressPrefixLength: length == 0 ? nil : length - 1),
+                table: table, suppressPrefixLength: length == 0 ? nil : UInt8(length - 1)),
         ]
     }
 }
 
 extension Netlink {
     /// Puts a plan into the kernel: all of it, or, when anything fails, none of it.
+    ///
+    /// The routes go with the device, but the rules outlive the process: a tunnel that may have crashed begins with
+    /// `removeRules(table:)`.
     /// - Parameters:
     ///   - device: index of the tunnel's interface, which is up.
     ///   - mtu: path MTU in bytes for the routes; nil for the device's own.

@@ -4,7 +4,8 @@ import Glibc
 /// The kernel's source validation for IPv4 (RFC 3704), which can drop what peers send to a tunnel with policy rules.
 ///
 /// A strict filter looks up the way back to a datagram's sender. Without the mark that lookup finds the tunnel instead
-/// of the interface on which the datagram came. `src_valid_mark` makes the lookup use the mark. IPv6 has no such filter.
+/// of the interface on which the datagram came. `src_valid_mark` makes the lookup use the mark. IPv6 has no such
+/// filter.
 public enum ReversePathFilter {
     /// The interfaces on which the filter is strict and ignores marks, in alphabetical order.
     /// - Parameters:

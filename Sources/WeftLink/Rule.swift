@@ -15,12 +15,12 @@ public struct Rule: Hashable, Sendable {
     /// Whether the rule holds for the packets that do *not* fit: `not fwmark ...`.
     public var invert: Bool
     public var table: UInt32
-    /// The lookup passes over routes whose prefix is this long or shorter; nil takes them all.
-    public var suppressPrefixLength: Int?
+    /// The lookup passes over routes whose prefix is this long or shorter, 0...128; nil takes them all.
+    public var suppressPrefixLength: UInt8?
 
     public init(
         family: IPAddress.Family, priority: UInt32, mark: UInt32? = nil, markMask: UInt32? = nil,
-        invert: Bool = false, table: UInt32, suppressPrefixLength: Int? = nil
+        invert: Bool = false, table: UInt32, suppressPrefixLength: UInt8? = nil
     ) {
         self.family = family
         self.priority = priority
@@ -67,14 +67,14 @@ extension Rule {
         markMask = attributes.uint32(FRA_FWMASK).flatMap { $0 == .max ? nil : $0 }
         invert = header.flags & UInt32(FIB_RULE_INVERT) != 0
         table = attributes.uint32(FRA_TABLE) ?? UInt32(header.table)
-        suppressPrefixLength = attributes.uint32(FRA_SUPPRESS_PREFIXLEN).flatMap { $0 == .max ? nil : Int($0) }
+        suppressPrefixLength = attributes.uint32(FRA_SUPPRESS_PREFIXLEN).flatMap(UInt8.init(exactly:))
     }
 
     /// An RTM_NEWRULE or RTM_DELRULE message for this rule, with Weft's protocol number.
     ///
     /// libnl 3.7's own rule objects know neither suppression nor inversion nor the protocol.
     func message(_ type: Int32, flags: Int32) throws(LinkError) -> NetlinkObject {
-        let message = try unsafe NetlinkObject(unsafe nlmsg_alloc_simple(type, flags), release: nlmsg_free)
+        let message = try unsafe NetlinkObject(nlmsg_alloc_simple(type, flags), release: nlmsg_free)
         var header = fib_rule_hdr()
         header.family = UInt8(family.addressFamily)
         header.action = UInt8(FR_ACT_TO_TBL)

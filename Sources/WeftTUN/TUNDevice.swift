@@ -8,6 +8,8 @@ public final class TUNDevice: Sendable {
     private let descriptor: SharedDescriptor
     /// The interface's name.
     public let name: String
+    /// What the kernel agreed to.
+    public let capabilities: TUNCapabilities
 
     /// Names that Linux takes: at most 15 bytes without `/`, `:` and white space.
     public static func isValid(name: String) -> Bool {
@@ -16,19 +18,34 @@ public final class TUNDevice: Sendable {
     }
 
     /// Makes an interface that carries IP packets without a header in front.
+    /// - Parameter wanted: offloads to ask for; what the kernel refuses is left out.
     /// - Throws: ``DatapathError/setup(_:)`` with what to do.
-    public init(name: String) throws(DatapathError) {
+    public init(name: String, offloads wanted: TUNCapabilities = .all) throws(DatapathError) {
         guard Self.isValid(name: name) else {
             throw .setup("\"\(name)\" can't be an interface's name: 1 to 15 letters, digits, - _ or .")
         }
         let raw = unsafe open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC)
         guard raw >= 0 else { throw Self.explain("open /dev/net/tun", errno) }
         let descriptor = FileDescriptor(owning: raw)
-        guard unsafe weft_tun_attach(raw, name, IFF_TUN | IFF_NO_PI) == 0 else {
+        let flags = IFF_TUN | IFF_NO_PI
+        var agreed = TUNCapabilities()
+        if wanted.header, unsafe weft_tun_attach(raw, name, flags | IFF_VNET_HDR) == 0 {
+            agreed = TUNCapabilities.negotiate(wanted) { weft_tun_set_offload(raw, $0) == 0 }
+        } else if unsafe weft_tun_attach(raw, name, flags) != 0 {
+            // A kernel without the header gets a plain device.
             throw Self.explain("make the interface \(name)", errno)
         }
         self.descriptor = SharedDescriptor(descriptor)
         self.name = name
+        capabilities = agreed
+    }
+
+    /// Takes over an open descriptor of a TUN device, as a service manager may hand one over.
+    /// - Parameter capabilities: what was agreed for it.
+    public init(adopting descriptor: consuming FileDescriptor, name: String, capabilities: TUNCapabilities) {
+        self.descriptor = SharedDescriptor(descriptor)
+        self.name = name
+        self.capabilities = capabilities
     }
 
     private static func explain(_ operation: String, _ code: Int32) -> DatapathError {

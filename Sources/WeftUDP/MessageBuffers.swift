@@ -2,12 +2,24 @@
 import CWeftLinux
 import Glibc
 
-/// The kernel's message structures for one batch, wired to one another once: message i has address i and vector i.
+/// The kernel's message structures for one batch, wired to one another once: message i has address, vector and control
+/// message i.
 @safe
 struct MessageBuffers: ~Copyable, @unchecked Sendable {
+    /// A control message with room for an integer: `struct cmsghdr` and its data (cmsg(3)).
+    private struct Control {
+        var length = 0
+        var level: Int32 = 0
+        var type: Int32 = 0
+        var data: UInt64 = 0
+    }
+
+    private static let headerLength = 16
+
     private let messages: UnsafeMutablePointer<weft_message>
     private let vectors: UnsafeMutablePointer<iovec>
     private let addresses: UnsafeMutablePointer<SocketAddress>
+    private let controls: UnsafeMutablePointer<Control>
     let capacity: Int
 
     init(capacity: Int) {
@@ -15,9 +27,11 @@ struct MessageBuffers: ~Copyable, @unchecked Sendable {
         unsafe messages = .allocate(capacity: capacity)
         unsafe vectors = .allocate(capacity: capacity)
         unsafe addresses = .allocate(capacity: capacity)
+        unsafe controls = .allocate(capacity: capacity)
         unsafe messages.initialize(repeating: weft_message(), count: capacity)
         unsafe vectors.initialize(repeating: iovec(), count: capacity)
         unsafe addresses.initialize(repeating: SocketAddress(), count: capacity)
+        unsafe controls.initialize(repeating: Control(), count: capacity)
         for index in 0..<capacity {
             unsafe messages[index].header.msg_name = UnsafeMutableRawPointer(addresses + index)
             unsafe messages[index].header.msg_iov = vectors + index
@@ -29,37 +43,76 @@ struct MessageBuffers: ~Copyable, @unchecked Sendable {
         unsafe messages.deallocate()
         unsafe vectors.deallocate()
         unsafe addresses.deallocate()
+        unsafe controls.deallocate()
     }
 
-    /// Points a message at its bytes, which must stay where they are until the call that uses it.
+    /// Points a message at bytes to send, which must stay where they are until the call that uses it.
+    /// - Parameter segmentSize: cuts the bytes into datagrams of this size (UDP_SEGMENT); nil for one datagram.
     mutating func set(
-        _ index: Int, bytes: UnsafeMutableRawPointer, count: Int, address: SocketAddress, addressLength: socklen_t
+        _ index: Int, bytes: UnsafeRawPointer, count: Int, address: SocketAddress, addressLength: socklen_t,
+        segmentSize: Int?
     ) {
         precondition(index < capacity)
-        unsafe vectors[index] = iovec(iov_base: bytes, iov_len: count)
+        // Safe: sendmmsg only reads through the vector.
+        unsafe vectors[index] = iovec(iov_base: UnsafeMutableRawPointer(mutating: bytes), iov_len: count)
         unsafe addresses[index] = address
         unsafe messages[index].header.msg_namelen = addressLength
+        guard let segmentSize else {
+            unsafe messages[index].header.msg_control = nil
+            unsafe messages[index].header.msg_controllen = 0
+            return
+        }
+        unsafe controls[index] = Control(
+            length: Self.headerLength + MemoryLayout<UInt16>.size, level: Int32(IPPROTO_UDP),
+            type: Int32(UDP_SEGMENT), data: UInt64(UInt16(truncatingIfNeeded: segmentSize).littleEndian))
+        unsafe messages[index].header.msg_control = UnsafeMutableRawPointer(controls + index)
+        unsafe messages[index].header.msg_controllen = MemoryLayout<Control>.size
+    }
+
+    /// Points a message at room for what comes.
+    mutating func prepare(_ index: Int, room: UnsafeMutableRawPointer, count: Int) {
+        precondition(index < capacity)
+        unsafe vectors[index] = iovec(iov_base: room, iov_len: count)
+        unsafe messages[index].header.msg_namelen = socklen_t(MemoryLayout<sockaddr_in6>.size)
+        unsafe messages[index].header.msg_control = UnsafeMutableRawPointer(controls + index)
+        unsafe messages[index].header.msg_controllen = MemoryLayout<Control>.size
         unsafe messages[index].header.msg_flags = 0
     }
 
     /// One sendmmsg(2). Returns how many messages went, or -1.
     mutating func send(_ descriptor: Int32, from first: Int, count: Int) -> Int32 {
-        precondition(first + count <= capacity)
+        precondition(first >= 0 && count >= 0 && first + count <= capacity)
         return unsafe weft_send_messages(descriptor, messages + first, UInt32(count), 0)
     }
 
-    /// One recvmmsg(2). Returns how many messages came, or -1.
+    /// One recvmmsg(2) that does not wait. Returns how many messages came, or -1.
     mutating func receive(_ descriptor: Int32, count: Int) -> Int32 {
         precondition(count <= capacity)
         return unsafe weft_receive_messages(descriptor, messages, UInt32(count), Int32(MSG_DONTWAIT))
     }
 
+    struct Received {
+        let count: Int
+        let source: SocketAddress
+        let isTruncated: Bool
+        /// The size of the datagrams that the kernel merged (UDP_GRO); nil for one datagram.
+        let segmentSize: Int?
+    }
+
     /// What a receive left in a message.
-    func received(_ index: Int) -> (count: Int, source: SocketAddress, isTruncated: Bool) {
+    func received(_ index: Int) -> Received {
         precondition(index < capacity)
-        let flags = unsafe messages[index].header.msg_flags
-        return unsafe (
-            Int(messages[index].length), addresses[index], flags & Int32(MSG_TRUNC) != 0
-        )
+        var segmentSize: Int?
+        let header = unsafe messages[index].header
+        let control = unsafe controls[index]
+        if unsafe header.msg_controllen >= Self.headerLength, control.level == Int32(IPPROTO_UDP),
+            control.type == Int32(UDP_GRO)
+        {
+            let size = Int(UInt32(truncatingIfNeeded: control.data.littleEndian))
+            if size > 0 { segmentSize = size }
+        }
+        return unsafe Received(
+            count: Int(messages[index].length), source: addresses[index],
+            isTruncated: header.msg_flags & Int32(MSG_TRUNC) != 0, segmentSize: segmentSize)
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CWeftLinux
 import Glibc
+import Synchronization
 import Weft
 
 /// Owns the UDP socket that a data path sends and receives with.
@@ -14,13 +15,39 @@ public final class UDPSocket: Sendable {
     /// The port that it is bound to.
     public let port: UInt16
 
+    private let segmentation = Atomic(true)
+    private let coalescing: Bool
+
+    /// What the kernel does for a socket.
+    public struct Capabilities: Hashable, Sendable {
+        /// Cuts one send into datagrams (UDP_SEGMENT).
+        public var segmentation: Bool
+        /// Merges datagrams into one receive (UDP_GRO).
+        public var coalescing: Bool
+
+        public init(segmentation: Bool, coalescing: Bool) {
+            self.segmentation = segmentation
+            self.coalescing = coalescing
+        }
+    }
+
+    /// What works at present: segmentation may turn out to be refused by a route or a device.
+    public var capabilities: Capabilities {
+        Capabilities(segmentation: segmentation.load(ordering: .relaxed), coalescing: coalescing)
+    }
+
+    func refuseSegmentation() { segmentation.store(false, ordering: .relaxed) }
+
     /// Bytes of socket buffer asked for, each way: what arrives while a pump is busy waits there.
     private static let bufferSize: Int32 = 8 << 20
 
     /// - Parameters:
     ///   - port: 0 lets the kernel choose.
     ///   - mark: SO_MARK for policy routing; 0 for none. Any other needs CAP_NET_ADMIN.
-    public init(port: UInt16, mark: UInt32 = 0) throws(DatapathError) {
+    ///   - offloads: which of the kernel's offloads to use, where it has them.
+    public init(
+        port: UInt16, mark: UInt32 = 0, offloads: Capabilities = .init(segmentation: true, coalescing: true)
+    ) throws(DatapathError) {
         do throws(TransportError) {
             let (raw, family) = try Self.open()
             let descriptor = FileDescriptor(owning: raw)
@@ -43,6 +70,11 @@ public final class UDPSocket: Sendable {
             self.descriptor = SharedDescriptor(descriptor)
             self.family = family
             self.mark = mark
+            coalescing =
+                offloads.coalescing && Self.set(raw, Int32(IPPROTO_UDP), Int32(UDP_GRO), 1) == 0
+            // Setting no default size asks whether the kernel knows the option, and changes nothing.
+            let knowsSegmentation = Self.set(raw, Int32(IPPROTO_UDP), Int32(UDP_SEGMENT), 0) == 0
+            segmentation.store(offloads.segmentation && knowsSegmentation, ordering: .relaxed)
         } catch {
             switch error.code {
             case EADDRINUSE:

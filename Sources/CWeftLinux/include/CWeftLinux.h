@@ -6,6 +6,7 @@
 #pragma once
 #include <linux/if_tun.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -19,6 +20,15 @@ int weft_forbid_dumps(void);
 /// TUNSETIFF: its number is made by a macro with a cast, and its structure is a union of macros. A name that is too
 /// long is cut, so check it before.
 int weft_tun_attach(int descriptor, const char *name, int flags);
+
+/// TUNSETOFFLOAD, likewise, with TUN_F_ flags.
+int weft_tun_set_offload(int descriptor, unsigned int flags);
+
+// Newer than Debian 12's headers.
+#ifndef TUN_F_USO4
+#define TUN_F_USO4 0x20
+#define TUN_F_USO6 0x40
+#endif
 
 /// struct mmsghdr, which only _GNU_SOURCE declares.
 struct weft_message {

@@ -34,9 +34,9 @@ struct TooBigReplies: ~Copyable {
     private let limit = RateLimit(perSecond: 1000)
 
     mutating func reply(
-        to packet: RawSpan, _ datagram: ToUnderlay.Datagram, _ queue: PumpedDatapath.Queue, _ now: Instant
+        to packet: RawSpan, _ run: ToUnderlay.Run, _ queue: PumpedDatapath.Queue, _ now: Instant
     ) {
-        let endpoint = datagram.destination
+        let endpoint = run.destination
         guard limit.admits(at: now), let underlay = queue.toUnderlay.pathMTU(to: endpoint) else { return }
         let mtu = TunnelMTU.inner(underlay: underlay, family: endpoint.address.family)
         var output = message.mutableBytes

@@ -22,11 +22,17 @@ public struct PacketRange: BitwiseCopyable, Sendable {
 ///
 /// They are the transport's to write until it returns the batch, then the data plane's until the next one is received.
 public struct FromOverlay: ~Copyable {
-    /// The largest packet that a device of any MTU hands over.
+    /// The largest packet, or superpacket, that a device of any MTU hands over.
     public static let largestPacket = 65_536
 
-    public var arena: PacketArena
-    public private(set) var packets: FixedArray<PacketRange>
+    public struct Packet: BitwiseCopyable, Sendable {
+        public let place: PacketRange
+        /// What is left to do with it.
+        public let offload: Offload
+    }
+
+    public internal(set) var arena: PacketArena
+    public private(set) var packets: FixedArray<Packet>
     private var end = 0
 
     /// - Parameters:
@@ -45,27 +51,31 @@ public struct FromOverlay: ~Copyable {
     /// Whether another packet, the largest included, can be appended.
     public var hasRoom: Bool { !packets.isFull && arena.capacity - end >= Self.largestPacket }
 
-    /// Lets `fill` write one packet where there is room for the largest, and appends as many bytes as it says it wrote.
+    /// Lets `fill` write one packet where there is room for the largest, and appends as many bytes as it says it wrote;
+    /// nothing for 0 bytes.
     /// - Precondition: ``hasRoom``.
-    @discardableResult
     public mutating func append<Failure: Error>(
-        _ fill: (inout MutableRawSpan) throws(Failure) -> Int
-    ) throws(Failure) -> Int {
+        _ fill: (inout MutableRawSpan) throws(Failure) -> (count: Int, offload: Offload)
+    ) throws(Failure) {
         precondition(hasRoom)
-        let count = try fillSpace(fill)
+        let (count, offload) = try fillSpace(fill)
         precondition((0...Self.largestPacket).contains(count))
-        packets.append(PacketRange(offset: end, count: count))
+        guard count > 0 else { return }
+        packets.append(Packet(place: PacketRange(offset: end, count: count), offload: offload))
         // Packets begin on cache lines.
         end += (count + 63) & ~63
-        return count
     }
 
-    /// Takes back a packet that turned out to be none: the last one appended, of no bytes.
-    public mutating func removeLast() { packets.removeLast() }
+    /// Appends a complete packet: `fill` says how many bytes it wrote.
+    public mutating func append<Failure: Error>(
+        _ fill: (inout MutableRawSpan) throws(Failure) -> Int
+    ) throws(Failure) {
+        try append { (space: inout MutableRawSpan) throws(Failure) in (count: try fill(&space), offload: .none) }
+    }
 
     private mutating func fillSpace<Failure: Error>(
-        _ fill: (inout MutableRawSpan) throws(Failure) -> Int
-    ) throws(Failure) -> Int {
+        _ fill: (inout MutableRawSpan) throws(Failure) -> (count: Int, offload: Offload)
+    ) throws(Failure) -> (count: Int, offload: Offload) {
         let start = end
         var all = arena.mutableBytes
         var space = all._mutatingExtracting(start..<start + Self.largestPacket)
@@ -74,44 +84,65 @@ public struct FromOverlay: ~Copyable {
 }
 
 /// Datagrams that leave the data plane towards an underlay transport, one behind the other.
+///
+/// Those that follow one another to one endpoint in equal sizes are one run, which the kernel can be given in one piece
+/// (UDP_SEGMENT).
 public struct ToUnderlay: ~Copyable {
-    public struct Datagram: BitwiseCopyable, Sendable {
-        public let place: PacketRange
+    public struct Run: BitwiseCopyable, Sendable {
+        public internal(set) var place: PacketRange
+        /// Bytes of each datagram but the last, which may be shorter.
+        public let segmentSize: Int
         public let destination: Endpoint
         /// Whose counters a failure to send goes to.
         public let vni: UInt32
-        /// The packet of the ``FromOverlay`` batch that it was sealed from; nil for a keep-alive.
+        /// The packet of the ``FromOverlay`` batch that the first was sealed from; nil for a keep-alive.
         public let origin: Int?
+
+        /// Datagrams in the run.
+        public var count: Int { (place.count + segmentSize - 1) / segmentSize }
     }
 
+    /// Datagrams that the kernel takes at once: fewer than its limit of 64 or, since Linux 6.9, 128.
+    public static let longestRun = 64
+    /// Bytes that the kernel takes at once: an IP datagram's worth, less an IPv6 and a UDP header.
+    public static let largestRun = 65_535 - 40 - 8
+
     public internal(set) var arena: PacketArena
-    public internal(set) var datagrams: FixedArray<Datagram>
+    public internal(set) var runs: FixedArray<Run>
     var end = 0
 
-    public init(capacity: Int = 64, room: Int = 192 * 1024) {
-        arena = PacketArena(capacity: room + FromOverlay.largestPacket + capacity * (Geneve.overhead + 64))
-        datagrams = FixedArray(capacity: capacity)
+    /// - Parameters:
+    ///   - capacity: runs in a batch.
+    ///   - room: bytes of the arena beyond the largest packet's.
+    public init(capacity: Int = 256, room: Int = 256 * 1024) {
+        arena = PacketArena(capacity: room + 2 * FromOverlay.largestPacket)
+        runs = FixedArray(capacity: capacity)
     }
 
     public mutating func removeAll() {
-        datagrams.removeAll()
+        runs.removeAll()
         end = 0
     }
 }
 
-/// Datagrams that enter the data plane from an underlay transport, each in a slot of its own.
+/// Datagrams that enter the data plane from an underlay transport, each buffer of them in a slot of its own.
 ///
-/// Packets are opened where they lie; they are valid until the next batch is received.
+/// The kernel merges datagrams of one size and source into a buffer (UDP_GRO). Packets are opened where they lie; they
+/// are valid until the next batch is received.
 public struct FromUnderlay: ~Copyable {
-    public struct Datagram: BitwiseCopyable, Sendable {
+    public struct Buffer: BitwiseCopyable, Sendable {
         public let place: PacketRange
-        /// From which address it came, as the network says; nothing is proven by it.
+        /// Bytes of each datagram but the last, which may be shorter; at least 1.
+        public let segmentSize: Int
+        /// From which address they came, as the network says; nothing is proven by it.
         public let source: Endpoint
-        /// The transport saw that the datagram was longer than its slot.
+        /// The transport saw that the buffer was longer than its slot.
         public let isTruncated: Bool
 
-        public init(place: PacketRange, source: Endpoint, isTruncated: Bool = false) {
+        /// - Parameter segmentSize: nil for a single datagram.
+        public init(place: PacketRange, segmentSize: Int? = nil, source: Endpoint, isTruncated: Bool = false) {
             self.place = place
+            self.segmentSize = max(segmentSize ?? place.count, 1)
             self.source = source
             self.isTruncated = isTruncated
         }
@@ -120,32 +151,63 @@ public struct FromUnderlay: ~Copyable {
     public var arena: PacketArena
     public let slotSize: Int
     public let capacity: Int
-    public var datagrams: FixedArray<Datagram>
+    public var buffers: FixedArray<Buffer>
 
     /// - Parameters:
-    ///   - capacity: datagrams in a batch.
-    ///   - slotSize: the longest datagram that is taken whole.
-    public init(capacity: Int = 64, slotSize: Int = 2048) {
+    ///   - capacity: buffers in a batch.
+    ///   - slotSize: the longest buffer that is taken whole.
+    public init(capacity: Int = 16, slotSize: Int = 65_536) {
         self.capacity = capacity
         self.slotSize = slotSize
         arena = PacketArena(capacity: capacity * slotSize)
-        datagrams = FixedArray(capacity: capacity)
+        buffers = FixedArray(capacity: capacity)
     }
 
-    public mutating func removeAll() { datagrams.removeAll() }
+    public mutating func removeAll() { buffers.removeAll() }
 }
 
 /// Opened packets that leave the data plane towards an overlay transport. They lie in a ``FromUnderlay`` arena.
+///
+/// Packets of one flow that follow one another are one group, which a transport may write as one superpacket.
 public struct ToOverlay: ~Copyable {
+    /// An opened packet. In a group's second packet and those behind it only the payload is meant.
     public struct Packet: BitwiseCopyable, Sendable {
-        public let place: PacketRange
+        public internal(set) var place: PacketRange
         /// Whose counters a failure to write goes to.
         public let vni: UInt32
+        /// The group's next packet.
+        public internal(set) var next: Int?
+    }
+
+    /// Packets that are written in one piece.
+    public struct Group: BitwiseCopyable, Sendable {
+        /// The first packet, with its headers: for a group of several they speak of the whole superpacket, and the
+        /// transport checksum covers the pseudo-header only.
+        public let first: Int
+        public internal(set) var count: Int
+        /// The first packet's headers, and how a superpacket is cut again.
+        public internal(set) var headerLength: Int
+        public internal(set) var offload: Offload
+        var last: Int
+        /// Bytes of packet: one IP header and transport header, and all payloads.
+        var length: Int
+        /// Whether another segment may still follow.
+        var isOpen: Bool
+        /// FIN and PSH of the segments behind the first.
+        var flags: UInt8 = 0
     }
 
     public internal(set) var packets: FixedArray<Packet>
+    public internal(set) var groups: FixedArray<Group>
 
-    public init(capacity: Int = 64) { packets = FixedArray(capacity: capacity) }
+    /// - Parameter capacity: packets in a batch.
+    public init(capacity: Int = 2048) {
+        packets = FixedArray(capacity: capacity)
+        groups = FixedArray(capacity: capacity)
+    }
 
-    public mutating func removeAll() { packets.removeAll() }
+    public mutating func removeAll() {
+        packets.removeAll()
+        groups.removeAll()
+    }
 }

@@ -67,7 +67,8 @@ public protocol OverlayReceiver: AnyObject, Sendable {
 
 /// Where opened packets go.
 public protocol OverlaySender: AnyObject, Sendable {
-    /// Writes packets that lie in `arena`, in order; calls `failed` with the index of each that was not taken.
+    /// Writes groups of packets that lie in `arena`, in order, each as one superpacket where the transport can; calls
+    /// `failed` with the index of each group that was not taken.
     func send(
         _ packets: borrowing ToOverlay, in arena: borrowing PacketArena, failed: (Int, SendFailure) -> Void)
 
@@ -83,9 +84,9 @@ public protocol UnderlayReceiver: AnyObject, Sendable {
 
 /// Where sealed packets go.
 public protocol UnderlaySender: AnyObject, Sendable {
-    /// Sends datagrams in order; waits while the transport has no room. Calls `failed` with the index of each that was
-    /// not taken.
-    func send(_ batch: borrowing ToUnderlay, failed: (Int, SendFailure) -> Void)
+    /// Sends runs of datagrams in order; waits while the transport has no room. Calls `failed` with the index of each
+    /// run that was not taken whole, and how many of its datagrams were not.
+    func send(_ batch: borrowing ToUnderlay, failed: (_ run: Int, _ datagrams: Int, SendFailure) -> Void)
 
     /// The MTU that the kernel knows for the path to an endpoint, in bytes of the IP packet; nil where it doesn't.
     func pathMTU(to endpoint: Endpoint) -> Int?

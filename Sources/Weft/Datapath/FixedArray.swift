@@ -40,10 +40,5 @@ public struct FixedArray<Element: BitwiseCopyable>: ~Copyable, @unchecked Sendab
         }
     }
 
-    public mutating func removeLast() {
-        precondition(count > 0)
-        count &-= 1
-    }
-
     public mutating func removeAll() { count = 0 }
 }

@@ -103,8 +103,10 @@ public final class PumpedDatapath: Datapath {
             let now = clock()
             batch.removeAll()
             lane.keepAlives(into: &batch, at: now)
-            if !batch.datagrams.isEmpty {
-                timerSender.send(batch) { index, failure in count(failure, of: batch.datagrams[index], in: lane) }
+            if !batch.runs.isEmpty {
+                timerSender.send(batch) { index, datagrams, failure in
+                    count(failure, of: batch.runs[index], datagrams, in: lane)
+                }
             }
             if now >= nextSweep {
                 engine.sweep(at: now)
@@ -137,13 +139,13 @@ public final class PumpedDatapath: Datapath {
             guard !packets.packets.isEmpty else { continue }
             let now = clock()
             datagrams.removeAll()
-            lane.encapsulate(packets, into: &datagrams, at: now)
-            queue.toUnderlay.send(datagrams) { index, failure in
-                let datagram = datagrams.datagrams[index]
-                count(failure, of: datagram, in: lane)
-                if failure == .tooLong, let origin = datagram.origin {
-                    tooBig.reply(
-                        to: packets.arena.bytes.extracting(packets.packets[origin].range), datagram, queue, now)
+            lane.encapsulate(&packets, into: &datagrams, at: now)
+            queue.toUnderlay.send(datagrams) { index, lost, failure in
+                let run = datagrams.runs[index]
+                count(failure, of: run, lost, in: lane)
+                if failure == .tooLong, let origin = run.origin {
+                    let packet = packets.arena.bytes.extracting(packets.packets[origin].place.range)
+                    tooBig.reply(to: packet, run, queue, now)
                 }
             }
         }
@@ -163,12 +165,13 @@ public final class PumpedDatapath: Datapath {
                 try backoff.failed(error, wake)
             }
             lane.refresh()
-            guard !datagrams.datagrams.isEmpty else { continue }
+            guard !datagrams.buffers.isEmpty else { continue }
             packets.removeAll()
             lane.decapsulate(&datagrams, into: &packets, at: clock())
-            guard !packets.packets.isEmpty else { continue }
+            guard !packets.groups.isEmpty else { continue }
             queue.toOverlay.send(packets, in: datagrams.arena) { index, _ in
-                lane.countDrop(.overlayRefused, vni: packets.packets[index].vni)
+                let group = packets.groups[index]
+                lane.countDrop(.overlayRefused, vni: packets.packets[group.first].vni, packets: group.count)
             }
         }
     }
@@ -181,8 +184,9 @@ public final class PumpedDatapath: Datapath {
         }
     }
 
-    private func count(_ failure: SendFailure, of datagram: ToUnderlay.Datagram, in lane: borrowing Lane) {
-        lane.countDrop(failure == .tooLong ? .tooLongForUnderlay : .underlayRefused, vni: datagram.vni)
+    private func count(_ failure: SendFailure, of run: ToUnderlay.Run, _ datagrams: Int, in lane: borrowing Lane) {
+        let reason: DropReason = failure == .tooLong ? .tooLongForUnderlay : .underlayRefused
+        lane.countDrop(reason, vni: run.vni, packets: datagrams)
     }
 
     /// A started thread, so that an array can hold it.

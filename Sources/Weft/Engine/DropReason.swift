@@ -8,6 +8,7 @@ public enum DropReason: UInt8, Error, Hashable, Sendable, CaseIterable {
     case overlayMalformed
     case overlayNotIP
     case neighborNotAnswered
+    case offloadMalformed
     case noRoute
     case noTransmitKey
     case transmitKeyExpired
@@ -47,6 +48,7 @@ public enum DropReason: UInt8, Error, Hashable, Sendable, CaseIterable {
         case .overlayMalformed: "the overlay sent something that is not a whole IP packet"
         case .overlayNotIP: "the overlay sent a frame that is neither IP nor answered locally (layer 2 mode only)"
         case .neighborNotAnswered: "an ARP or neighbour request asks about the sender's own address, or is not valid"
+        case .offloadMalformed: "the overlay's offload header contradicts its packet"
         case .noRoute: "no peer's AllowedIPs and our LocalIPs match the packet's addresses"
         case .noTransmitKey: "there is no key to send with yet"
         case .transmitKeyExpired: "the key to send with has expired"

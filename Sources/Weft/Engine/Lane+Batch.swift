@@ -5,36 +5,52 @@
 // driver moves each by its descriptor.
 
 extension Lane {
-    /// Seals a batch of packets into datagrams, in order.
+    /// Seals a batch of packets into datagrams, in order. Superpackets are cut as they are sealed, where they lie.
     public mutating func encapsulate(
-        _ batch: borrowing FromOverlay, into datagrams: inout ToUnderlay, at now: Instant
+        _ batch: inout FromOverlay, into datagrams: inout ToUnderlay, at now: Instant
     ) {
         classified.removeAll()
         for origin in 0..<batch.packets.count {
-            let place = batch.packets[origin]
             do throws(DropReason) {
-                guard case .forward(var plan) = try classify(batch.arena.bytes.extracting(place.range)) else {
-                    throw .overlayNotIP
-                }
-                plan.packet.offset += place.offset
-                plan.origin = origin
-                if classified.isFull { sealClassified(of: batch, into: &datagrams, at: now) }
+                let plan = try plan(origin, of: &batch)
+                if classified.isFull { sealClassified(of: &batch, into: &datagrams, at: now) }
                 classified.append(plan)
             } catch {
                 count(error, nil)
             }
         }
-        sealClassified(of: batch, into: &datagrams, at: now)
+        sealClassified(of: &batch, into: &datagrams, at: now)
+    }
+
+    /// Finds a packet's network and how many datagrams it makes, and finishes its checksum if it stays whole.
+    @inline(__always)
+    private func plan(_ origin: Int, of batch: inout FromOverlay) throws(DropReason) -> Classified {
+        let packet = batch.packets[origin]
+        guard case .forward(var plan) = try classify(batch.arena.bytes.extracting(packet.place.range)) else {
+            throw .overlayNotIP
+        }
+        plan.packet.offset += packet.place.offset
+        plan.origin = origin
+        if packet.offload.kind != .none {
+            let bytes = batch.arena.bytes.extracting(plan.packet.range)
+            guard let inner = InnerPacket(bytes) else { throw .overlayMalformed }
+            plan.segments = try SegmentPlan(bytes, packet.offload, inner).count
+        } else if packet.offload.needsChecksum {
+            var bytes = batch.arena.mutableBytes
+            var place = bytes._mutatingExtracting(plan.packet.range)
+            try Segmenter.finishChecksum(packet.offload, of: &place)
+        }
+        return plan
     }
 
     private mutating func sealClassified(
-        of batch: borrowing FromOverlay, into datagrams: inout ToUnderlay, at now: Instant
+        of batch: inout FromOverlay, into datagrams: inout ToUnderlay, at now: Instant
     ) {
         var first = 0
         while first < classified.count {
             var end = first + 1
             while end < classified.count, classified[end].slot == classified[first].slot { end += 1 }
-            sealRun(first..<end, of: batch, into: &datagrams, at: now)
+            sealRun(first..<end, of: &batch, into: &datagrams, at: now)
             first = end
         }
         classified.removeAll()
@@ -42,146 +58,129 @@ extension Lane {
 
     /// Seals packets that go to one network.
     private mutating func sealRun(
-        _ run: Range<Int>, of batch: borrowing FromOverlay, into datagrams: inout ToUnderlay, at now: Instant
+        _ run: Range<Int>, of batch: inout FromOverlay, into datagrams: inout ToUnderlay, at now: Instant
     ) {
         let network = view.networks[classified[run.lowerBound].slot]
+        var wanted = 0
+        for position in run { wanted += classified[position].segments }
         do throws(DropReason) {
             guard let endpoint = network.endpoint else { throw .noUnderlayAddress }
             let association = try transmitSA(of: network, at: now)
-            let counters = association.reserve(run.count)
-            let vni = network.vni
-            var sealedBytes = 0
-            var sealedCount = 0
-            for (counter, position) in zip(counters, run) {
+            var counters = association.reserve(wanted)
+            var target = SealTarget(network: network, association: association, endpoint: endpoint)
+            for position in run {
                 let plan = classified[position]
-                let start = datagrams.end
-                let total = Geneve.overhead + plan.packet.count
-                guard datagrams.hasRoom(for: total) else {
-                    count(.noRoom, network.counters)
-                    continue
-                }
-                // Safe: the packet lies in the batch's arena, and the other arena has room for the total.
-                let sealed = unsafe batch.arena.bytes.withUnsafeBytes { source in
-                    var output = datagrams.arena.mutableBytes
-                    return unsafe output.withUnsafeMutableBytes { target in
-                        guard let from = source.baseAddress, let to = target.baseAddress else { return false }
-                        return unsafe seal(
-                            from + plan.packet.offset, count: plan.packet.count, protocolType: plan.protocolType,
-                            vni: vni, with: association, counter: counter, to: to + start)
-                    }
-                }
-                guard sealed else {
-                    count(.noTransmitKey, network.counters)
-                    continue
-                }
-                datagrams.append(start..<start + total, to: endpoint, vni: vni, origin: plan.origin)
-                sealedBytes += plan.packet.count
-                sealedCount += 1
-            }
-            if counters.count < run.count {
-                count(.countersExhausted, network.counters, packets: run.count - counters.count)
-            }
-            count(sealedCount, .txPackets, network.counters)
-            count(sealedBytes, .txBytes, network.counters)
-        } catch {
-            count(error, network.counters, packets: run.count)
-        }
-    }
-
-    /// Opens a batch of datagrams where they lie and lists those that may enter the overlay, in the order of arrival.
-    public mutating func decapsulate(_ batch: inout FromUnderlay, into packets: inout ToOverlay, at now: Instant) {
-        opened.removeAll()
-        for position in 0..<batch.datagrams.count {
-            if opened.isFull { admitOpened(of: batch, into: &packets, at: now) }
-            open(batch.datagrams[position], in: &batch, at: now)
-        }
-        admitOpened(of: batch, into: &packets, at: now)
-    }
-
-    private mutating func admitOpened(
-        of batch: borrowing FromUnderlay, into packets: inout ToOverlay, at now: Instant
-    ) {
-        var first = 0
-        while first < opened.count {
-            var end = first + 1
-            while end < opened.count, opened[end].slot == opened[first].slot,
-                opened[end].association == opened[first].association
-            { end += 1 }
-            admitRun(first..<end, of: batch, into: &packets, at: now)
-            first = end
-        }
-        opened.removeAll()
-    }
-
-    private mutating func open(_ datagram: FromUnderlay.Datagram, in batch: inout FromUnderlay, at now: Instant) {
-        var network: CounterBlocks.View?
-        do throws(DropReason) {
-            guard !datagram.isTruncated else { throw .datagramTruncated }
-            let start = datagram.place.offset
-            var (header, candidate) = try prepare(
-                batch.arena.bytes.extracting(datagram.place.range), from: datagram.source.address, at: now,
-                blame: &network)
-            var buffer = batch.arena.mutableBytes
-            // Safe: `prepare` found header, text and tag within the datagram, which lies in the arena.
-            let isAuthentic = unsafe buffer.withUnsafeMutableBytes { bytes in
-                guard let base = bytes.baseAddress else { return false }
-                return unsafe open(
-                    UnsafeRawPointer(base + start), header, candidate, to: base + start + header.length)
-            }
-            guard isAuthentic else { throw .authenticationFailed }
-            candidate.plaintext.offset = start + header.length
-            opened.append(candidate)
-        } catch {
-            count(error, network)
-        }
-    }
-
-    /// Takes packets that one SA opened through its window, holding it once, and on to the overlay.
-    private mutating func admitRun(
-        _ run: Range<Int>, of batch: borrowing FromUnderlay, into packets: inout ToOverlay, at now: Instant
-    ) {
-        let network = view.networks[opened[run.lowerBound].slot]
-        network.receive[opened[run.lowerBound].association].withWindow { window in
-            for position in run { opened[position].isFresh = window.accept(opened[position].counter) }
-        }
-        var accepted = 0
-        var bytes = 0
-        for position in run {
-            let candidate = opened[position]
-            do throws(DropReason) {
-                guard candidate.isFresh else { throw .replayed }
-                if candidate.protocolType == Geneve.ProtocolType.outOfBand {
-                    count(1, .rxOutOfBand, network.counters)
+                if plan.segments == 1, batch.packets[plan.origin].offload.kind == .none {
+                    sealOne(plan.packet, plan, from: &counters, of: batch, into: &datagrams, &target)
                 } else {
-                    try permit(batch.arena.bytes.extracting(candidate.plaintext.range), candidate, network)
-                    guard !packets.packets.isFull else { throw .noOverlayRoom }
-                    packets.append(candidate.plaintext, vni: network.vni)
+                    sealSegments(plan, from: &counters, of: &batch, into: &datagrams, &target)
                 }
-                accepted += 1
-                bytes += candidate.plaintext.count
-            } catch {
-                count(error, network.counters)
+            }
+            count(target.packets, .txPackets, network.counters)
+            count(target.bytes, .txBytes, network.counters)
+        } catch {
+            count(error, network.counters, packets: wanted)
+        }
+    }
+
+    /// Where a run's packets go, and how many went.
+    private struct SealTarget {
+        let network: NetworkView
+        let association: NetworkView.Transmit
+        let endpoint: Endpoint
+        var packets = 0
+        var bytes = 0
+    }
+
+    private mutating func sealSegments(
+        _ plan: Classified, from counters: inout Range<UInt64>, of batch: inout FromOverlay,
+        into datagrams: inout ToUnderlay, _ target: inout SealTarget
+    ) {
+        guard let (segments, segmenter) = segmenter(for: plan, of: batch) else { return }
+        for index in 0..<segments.count {
+            var buffer = batch.arena.mutableBytes
+            let place = segmenter.cut(index, in: &buffer)
+            sealOne(place, plan, from: &counters, of: batch, into: &datagrams, &target)
+        }
+    }
+
+    private func segmenter(for plan: Classified, of batch: borrowing FromOverlay) -> (SegmentPlan, Segmenter)? {
+        let bytes = batch.arena.bytes.extracting(plan.packet.range)
+        guard let inner = InnerPacket(bytes),
+            let segments = try? SegmentPlan(bytes, batch.packets[plan.origin].offload, inner)
+        else { return nil }
+        return (segments, Segmenter(segments, inner, in: batch.arena.bytes, at: plan.packet.offset))
+    }
+
+    @inline(__always)
+    private mutating func sealOne(
+        _ place: PacketRange, _ plan: Classified, from counters: inout Range<UInt64>, of batch: borrowing FromOverlay,
+        into datagrams: inout ToUnderlay, _ target: inout SealTarget
+    ) {
+        guard let counter = counters.popFirst() else {
+            count(.countersExhausted, target.network.counters)
+            return
+        }
+        let start = datagrams.end
+        let total = Geneve.overhead + place.count
+        guard datagrams.hasRoom(for: total) else {
+            count(.noRoom, target.network.counters)
+            return
+        }
+        // Safe: the packet lies in the batch's arena, and the other arena has room for the total.
+        let sealed = unsafe batch.arena.bytes.withUnsafeBytes { source in
+            var output = datagrams.arena.mutableBytes
+            return unsafe output.withUnsafeMutableBytes { bytes in
+                guard let from = source.baseAddress, let to = bytes.baseAddress else { return false }
+                return unsafe seal(
+                    from + place.offset, count: place.count, protocolType: plan.protocolType,
+                    vni: target.network.vni, with: target.association, counter: counter, to: to + start)
             }
         }
-        if accepted > 0 { countReceived(accepted, bytes: bytes, network, at: now) }
+        guard sealed else {
+            count(.noTransmitKey, target.network.counters)
+            return
+        }
+        datagrams.append(
+            start..<start + total, to: target.endpoint, vni: target.network.vni, origin: plan.origin)
+        target.packets += 1
+        target.bytes += place.count
+    }
+}
+
+extension Range<UInt64> {
+    /// Takes the lowest value.
+    @inline(__always)
+    fileprivate mutating func popFirst() -> UInt64? {
+        guard !isEmpty else { return nil }
+        defer { self = lowerBound + 1..<upperBound }
+        return lowerBound
     }
 }
 
 extension ToUnderlay {
     @inline(__always)
-    func hasRoom(for count: Int) -> Bool { !datagrams.isFull && arena.capacity - end >= count }
+    func hasRoom(for count: Int) -> Bool { !runs.isFull && arena.capacity - end >= count }
 
+    /// Appends a datagram that stands behind all others: to the last run if it continues that, else as a new one.
     @inline(__always)
     mutating func append(_ range: Range<Int>, to destination: Endpoint, vni: UInt32, origin: Int?) {
-        datagrams.append(
-            Datagram(
-                place: PacketRange(offset: range.lowerBound, count: range.count), destination: destination, vni: vni,
-                origin: origin))
-        end = (range.upperBound + 63) & ~63
+        end = range.upperBound
+        if !runs.isEmpty {
+            var last = runs[runs.count - 1]
+            if last.vni == vni, last.place.offset + last.place.count == range.lowerBound,
+                last.place.count % last.segmentSize == 0, range.count <= last.segmentSize,
+                last.count < Self.longestRun, last.place.count + range.count <= Self.largestRun,
+                last.destination == destination
+            {
+                last.place.count += range.count
+                runs[runs.count - 1] = last
+                return
+            }
+        }
+        runs.append(
+            Run(
+                place: PacketRange(offset: range.lowerBound, count: range.count), segmentSize: range.count,
+                destination: destination, vni: vni, origin: origin))
     }
-}
-
-extension ToOverlay {
-    @inline(__always)
-    mutating func append(_ place: PacketRange, vni: UInt32) { packets.append(Packet(place: place, vni: vni)) }
 }

@@ -10,6 +10,8 @@ extension Lane {
         var protocolType: UInt16
         /// Which packet of the batch it is.
         var origin: Int
+        /// Datagrams that it makes.
+        var segments = 1
     }
 
     enum Verdict {

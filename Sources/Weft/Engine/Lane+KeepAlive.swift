@@ -47,7 +47,7 @@ extension Lane {
 
     /// Appends the keep-alives that are due to a batch, as many as fit; the others stay due.
     public mutating func keepAlives(into batch: inout ToUnderlay, at now: Instant) {
-        for slot in view.networks.indices where !batch.datagrams.isFull {
+        for slot in view.networks.indices where !batch.runs.isFull {
             guard let endpoint = view.networks[slot].endpoint else { continue }
             let vni = view.networks[slot].vni
             let start = batch.end

@@ -19,6 +19,7 @@ public struct Lane: ~Copyable, @unchecked Sendable {
     let mode: EngineConfiguration.Mode
     var opened: FixedArray<Opened>
     var classified: FixedArray<Classified>
+    var coalescer = Coalescer()
 
     /// The most packets that share one reservation of counters or one hold of a window; a larger batch takes several.
     public static let batchLimit = 256

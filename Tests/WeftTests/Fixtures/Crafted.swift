@@ -26,6 +26,11 @@ struct Crafted {
         if let first = inner.first, first >> 4 == 6 { protocolType = EtherType.ipv6 }
     }
 
+    /// With a key of the test's own.
+    init(key: [UInt8], spi: UInt32, _ inner: [UInt8]) {
+        (self.spi, nonceSPI, self.key, self.inner) = (spi, spi, key, inner)
+    }
+
     static func epochOption(_ spi: UInt32) -> [UInt8] { [0xFF, 0, 0x81, 1] + Packets.big(spi) }
 
     static func counterOption(_ spi: UInt32, _ counter: UInt64) -> [UInt8] {

@@ -19,12 +19,12 @@ enum Reference {
         source + destination + Packets.big(UInt32(length)) + [0, 0, 0, proto]
     }
 
-    /// Whether a prefix covers an address, bit by bit.
+    /// Whether a prefix covers an address: nothing is left of their difference once its host bits are shifted out.
     static func covers(_ prefix: Prefix, _ address: IPAddress) -> Bool {
         guard prefix.family == address.family else { return false }
-        let (left, right) = (prefix.address.bytes, address.bytes)
-        return (0..<prefix.length).allSatisfy { bit in
-            (left[bit / 8] ^ right[bit / 8]) & (0x80 >> UInt8(bit % 8)) == 0
-        }
+        let high = prefix.address.high ^ address.high
+        let low = prefix.address.low ^ address.low
+        if prefix.length <= 64 { return high >> UInt64(64 - prefix.length) == 0 }
+        return high == 0 && low >> UInt64(128 - prefix.length) == 0
     }
 }

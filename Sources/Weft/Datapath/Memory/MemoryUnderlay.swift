@@ -75,25 +75,32 @@ public final class MemoryUnderlay: UnderlayReceiver, UnderlaySender {
     public func receive(into batch: inout FromUnderlay, timeout: Int32) throws(TransportError) {
         let slotSize = batch.slotSize
         for packet in try incoming.take(batch.capacity, timeout: timeout, wake: wake) {
-            let offset = batch.datagrams.count * slotSize
+            let offset = batch.buffers.count * slotSize
             let count = min(packet.count, slotSize)
             var bytes = batch.arena.mutableBytes
             unsafe bytes.copy(packet.span.bytes.extracting(0..<count), to: offset)
-            batch.datagrams.append(
-                FromUnderlay.Datagram(
+            batch.buffers.append(
+                FromUnderlay.Buffer(
                     place: PacketRange(offset: offset, count: count), source: peer,
                     isTruncated: packet.count > slotSize))
         }
     }
 
-    public func send(_ batch: borrowing ToUnderlay, failed: (Int, SendFailure) -> Void) {
-        for index in 0..<batch.datagrams.count {
-            let datagram = batch.arena.bytes.extracting(batch.datagrams[index].place.range).copied
-            guard datagram.count <= impairments.largestDatagram else {
-                failed(index, .tooLong)
-                continue
+    public func send(
+        _ batch: borrowing ToUnderlay, failed: (_ run: Int, _ datagrams: Int, SendFailure) -> Void
+    ) {
+        for index in 0..<batch.runs.count {
+            let run = batch.runs[index]
+            for start in stride(from: 0, to: run.place.count, by: run.segmentSize) {
+                let offset = run.place.offset + start
+                let end = offset + min(run.segmentSize, run.place.count - start)
+                let datagram = batch.arena.bytes.extracting(offset..<end).copied
+                if datagram.count > impairments.largestDatagram {
+                    failed(index, 1, .tooLong)
+                } else if !carry(datagram) {
+                    failed(index, 1, .refused(ENOBUFS))
+                }
             }
-            if !carry(datagram) { failed(index, .refused(ENOBUFS)) }
         }
     }
 

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+import Synchronization
+import Testing
+import WeftTestSupport
+
+@testable import Weft
+
+@Suite("Rate limit and keep-alives")
+struct TimingTests {
+    private static func after(_ milliseconds: Int64, _ nanoseconds: Int64 = 0) -> Instant {
+        End.start.advanced(by: .milliseconds(milliseconds) + .nanoseconds(nanoseconds))
+    }
+
+    @Test(
+        "a window of 100 ms admits a tenth of the rate, at least one",
+        arguments: [(0, 1), (1, 1), (9, 1), (10, 1), (19, 1), (20, 2), (1_000, 100)] as [(UInt64, Int)])
+    func admitted(perSecond: UInt64, perWindow: Int) {
+        let limit = RateLimit(perSecond: perSecond)
+        func admitted(at now: Instant) -> Int { (0..<perWindow + 5).count { _ in limit.admits(at: now) } }
+        #expect(admitted(at: Self.after(0)) == perWindow)
+        #expect(admitted(at: Self.after(99)) == 0)
+        #expect(admitted(at: Self.after(100, -1)) == 0)
+        // The next window opens with the first datagram at or after the end.
+        #expect(admitted(at: Self.after(100)) == perWindow)
+        #expect(admitted(at: Self.after(270)) == perWindow)
+        #expect(admitted(at: Self.after(369)) == 0)
+        #expect(admitted(at: Self.after(370, -1)) == 0)
+        #expect(admitted(at: Self.after(370)) == perWindow)
+    }
+
+    @Test("the limit counts what reaches decryption: behind the nonce's SPI, before the tag")
+    func place() throws {
+        var end = End(.right)
+        end.rateLimit = 20
+        let engine = try end.engine()
+        var lane = try Lane(engine)
+        var wrongSPI = Crafted(from: .left, Packets.udp(from: .left))
+        wrongSPI.nonceSPI += 1
+        let mismatched = try wrongSPI.sealed()
+        let sealed = try Crafted(from: .left, Packets.udp(from: .left)).sealed()
+        let forged = sealed.with(sealed[40] ^ 1, at: 40)
+        for _ in 0..<5 { _ = lane.open(mismatched, as: .datagram, at: End.start) }
+        let outcomes = [forged, sealed, sealed, forged].map { lane.open($0, as: .datagram, at: End.start).outcome }
+        #expect(
+            outcomes == [
+                "dropped authenticationFailed", "forward", "dropped rateLimited", "dropped rateLimited",
+            ])
+        #expect(engine.totals().drops[.spiMismatch] == 5)
+        // Another network's limit is its own, and an update of routes doesn't open a new window.
+        try engine.updateRoutes(of: End.vni, to: [End.Side.right.route(.v4)])
+        lane.refresh()
+        #expect(lane.open(sealed, as: .datagram, at: Self.after(99)).outcome == "dropped rateLimited")
+        #expect(lane.open(sealed, as: .datagram, at: Self.after(100)).outcome == "dropped replayed")
+    }
+
+    private func keepAlive(_ lane: inout Lane, at now: Instant) -> [UInt8]? {
+        var buffer = [UInt8](repeating: 0xEE, count: 200)
+        let range = buffer.withMutableBytes { lane.keepAlive(vni: End.vni, into: &$0, as: .datagram, at: now) }
+        return range.map { Array(buffer[$0]) }
+    }
+
+    @Test("a keep-alive is due at the first call and then an interval after the last, whatever was sent")
+    func due() throws {
+        var end = End(.left)
+        end.keepAlive = .seconds(25)
+        let engine = try end.engine()
+        var lane = try Lane(engine)
+        var sent = 0
+        for (time, isDue) in [
+            (3, true), (3, false), (25_002, false), (25_003, true), (25_004, false), (80_000, true), (104_999, false),
+            (105_000, true),
+        ] as [(Int64, Bool)] {
+            _ = lane.seal(Packets.udp(from: .left), as: .datagram, at: Self.after(time))
+            let datagram = keepAlive(&lane, at: Self.after(time))
+            #expect((datagram != nil) == isDue, "at \(time)")
+            sent += isDue ? 1 : 0
+        }
+        let totals = engine.totals()
+        #expect(totals.txKeepAlives == UInt64(sent))
+        #expect(totals.txPackets == UInt64(sent + 8))
+        #expect(totals.fromOverlay == 8)
+        // A change of routes or keys doesn't make another one due.
+        try engine.updateRoutes(of: End.vni, to: [])
+        try engine.install(Keys.pair(.left, epoch: 2), for: End.vni, at: End.start)
+        lane.refresh()
+        #expect(keepAlive(&lane, at: Self.after(105_001)) == nil)
+    }
+
+    @Test("a keep-alive is an authenticated header without payload, counted as such by who receives it")
+    func received() throws {
+        var end = End(.left)
+        end.keepAlive = .seconds(1)
+        var sender = try Lane(try end.engine())
+        let engine = try End(.right).engine()
+        var receiver = try Lane(engine)
+        let datagram = try #require(keepAlive(&sender, at: End.start))
+        #expect(datagram.count == 48)
+        #expect(datagram.word(2, as: UInt16.self) == 0)
+        #expect(receiver.open(datagram, as: .datagram, at: End.start) == Result(.consumed, []))
+        #expect(receiver.open(datagram, as: .datagram, at: End.start).outcome == "dropped replayed")
+        for statistics in [engine.totals(), try #require(engine.networks().first).statistics] {
+            #expect(statistics.rxPackets == 1)
+            #expect(statistics.rxOutOfBand == 1)
+            #expect(statistics.toOverlay == 0)
+            #expect(statistics.fromUnderlay == 2)
+            #expect(statistics.lastReceive == End.start)
+        }
+    }
+
+    @Test("none without interval, key, live key, endpoint or room; and then it stays due")
+    func withheld() throws {
+        for change in 0..<4 {
+            var end = End(.left)
+            end.keepAlive = change == 0 ? nil : .seconds(1)
+            end.hasEndpoint = change != 1
+            let engine = try end.engine(
+                epoch: change == 2 ? nil : 1, expiry: change == 3 ? Self.after(0) : .distantFuture)
+            var lane = try Lane(engine)
+            #expect(keepAlive(&lane, at: Self.after(1)) == nil, "\(change)")
+            #expect(engine.totals() == Statistics(), "\(change)")
+        }
+        var end = End(.left)
+        end.keepAlive = .seconds(1)
+        let engine = try end.engine()
+        var lane = try Lane(engine)
+        var short = [UInt8](repeating: 0, count: 47)
+        let range = short.withMutableBytes { lane.keepAlive(vni: End.vni, into: &$0, as: .datagram, at: End.start) }
+        #expect(range == nil)
+        #expect(keepAlive(&lane, at: End.start) != nil)
+    }
+
+    @Test("keep-alives of many networks join a batch as far as it has room, and the others stay due")
+    func batch() throws {
+        let engine = try Engine(End(.left).configuration)
+        for vni in 1...10 as ClosedRange<UInt32> {
+            var network = End(.left).network
+            (network.vni, network.routes, network.keepAliveInterval) = (vni, [], vni == 4 ? nil : .seconds(1))
+            try engine.add(network)
+            try engine.install(Keys.pair(.left, epoch: vni), for: vni, at: End.start)
+        }
+        var lane = try Lane(engine)
+        var batch = ToUnderlay(capacity: 6)
+        lane.keepAlives(into: &batch, at: End.start)
+        #expect((0..<batch.datagrams.count).map { batch.datagrams[$0].vni } == [1, 2, 3, 5, 6, 7])
+        for index in 0..<6 {
+            #expect(batch.datagrams[index].origin == nil)
+            #expect(batch.datagrams[index].destination == End(.left).remote)
+            #expect(batch.bytes(index).word(4, as: UInt32.self) >> 8 == batch.datagrams[index].vni)
+        }
+        batch.removeAll()
+        lane.keepAlives(into: &batch, at: End.start)
+        #expect((0..<batch.datagrams.count).map { batch.datagrams[$0].vni } == [8, 9, 10])
+    }
+
+    @Test("of several threads that ask at once one is told that a keep-alive is due")
+    func oneOfMany() throws {
+        let timer = KeepAliveTimer(interval: .seconds(1))
+        let rounds = 2_000
+        let told = Mutex([Int](repeating: 0, count: rounds))
+        try Threads.run(4) { _ in
+            for round in 0..<rounds where timer.isDue(at: Self.after(Int64(round) * 1_000)) {
+                told.withLock { $0[round] += 1 }
+            }
+        }
+        // A thread that lags behind may find a later round done, and then its own isn't due any more.
+        let counts = told.withLock { $0 }
+        #expect(counts.allSatisfy { $0 <= 1 })
+        #expect(counts.last == 1)
+        #expect(counts.first == 1)
+    }
+}
