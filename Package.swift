@@ -58,6 +58,8 @@ let package = Package(
         tests("WeftControlTests", ["WeftControl", "WeftTestSupport"]),
         tests("WeftConfigTests", ["WeftConfig", "WeftTestSupport"]),
         tests("WeftLinkTests", ["WeftLink", "WeftTestSupport"]),
+        .target(name: "CTestSupport", path: "Tests/CTestSupport"),
+        tests("IntegrationTests", ["weft", "Weft", "CTestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )

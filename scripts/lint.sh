@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Checks what a machine can check about the sources. Reports everything it finds, then fails if that was anything.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+failures=0
+# fail WHAT FINDING...
+fail() {
+    failures=$((failures + 1))
+    echo "lint: $1" >&2
+    shift
+    (($# == 0)) || printf '  %s\n' "$@" >&2
+}
+
+# lines COMMAND...: its output into the array `found`, one line each; no output is no failure.
+lines() { mapfile -t found < <("$@" || true); }
+
+sources() {
+    find . \( -name .build -o -name .git \) -prune -o -type f \( "$@" \) -print | sort
+}
+
+echo "swift format"
+lines sources -name '*.swift'
+swift format lint --strict --parallel "${found[@]}" || fail "swift format: run swift format -i FILE"
+
+echo "shellcheck"
+mapfile -t scripts < <(grep -lE --exclude-dir=.git --exclude-dir=.build -r '^#!.*\b(ba)?sh$' . | sort)
+shellcheck "${scripts[@]}" || fail "shellcheck has findings"
+
+echo "licence lines"
+lines sources -name '*.swift' -o -name '*.[ch]' -o -name '*.modulemap' -o -name '*.sh' -o -name Makefile \
+    -o -name '*.[58]'
+for file in "${found[@]}" "${scripts[@]}"; do
+    # A script begins with its interpreter, and a package with its tools version.
+    [[ $(head -n 2 "$file") == *"SPDX-License-Identifier: Apache-2.0"* ]] ||
+        fail "$file: expected SPDX-License-Identifier: Apache-2.0 on the first line (the second after #!)"
+done
+
+echo "sizes"
+while read -r count file; do
+    ((count <= 400)) || fail "$file: $count lines: expected 400 at most; split it by aspect"
+done < <(find Sources -name '*.swift' -exec sh -c 'for file; do echo "$(wc -l <"$file") $file"; done' sh {} +)
+
+echo "traps"
+lines grep -rnE --include='*.swift' '^[^/]*(\btry!|\bas!|\bfatalError\()' Sources
+((${#found[@]} == 0)) || fail "no try!, as! or fatalError( in Sources: an error says what to do, a trap doesn't" "${found[@]}"
+
+echo "manual pages"
+lines sources -name '*.[58]'
+for page in "${found[@]}"; do
+    warnings=$(groff -mandoc -Tutf8 -ww -z "$page" 2>&1) || warnings+="groff failed"
+    [[ -z $warnings ]] || fail "$page" "$warnings"
+done
+
+if ((failures > 0)); then
+    echo "lint: $failures findings" >&2
+    exit 1
+fi
+echo "lint: nothing found"
