@@ -25,8 +25,8 @@ extension Integration {
                 (changed(6, 8), .unknownVNI),
                 (changed(15, 99), .noReceiveKey),
                 (header + noise, .authenticationFailed),
-                // More than any tunnel sends, in fragments.
-                (header + [UInt8](repeating: 1, count: 60_000), .datagramTruncated),
+                // As large as a datagram can be, in fragments.
+                (header + [UInt8](repeating: 1, count: 60_000), .authenticationFailed),
             ]
         }()
 
