@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CTestSupport
 import Foundation
+import Testing
 
 /// A host made of namespaces: a network and processes of its own, and a folder.
 ///
@@ -39,7 +40,17 @@ final class Host: Sendable {
     deinit {
         holder.kill(SIGKILL)
         close(lifeline)
+        recordSanitizerReports()
         try? FileManager.default.removeItem(atPath: folder)
+    }
+
+    /// What a command that was built with a sanitizer found.
+    private func recordSanitizerReports() {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        for name in names where name.hasPrefix("sanitizer") {
+            let report = try? String(contentsOfFile: "\(folder)/\(name)", encoding: .utf8)
+            Issue.record("on \(self.name): \(report ?? "a report that can't be read")")
+        }
     }
 
     /// The process in whose namespaces the host's processes run.
@@ -51,6 +62,7 @@ final class Host: Sendable {
             "nsenter", "--net=\(namespaces)/net", "--mount=\(namespaces)/mnt",
             "--pid=\(namespaces)/pid_for_children", "--",
             "env", "LC_ALL=C", "NO_COLOR=1", "WEFT_RUNTIME_DIRECTORY=\(folder)/run",
+            "TSAN_OPTIONS=log_path=\(folder)/sanitizer", "ASAN_OPTIONS=log_path=\(folder)/sanitizer",
         ] + command
     }
 
