@@ -54,7 +54,9 @@ let package = Package(
             ],
             swiftSettings: swiftSettings),
         .target(name: "WeftTestSupport", path: "Tests/Support", swiftSettings: swiftSettings),
-        tests("WeftTests", ["Weft", "WeftTestSupport"]),
+        // Counts allocations for the test that a steady tunnel makes none.
+        .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
+        tests("WeftTests", ["Weft", "WeftTestSupport", "AllocationCounter"]),
         tests("WeftControlTests", ["WeftControl", "WeftTestSupport"]),
         tests("WeftConfigTests", ["WeftConfig", "WeftTestSupport"]),
         tests("WeftLinkTests", ["WeftLink", "WeftTestSupport"]),
