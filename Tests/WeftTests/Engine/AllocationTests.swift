@@ -56,13 +56,13 @@ struct AllocationTests {
             fromUnderlay.removeAll()
             toOverlay.removeAll()
             sender.keepAlives(into: &toUnderlay, at: now)
-            sender.encapsulate(fromOverlay, into: &toUnderlay, at: now)
-            for index in 0..<toUnderlay.datagrams.count {
-                let from = toUnderlay.datagrams[index].place
-                let to = PacketRange(offset: index * fromUnderlay.slotSize, count: from.count)
+            sender.encapsulate(&fromOverlay, into: &toUnderlay, at: now)
+            for index in 0..<toUnderlay.runs.count {
+                let run = toUnderlay.runs[index]
+                let to = PacketRange(offset: index * fromUnderlay.slotSize, count: run.place.count)
                 var bytes = fromUnderlay.arena.mutableBytes
-                bytes.copy(toUnderlay.arena.bytes.extracting(from.range), to: to.offset)
-                fromUnderlay.datagrams.append(.init(place: to, source: source))
+                bytes.copy(toUnderlay.arena.bytes.extracting(run.place.range), to: to.offset)
+                fromUnderlay.buffers.append(.init(place: to, segmentSize: run.segmentSize, source: source))
             }
             receiver.decapsulate(&fromUnderlay, into: &toOverlay, at: now)
         }
@@ -138,7 +138,7 @@ struct AllocationTests {
             output.withMutableBytes {
                 var space = $0._mutatingExtracting(0..<room)
                 return switch input {
-                case .overlay(let packet):
+                case .overlay(let packet, _):
                     unsafe lane.encapsulate(packet.span.bytes, into: &space, as: scenario.framing, at: scenario.now)
                 case .underlay(let datagram):
                     unsafe lane.decapsulate(
