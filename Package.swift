@@ -53,7 +53,11 @@ let package = Package(
                 "Weft", "WeftTUN", "WeftUDP", "WeftLink", "WeftControl", "WeftConfig", "CWeftCapability", "CWeftLinux",
             ],
             swiftSettings: swiftSettings),
-        .target(name: "WeftTestSupport", path: "Tests/Support", swiftSettings: swiftSettings),
+        .target(
+            name: "WeftTestSupport", dependencies: ["SanitizedMutex"], path: "Tests/Support",
+            swiftSettings: swiftSettings),
+        // Without it the thread sanitizer takes what Swift's Mutex guards for races.
+        .target(name: "SanitizedMutex", path: "Tests/SanitizedMutex"),
         // Counts allocations for the test that a steady tunnel makes none.
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
         tests("WeftTests", ["Weft", "WeftTestSupport", "AllocationCounter"]),
