@@ -67,6 +67,9 @@ struct Descriptor: ~Copyable {
         _ = try Self.retrying { fsync(number) }
     }
 
+    /// Gives the lock back, also if copies of the descriptor stay open.
+    func unlock() { _ = flock(number, LOCK_UN) }
+
     /// Takes the exclusive lock; false if another holder of the same file has it.
     func lock() throws(SystemError) -> Bool {
         do throws(SystemError) {

@@ -20,6 +20,11 @@ struct KeyStateFolder: ~Copyable {
         self.lock = lock
     }
 
+    deinit {
+        // Not left to closing: a child of this process that is just being started may hold a copy of the descriptor.
+        lock.unlock()
+    }
+
     /// The state file's whole path, for messages.
     var statePath: String { "\(path)/\(stateName)" }
 
