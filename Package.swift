@@ -53,8 +53,14 @@ let package = Package(
                 "Weft", "WeftTUN", "WeftUDP", "WeftLink", "WeftControl", "WeftConfig", "CWeftCapability", "CWeftLinux",
             ],
             swiftSettings: swiftSettings),
-        .target(name: "WeftTestSupport", path: "Tests/Support", swiftSettings: swiftSettings),
-        tests("WeftTests", ["Weft", "WeftTestSupport"]),
+        .target(
+            name: "WeftTestSupport", dependencies: ["SanitizedMutex"], path: "Tests/Support",
+            swiftSettings: swiftSettings),
+        // Without it the thread sanitizer takes what Swift's Mutex guards for races.
+        .target(name: "SanitizedMutex", path: "Tests/SanitizedMutex"),
+        // Counts allocations for the test that a steady tunnel makes none.
+        .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
+        tests("WeftTests", ["Weft", "WeftTestSupport", "AllocationCounter"]),
         tests("WeftControlTests", ["WeftControl", "WeftTestSupport"]),
         tests("WeftConfigTests", ["WeftConfig", "WeftTestSupport"]),
         tests("WeftLinkTests", ["WeftLink", "WeftTestSupport"]),

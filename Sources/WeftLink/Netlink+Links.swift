@@ -51,6 +51,23 @@ extension Netlink {
         try send(message, to: operation)
     }
 
+    /// Bounds the superpackets that the kernel makes for the interface.
+    /// - Parameters:
+    ///   - segments: at most so many segments each.
+    ///   - bytes: at most so many bytes each, headers included.
+    public mutating func limitSuperpackets(_ index: Int32, segments: UInt32, bytes: UInt32) throws(LinkError) {
+        // libnl 3.7's link objects don't know these attributes.
+        let message = try unsafe NetlinkObject(nlmsg_alloc_simple(Int32(RTM_NEWLINK), 0), release: nlmsg_free)
+        var header = ifinfomsg()
+        header.ifi_index = index
+        // SAFETY: libnl copies the header's bytes, whose count stands beside it, before the call returns.
+        guard unsafe nlmsg_append(message.pointer, &header, MemoryLayout<ifinfomsg>.size, Int32(NLMSG_ALIGNTO)) >= 0,
+            unsafe nla_put_u32(message.pointer, Int32(IFLA_GSO_MAX_SEGS), segments) >= 0,
+            unsafe nla_put_u32(message.pointer, Int32(IFLA_GSO_MAX_SIZE), bytes) >= 0
+        else { throw .outOfMemory }
+        try send(message, to: "bound superpackets of interface \(index)")
+    }
+
     /// Asks the kernel for a link by its name, with index 0, or by its index alone.
     private mutating func link(index: Int32, name: String?) throws(LinkError) -> NetlinkObject {
         let wanted = name ?? "\(index)"

@@ -92,6 +92,11 @@ public final class TUNDatapath: Datapath {
         var netlink = try Netlink()
         let interface = try netlink.interfaceIndex(of: configuration.name)
         try netlink.setUp(interface, mtu: configuration.mtu)
+        // So that one superpacket, sealed, fits one send. An older kernel can't be told; it then takes two.
+        let segments = min(ToUnderlay.longestRun, ToUnderlay.largestRun / (configuration.mtu + Geneve.overhead))
+        try? netlink.limitSuperpackets(
+            interface, segments: UInt32(max(segments, 1)),
+            bytes: UInt32(clamping: min(FromOverlay.largestPacket - 1, max(segments, 1) * configuration.mtu)))
         for address in configuration.addresses { try netlink.replaceAddress(address, on: interface) }
         switch configuration.routes {
         case .none: break
@@ -115,6 +120,11 @@ public final class TUNDatapath: Datapath {
     }
 
     public func close() { pumps.close() }
+
+    /// What the device and the socket do for us at present, in words: `tun (...), udp (...)`.
+    public var capabilities: String {
+        "tun (\(device.capabilities)), udp (\(socket.capabilities))"
+    }
 
     /// Routes and addresses go with the device; rules belong to nobody and must be taken back.
     private func removeRules() {

@@ -13,11 +13,17 @@ public final class TUNReader: OverlayReceiver {
         self.wake = wake
     }
 
-    /// Waits for a packet and drains the device, with one vectored read a packet: its header apart from its body.
+    /// Drains the device with one vectored read a packet, its header apart from its body; waits only when it is empty.
     ///
     /// A header of a kind that was never negotiated costs its packet: during the drain it ends the drain.
     public func receive(into batch: inout FromOverlay, timeout: Int32) throws(TransportError) {
+        try drain(into: &batch)
+        guard batch.packets.isEmpty else { return }
         guard try wake.wait(for: device.raw, events: POLLIN, timeout: timeout) == .ready else { return }
+        try drain(into: &batch)
+    }
+
+    private func drain(into batch: inout FromOverlay) throws(TransportError) {
         while batch.hasRoom {
             switch read(into: &batch) {
             case .packet: continue

@@ -18,8 +18,12 @@ public final class UDPReceiver: UnderlayReceiver {
     }
 
     public func receive(into batch: inout FromUnderlay, timeout: Int32) throws(TransportError) {
-        guard try wake.wait(for: socket.raw, events: POLLIN, timeout: timeout) == .ready else { return }
-        let code = messages.withLock { messages in receive(into: &batch, through: &messages) }
+        // Waits only when nothing is there.
+        var code = messages.withLock { messages in receive(into: &batch, through: &messages) }
+        if code == EAGAIN {
+            guard try wake.wait(for: socket.raw, events: POLLIN, timeout: timeout) == .ready else { return }
+            code = messages.withLock { messages in receive(into: &batch, through: &messages) }
+        }
         guard [0, EAGAIN, EINTR].contains(code) else {
             throw TransportError("receive from the underlay", code: code)
         }

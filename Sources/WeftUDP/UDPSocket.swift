@@ -19,7 +19,7 @@ public final class UDPSocket: Sendable {
     private let coalescing: Bool
 
     /// What the kernel does for a socket.
-    public struct Capabilities: Hashable, Sendable {
+    public struct Capabilities: Hashable, Sendable, CustomStringConvertible {
         /// Cuts one send into datagrams (UDP_SEGMENT).
         public var segmentation: Bool
         /// Merges datagrams into one receive (UDP_GRO).
@@ -28,6 +28,11 @@ public final class UDPSocket: Sendable {
         public init(segmentation: Bool, coalescing: Bool) {
             self.segmentation = segmentation
             self.coalescing = coalescing
+        }
+
+        public var description: String {
+            let names = [(segmentation, "gso"), (coalescing, "gro")].filter(\.0).map(\.1)
+            return names.isEmpty ? "no offloads" : names.joined(separator: " ")
         }
     }
 

@@ -37,8 +37,9 @@ public struct FromOverlay: ~Copyable {
 
     /// - Parameters:
     ///   - capacity: packets in a batch.
-    ///   - room: bytes of the arena beyond the largest packet.
-    public init(capacity: Int = 64, room: Int = 192 * 1024) {
+    ///   - room: bytes of the arena beyond the largest packet. Two superpackets stay in a core's cache until they are
+    ///     sent; more leave it.
+    public init(capacity: Int = 64, room: Int = 64 * 1024) {
         arena = PacketArena(capacity: room + Self.largestPacket)
         packets = FixedArray(capacity: capacity)
     }
@@ -156,7 +157,9 @@ public struct FromUnderlay: ~Copyable {
     /// - Parameters:
     ///   - capacity: buffers in a batch.
     ///   - slotSize: the longest buffer that is taken whole.
-    public init(capacity: Int = 16, slotSize: Int = 65_536) {
+    ///
+    /// A few buffers stay in a core's cache until they are opened and written; many leave it.
+    public init(capacity: Int = 4, slotSize: Int = 65_536) {
         self.capacity = capacity
         self.slotSize = slotSize
         arena = PacketArena(capacity: capacity * slotSize)

@@ -97,10 +97,62 @@ extension Lane {
         into datagrams: inout ToUnderlay, _ target: inout SealTarget
     ) {
         guard let (segments, segmenter) = segmenter(for: plan, of: batch) else { return }
-        for index in 0..<segments.count {
-            var buffer = batch.arena.mutableBytes
-            let place = segmenter.cut(index, in: &buffer)
-            sealOne(place, plan, from: &counters, of: batch, into: &datagrams, &target)
+        let available = min(segments.count, counters.count)
+        var index = 0
+        while index < available {
+            let place = PacketRange(
+                offset: plan.packet.offset + index * segments.segmentSize, count: segments.length(of: index))
+            let start = datagrams.end
+            let total = Geneve.overhead + place.count
+            let isLast = index + 1 == available
+            guard datagrams.hasRoom(for: total + (isLast ? 0 : Geneve.headerLength)) else { break }
+            let counter = counters.lowerBound + UInt64(index)
+            let sealed = sealSegment(
+                index, at: start, counter, isLast: isLast, segmenter, place, plan, of: &batch, into: &datagrams, target)
+            guard sealed else { break }
+            datagrams.append(
+                start..<start + total, to: target.endpoint, vni: target.network.vni, origin: plan.origin)
+            target.packets += 1
+            target.bytes += place.count
+            index += 1
+        }
+        if index < available { count(.noRoom, target.network.counters, packets: available - index) }
+        if available < segments.count {
+            count(.countersExhausted, target.network.counters, packets: segments.count - available)
+        }
+        counters = counters.lowerBound + UInt64(available)..<counters.upperBound
+    }
+
+    /// Cuts a segment and seals it. The next segment's header is written before: a nonce that was stored just before
+    /// the cipher loads it wider would stall it.
+    @inline(__always)
+    private mutating func sealSegment(
+        _ index: Int, at start: Int, _ counter: UInt64, isLast: Bool, _ segmenter: borrowing Segmenter,
+        _ place: PacketRange, _ plan: Classified, of batch: inout FromOverlay, into datagrams: inout ToUnderlay,
+        _ target: SealTarget
+    ) -> Bool {
+        var buffer = batch.arena.mutableBytes
+        segmenter.cut(index, in: &buffer)
+        var output = datagrams.arena.mutableBytes
+        let vni = target.network.vni
+        // Safe: the segment lies in the batch's arena; the other arena has room for it and for the next one's header.
+        return unsafe buffer.withUnsafeMutableBytes { source in
+            unsafe output.withUnsafeMutableBytes { bytes in
+                guard let from = source.baseAddress, let to = bytes.baseAddress else { return false }
+                let header = unsafe to + start
+                if index == 0 {
+                    unsafe writeHeader(
+                        protocolType: plan.protocolType, vni: vni, with: target.association, counter: counter,
+                        to: header)
+                }
+                if !isLast {
+                    unsafe writeHeader(
+                        protocolType: plan.protocolType, vni: vni, with: target.association, counter: counter + 1,
+                        to: header + Geneve.overhead + place.count)
+                }
+                return unsafe sealText(
+                    from + place.offset, count: place.count, with: target.association, behind: header)
+            }
         }
     }
 

@@ -65,26 +65,43 @@ extension Lane {
         return association
     }
 
-    /// Writes the Geneve header at `header` and seals `count` bytes from `source` behind it: ``Geneve/overhead``
-    /// bytes more than the packet, which must be there. Source and target may be the same place.
+    /// Writes the Geneve header: ``Geneve/headerLength`` bytes, which must be there.
     @inline(__always)
-    mutating func seal(
-        _ source: UnsafeRawPointer, count: Int, protocolType: UInt16, vni: UInt32,
-        with association: NetworkView.Transmit,
-        counter: UInt64, to header: UnsafeMutableRawPointer
-    ) -> Bool {
-        // Four wide stores make the whole header; DESIGN's table of the wire format has the fields.
+    func writeHeader(
+        protocolType: UInt16, vni: UInt32, with association: NetworkView.Transmit, counter: UInt64,
+        to header: UnsafeMutableRawPointer
+    ) {
+        // Four wide stores make the whole header: version and option length, critical bit, protocol, VNI; the key
+        // epoch's option; the transmit counter's option with the nonce, which is SPI and counter.
         let spi = UInt64(association.spi)
         let first = 0x0640_0000_0000_0000 | UInt64(protocolType) << 32 | UInt64(vni) << 8
         unsafe header.storeBytes(of: first.bigEndian, as: UInt64.self)
         unsafe header.storeBytes(of: (0xFF00_8101_0000_0000 | spi).bigEndian, toByteOffset: 8, as: UInt64.self)
         unsafe header.storeBytes(of: (0xFF00_8203_0000_0000 | spi).bigEndian, toByteOffset: 16, as: UInt64.self)
         unsafe header.storeBytes(of: counter.bigEndian, toByteOffset: 24, as: UInt64.self)
+    }
+
+    /// Seals `count` bytes from `source` behind a header that was written: ``Geneve/overhead`` bytes more than the
+    /// packet, header included, which must be there. Source and target may be the same place.
+    @inline(__always)
+    mutating func sealText(
+        _ source: UnsafeRawPointer, count: Int, with association: NetworkView.Transmit,
+        behind header: UnsafeMutableRawPointer
+    ) -> Bool {
         let text = unsafe header + Geneve.headerLength
         let job = unsafe PacketCipher.Job(
-            key: association.key, nonce: UnsafeRawPointer(header + 20),
-            associatedData: UnsafeRawPointer(header), associatedCount: Geneve.headerLength, input: source,
-            output: text, count: count)
+            key: association.key, nonce: UnsafeRawPointer(header + 20), associatedData: UnsafeRawPointer(header),
+            associatedCount: Geneve.headerLength, input: source, output: text, count: count)
         return unsafe cipher.seal(job, tag: text + count)
+    }
+
+    /// Writes the Geneve header at `header` and seals a packet behind it.
+    @inline(__always)
+    mutating func seal(
+        _ source: UnsafeRawPointer, count: Int, protocolType: UInt16, vni: UInt32,
+        with association: NetworkView.Transmit, counter: UInt64, to header: UnsafeMutableRawPointer
+    ) -> Bool {
+        unsafe writeHeader(protocolType: protocolType, vni: vni, with: association, counter: counter, to: header)
+        return unsafe sealText(source, count: count, with: association, behind: header)
     }
 }

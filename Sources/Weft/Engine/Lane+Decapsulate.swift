@@ -77,12 +77,19 @@ extension Lane {
             return (0..<received.byteCount, source ?? IPAddress(v4: 0))
         case .frame:
             let outer = try OuterHeaders.parse(received)
-            let locals = engine.configuration.localAddresses
-            guard outer.destination.port == engine.configuration.port,
-                locals.isEmpty || locals.contains(where: { $0.address == outer.destination.address })
-            else { throw .notForUs }
+            guard outer.destination.port == engine.configuration.port, isOurs(outer.destination.address) else {
+                throw .notForUs
+            }
             return (outer.datagram, outer.source.address)
         }
+    }
+
+    /// Whether an underlay address is one of ours; any is while none is known.
+    private func isOurs(_ address: IPAddress) -> Bool {
+        // A loop by hand: contains(where:) allocates in a debug build.
+        let locals = engine.configuration.localAddresses
+        for index in locals.indices where locals[index].address == address { return true }
+        return locals.isEmpty
     }
 
     /// Takes one opened datagram through its replay window and the checks behind it.

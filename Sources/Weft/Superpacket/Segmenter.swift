@@ -31,6 +31,7 @@ struct Segmenter {
 
     /// Makes segment `index` a packet of its own and says where it stands. Segments are cut in order.
     @inline(__always)
+    @discardableResult
     func cut(_ index: Int, in buffer: inout MutableRawSpan) -> PacketRange {
         let length = plan.length(of: index)
         let place = PacketRange(offset: start + index * plan.segmentSize, count: length)

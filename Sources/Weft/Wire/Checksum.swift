@@ -7,20 +7,20 @@ enum Checksum {
     @inline(__always)
     static func sum(_ bytes: RawSpan, from initial: UInt64 = 0) -> UInt64 {
         // Ones' complement sums don't depend on the byte order (RFC 1071 section 2B): add native words and swap once.
-        // Lanes of 64 bits hold 2^32 additions of 32, far more than the 2^14 of a 64 KiB packet.
-        var even = SIMD4<UInt64>()
-        var odd = SIMD4<UInt64>()
+        // `all` adds whole 64-bit words and may wrap; `high` adds their upper halves, of which 2^32 fit. What the lower
+        // halves add up to follows from both, which saves masking them.
+        var all = SIMD8<UInt64>()
+        var high = SIMD8<UInt64>()
         var offset = 0
         let end = bytes.byteCount
-        let low = SIMD4<UInt64>(repeating: 0xFFFF_FFFF)
-        while offset &+ 32 <= end {
+        while offset &+ 64 <= end {
             // Safe: the load checks its bounds, and any bits are integers.
-            let words = unsafe bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: SIMD4<UInt64>.self)
-            even &+= words & low
-            odd &+= words &>> 32
-            offset &+= 32
+            let words = unsafe bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: SIMD8<UInt64>.self)
+            all &+= words
+            high &+= words &>> 32
+            offset &+= 64
         }
-        var native = (even &+ odd).wrappedSum()
+        var native = (all &- (high &<< 32)).wrappedSum() &+ high.wrappedSum()
         while offset &+ 4 <= end {
             native &+= unsafe UInt64(bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt32.self))
             offset &+= 4

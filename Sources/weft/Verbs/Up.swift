@@ -68,12 +68,18 @@ enum Up {
                 Signals.stop()
             }
         }
-        log.info("up on UDP port \(tunnel.configuration.interface.listenPort), \(tunnel.engine.cipherName)")
+        var capabilities = tunnel.datapath.capabilities
+        log.info(
+            "up on UDP port \(tunnel.configuration.interface.listenPort), \(capabilities), \(tunnel.engine.cipherName)")
         Ready.tell()
 
         var drops = DropLog()
         while !signals.wait(seconds: 1) {
             keeper.save(tunnel.engine, log)
+            if tunnel.datapath.capabilities != capabilities {
+                capabilities = tunnel.datapath.capabilities
+                log.info("the kernel refused an offload; going on with \(capabilities)")
+            }
             for line in drops.lines(for: tunnel.engine.totals(), at: SystemCall.now()) { log.info(line) }
         }
         tunnel.datapath.close()
