@@ -15,6 +15,7 @@ mandir = $(DESTDIR)$(PREFIX)/share/man
 bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+unitdir = $(DESTDIR)$(PREFIX)/lib/systemd/system
 
 # The command carries the Swift runtime along, so that it runs where no toolchain is.
 RELEASE = -c release --static-swift-stdlib --product weft
@@ -53,14 +54,15 @@ fuzz: ## feed the parsers random input under AddressSanitizer: RUNS inputs per t
 	@scripts/install-dependencies.sh fuzz
 	RUNS='$(RUNS)' scripts/fuzz.sh
 
-install: build ## install the command, its manual pages and completions: PREFIX, DESTDIR
-	install -d '$(bindir)' '$(mandir)/man8' '$(mandir)/man5' '$(bashdir)' '$(zshdir)' '$(fishdir)'
+install: build ## install the command, its manual pages, completions and systemd unit: PREFIX, DESTDIR
+	install -d '$(bindir)' '$(mandir)/man8' '$(mandir)/man5' '$(bashdir)' '$(zshdir)' '$(fishdir)' '$(unitdir)'
 	install -m 755 $(WEFT) '$(bindir)/weft'
 	install -m 644 docs/man/weft.8 '$(mandir)/man8/weft.8'
 	install -m 644 docs/man/weft.conf.5 '$(mandir)/man5/weft.conf.5'
 	$(WEFT) completion bash > '$(bashdir)/weft'
 	$(WEFT) completion zsh > '$(zshdir)/_weft'
 	$(WEFT) completion fish > '$(fishdir)/weft.fish'
+	sed 's|@bindir@|$(PREFIX)/bin|' docs/systemd/weft@.service > '$(unitdir)/weft@.service'
 
 clean: ## remove everything that was built
 	rm -rf .build Fuzz/.build Benchmarks/.build
