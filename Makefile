@@ -21,7 +21,7 @@ unitdir = $(DESTDIR)$(PREFIX)/lib/systemd/system
 RELEASE = -c release --static-swift-stdlib --product weft
 WEFT = .build/release/weft
 
-.PHONY: help build demo test test-thread test-address lint fuzz install clean
+.PHONY: help build demo test test-thread test-address lint fuzz bench bench-engine install clean
 
 help: ## list the targets
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,18 @@ lint: ## check format, scripts, licence lines, manual pages
 fuzz: ## feed the parsers random input under AddressSanitizer: RUNS inputs per target
 	@scripts/install-dependencies.sh fuzz
 	RUNS='$(RUNS)' scripts/fuzz.sh
+
+bench: build ## Weft beside other tunnels: ROUNDS, SECONDS_PER_TEST, UNDERLAY, ONLY (see scripts/bench.sh)
+	@scripts/install-dependencies.sh bench
+	$(SWIFT) build -c release --package-path Benchmarks --product weft-bench-tunnel
+	scripts/bench.sh
+
+bench-engine: ## the engine beside the bare cipher: time per packet, superpackets, many networks and routes
+	@scripts/install-dependencies.sh build
+	$(SWIFT) build -c release --package-path Benchmarks --product weft-bench-engine
+	@install -d Benchmarks/results
+	Benchmarks/.build/release/weft-bench-engine > Benchmarks/results/engine.md
+	@cat Benchmarks/results/engine.md
 
 install: build ## install the command, its manual pages, completions and systemd unit: PREFIX, DESTDIR
 	install -d '$(bindir)' '$(mandir)/man8' '$(mandir)/man5' '$(bashdir)' '$(zshdir)' '$(fishdir)' '$(unitdir)'

@@ -2,15 +2,20 @@
 // SPDX-License-Identifier: Apache-2.0
 import PackageDescription
 
+func benchmark(_ name: String, _ products: [String]) -> Target {
+    .executableTarget(
+        name: name, dependencies: products.map { .product(name: $0, package: "weft") },
+        swiftSettings: [
+            .strictMemorySafety(), .treatAllWarnings(as: .error), .enableExperimentalFeature("Lifetimes"),
+        ])
+}
+
 let package = Package(
     name: "weft-benchmarks",
     dependencies: [.package(name: "weft", path: "..")],
     targets: [
-        .executableTarget(
-            name: "weft-bench-engine", dependencies: [.product(name: "Weft", package: "weft")],
-            swiftSettings: [
-                .strictMemorySafety(), .treatAllWarnings(as: .error), .enableExperimentalFeature("Lifetimes"),
-            ])
+        benchmark("weft-bench-engine", ["Weft"]),
+        benchmark("weft-bench-tunnel", ["Weft", "WeftTUN"]),
     ],
     swiftLanguageModes: [.v6]
 )
