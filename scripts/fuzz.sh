@@ -31,6 +31,9 @@ build() {
 build
 fuzzer=$(build --show-bin-path)/weft-fuzz
 
+# The fuzzer keeps the input of a crash, which Swift's own handler would get in the way of.
+export SWIFT_BACKTRACE=enable=no
+
 targets=${*:-$(WEFT_FUZZ_LIST=1 "$fuzzer")}
 mkdir -p Fuzz/Findings
 for target in $targets; do
