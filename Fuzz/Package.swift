@@ -1,0 +1,19 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+import PackageDescription
+
+// scripts/fuzz.sh builds and runs this; the sanitizers' flags are there, since a manifest may not set them.
+let package = Package(
+    name: "weft-fuzz",
+    dependencies: [.package(name: "weft", path: "..")],
+    targets: [
+        .target(name: "CFuzzer"),
+        .executableTarget(
+            name: "weft-fuzz",
+            dependencies: ["CFuzzer", .product(name: "Weft", package: "weft")],
+            swiftSettings: [
+                .strictMemorySafety(), .treatAllWarnings(as: .error), .enableExperimentalFeature("Lifetimes"),
+            ]),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// One thing to fuzz.
+struct Target {
+    let name: String
+    /// Inputs to begin with.
+    let seeds: () throws -> [[UInt8]]
+    /// Sets up what one run of the fuzzer shares, and gives what to do with each input.
+    let make: () throws -> (RawSpan) -> Void
+
+    /// A target that shares nothing.
+    init(_ name: String, seeds: @escaping () throws -> [[UInt8]], _ run: @escaping (RawSpan) -> Void) {
+        self.init(name, seeds: seeds, make: { run })
+    }
+
+    init(_ name: String, seeds: @escaping () throws -> [[UInt8]], make: @escaping () throws -> (RawSpan) -> Void) {
+        self.name = name
+        self.seeds = seeds
+        self.make = make
+    }
+}
+
+/// Every target; a parser is one line. A target checks what must hold for every input with ``check(_:_:)``.
+var targets: [Target] {
+    [
+        Target("decapsulate-frame", seeds: Decapsulate.frameSeeds) { try Decapsulate(.frame).run },
+        Target("decapsulate-datagram", seeds: Decapsulate.datagramSeeds) { try Decapsulate(.datagram).run },
+        Target("encapsulate-packet", seeds: EncapsulatePacket.seeds) { try EncapsulatePacket().run },
+        Target("encapsulate-frame", seeds: EncapsulateFrame.seeds) { try EncapsulateFrame().run },
+        Target("packet-too-big", seeds: TooBig.seeds, TooBig.run),
+        Target("addresses", seeds: Addresses.seeds, Addresses.run),
+    ]
+}
+
+/// Ends the process when a property doesn't hold, so that the fuzzer keeps the input.
+@inline(__always)
+func check(_ holds: Bool, _ what: @autoclosure () -> String, line: UInt = #line) {
+    guard !holds else { return }
+    fail("property at line \(line): \(what())")
+}
