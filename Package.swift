@@ -51,12 +51,13 @@ let package = Package(
             name: "weft",
             dependencies: [
                 "Weft", "WeftTUN", "WeftUDP", "WeftLink", "WeftControl", "WeftConfig", "CWeftCapability", "CWeftLinux",
+                "SanitizedMutex",
             ],
             swiftSettings: swiftSettings),
         .target(
             name: "WeftTestSupport", dependencies: ["SanitizedMutex"], path: "Tests/Support",
             swiftSettings: swiftSettings),
-        // Without it the thread sanitizer takes what Swift's Mutex guards for races.
+        // Without it the thread sanitizer takes what Swift's Mutex guards for races. Otherwise there is nothing in it.
         .target(name: "SanitizedMutex", path: "Tests/SanitizedMutex"),
         // Counts allocations for the test that a steady tunnel makes none.
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
