@@ -43,6 +43,9 @@ public final class TUNDevice: Sendable {
     /// Takes over an open descriptor of a TUN device, as a service manager may hand one over.
     /// - Parameter capabilities: what was agreed for it.
     public init(adopting descriptor: consuming FileDescriptor, name: String, capabilities: TUNCapabilities) {
+        // Reads and writes must not wait anywhere but where closing wakes them.
+        let flags = fcntl(descriptor.raw, F_GETFL)
+        if flags >= 0 { _ = fcntl(descriptor.raw, F_SETFL, flags | O_NONBLOCK) }
         self.descriptor = SharedDescriptor(descriptor)
         self.name = name
         self.capabilities = capabilities

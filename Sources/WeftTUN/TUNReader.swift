@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import CWeftLinux
 import Glibc
+import Synchronization
 import Weft
 
 /// The reading end of a TUN device: one thread's.
 public final class TUNReader: OverlayReceiver {
     private let device: TUNDevice
     private let wake: WakeEvent
+    /// An error that ended a drain.
+    private let pending = Mutex<TransportError?>(nil)
 
     public init(_ device: TUNDevice, wake: WakeEvent) {
         self.device = device
@@ -17,6 +20,7 @@ public final class TUNReader: OverlayReceiver {
     ///
     /// A header of a kind that was never negotiated costs its packet: during the drain it ends the drain.
     public func receive(into batch: inout FromOverlay, timeout: Int32) throws(TransportError) {
+        if let error = pending.withLock({ $0.take() }) { throw error }
         try drain(into: &batch)
         guard batch.packets.isEmpty else { return }
         guard try wake.wait(for: device.raw, events: POLLIN, timeout: timeout) == .ready else { return }
@@ -29,15 +33,13 @@ public final class TUNReader: OverlayReceiver {
             case .packet: continue
             case .nothing: return
             case .badHeader:
-                // Handed over as it is, without an IP packet in it, so that the engine counts it.
-                batch.append { (space: inout MutableRawSpan) in
-                    space.storeBytes(of: 0, toByteOffset: 0, as: UInt8.self)
-                    return 1
-                }
+                // The packet is in the batch, with an offload that makes the engine drop and count it.
                 if batch.packets.count > 1 { return }
             case .failed(let code):
-                // What was read before the error is still good; the error comes again.
-                if batch.packets.isEmpty { throw TransportError("read from \(device.name)", code: code) }
+                // What was read before the error is still good: the error is thrown by the next call.
+                let error = TransportError("read from \(device.name)", code: code)
+                if batch.packets.isEmpty { throw error }
+                pending.withLock { $0 = error }
                 return
             }
         }
@@ -73,15 +75,20 @@ public final class TUNReader: OverlayReceiver {
                 return (count: 0, offload: .none)
             }
             guard hasHeader else { return (count: count, offload: .none) }
-            guard count > VirtioHeader.length else {
+            guard count >= VirtioHeader.length else {
                 result = .failed(EBADMSG)
                 return (count: 0, offload: .none)
             }
-            guard let offload = header.offload else {
+            guard count > VirtioHeader.length else {
+                // No packet at all: one byte stands for it, so that it is counted.
                 result = .badHeader
-                return (count: 0, offload: .none)
+                space.storeBytes(of: 0, toByteOffset: 0, as: UInt8.self)
+                return (count: 1, offload: .none)
             }
-            return (count: count - VirtioHeader.length, offload: offload)
+            let version = unsafe space.bytes.unsafeLoad(fromByteOffset: 0, as: UInt8.self) >> 4
+            let offload = header.offload(isV4: version == 4)
+            if offload == nil { result = .badHeader }
+            return (count: count - VirtioHeader.length, offload: offload ?? .contradiction)
         }
         return result
     }

@@ -11,10 +11,13 @@ public enum SuperpacketError: Error, Hashable, Sendable {
     case unequalFragments
     case tooLong
     case tooManyFragments
+    /// The kernel did not take it, with its `errno`; EINVAL where the offload contradicts the headers.
     case refused(Int32)
 }
 
 /// A writing end of a TUN device: superpackets by one thread at a time, plain packets by any.
+///
+/// What the device was not agreed to take in one piece is cut here, and so is what it refuses.
 public final class TUNWriter: OverlaySender {
     /// Fragments that one write may have.
     public static let fragmentLimit = 128
@@ -24,76 +27,114 @@ public final class TUNWriter: OverlaySender {
 
     private let device: TUNDevice
     private let wake: WakeEvent
-    private let vectors: Mutex<Vectors>
+    private let state: Mutex<State>
+
+    private struct State: ~Copyable {
+        var vectors = WriteVectors(capacity: TUNWriter.fragmentLimit + 2)
+        var cutter = SuperpacketCutter()
+    }
+
+    /// Packets that the device did not take, and why it did not take the last of them.
+    private struct Loss {
+        var packets = 0
+        var failure = SendFailure.refused(0)
+    }
 
     public init(_ device: TUNDevice, wake: WakeEvent) {
         self.device = device
         self.wake = wake
-        vectors = Mutex(Vectors(capacity: Self.fragmentLimit + 2))
+        state = Mutex(State())
     }
 
     public func send(
-        _ packets: borrowing ToOverlay, in arena: borrowing PacketArena, failed: (Int, SendFailure) -> Void
+        _ packets: borrowing ToOverlay, in arena: borrowing PacketArena,
+        failed: (_ group: Int, _ packets: Int, SendFailure) -> Void
     ) {
-        vectors.withLock { vectors in
+        state.withLock { state in
             for index in 0..<packets.groups.count {
-                let group = packets.groups[index]
-                if let failure = write(group, of: packets, in: arena, through: &vectors) { failed(index, failure) }
+                let loss = write(packets.groups[index], of: packets, in: arena, through: &state)
+                if loss.packets > 0 { failed(index, loss.packets, loss.failure) }
             }
         }
     }
 
     public func send(_ packet: RawSpan) -> SendFailure? {
-        vectors.withLock { vectors in
-            vectors.begin(VirtioHeader(), hasHeader: device.capabilities.header)
-            vectors.append(packet)
-            return write(&vectors)
-        }
+        state.withLock { state in write(packet, through: &state.vectors) }
     }
 
     private func write(
         _ group: ToOverlay.Group, of packets: borrowing ToOverlay, in arena: borrowing PacketArena,
-        through vectors: inout Vectors
-    ) -> SendFailure? {
+        through state: inout State
+    ) -> Loss {
         let bytes = arena.bytes
-        let first = packets.packets[group.first]
-        let header = VirtioHeader(
-            group.offload, headerLength: group.headerLength, isV4: bytes.isV4(at: first.place.offset))
-        vectors.begin(header, hasHeader: device.capabilities.header)
-        var next: Int? = group.first
-        while let index = next {
-            let packet = packets.packets[index]
-            vectors.append(bytes.extracting(packet.place.range))
-            next = packet.next
+        let first = packets.packets[group.first].place
+        let isV4 = bytes.isV4(at: first.offset)
+        if group.count == 1 || takes(group.offload, isV4: isV4) {
+            let header = VirtioHeader(group.offload, headerLength: group.headerLength, isV4: isV4)
+            state.vectors.begin(header, hasHeader: device.capabilities.header)
+            var next: Int? = group.first
+            while let index = next {
+                let packet = packets.packets[index]
+                state.vectors.append(bytes.extracting(packet.place.range))
+                next = packet.next
+            }
+            guard let failure = write(state.vectors) else { return Loss() }
+            guard group.count > 1, failure == .refused(EINVAL) else {
+                return Loss(packets: group.count, failure: failure)
+            }
         }
-        return write(&vectors)
+        state.cutter.take(group, of: packets, in: arena)
+        return cut(group.offload, count: group.count, through: &state)
+    }
+
+    /// Writes what the cutter has, packet by packet.
+    private func cut(_ offload: Offload, count: Int, through state: inout State) -> Loss {
+        var loss = Loss()
+        let isCut = state.cutter.cut(offload) { packet in
+            guard let failure = write(packet, through: &state.vectors) else { return }
+            loss.packets += 1
+            loss.failure = failure
+        }
+        return isCut ? loss : Loss(packets: count, failure: .refused(EINVAL))
     }
 
     /// Writes a superpacket: headers that speak of the whole and whose checksum covers the pseudo-header, and payloads
-    /// of equal size but the last. No fragments is nothing to do; one goes as a plain packet.
+    /// of equal size but the last. No fragments is nothing to do; one goes as a plain packet, its checksum finished.
     ///
     /// - Parameters:
     ///   - headers: IP and transport headers.
-    ///   - fragments: where the payloads lie in `arena`.
+    ///   - fragments: where the payloads lie in `arena`: within it.
     public func writeSuperpacket(
         headers: RawSpan, fragments: [PacketRange], in arena: RawSpan, offload: Offload
     ) throws(SuperpacketError) {
         guard let size = fragments.first?.count else { return }
         guard headers.byteCount > 0 else { throw .noHeaders }
         guard fragments.count <= Self.fragmentLimit else { throw .tooManyFragments }
-        guard fragments.allSatisfy({ $0.count > 0 }) else { throw .emptyFragment }
-        guard fragments.dropLast().allSatisfy({ $0.count == size }), fragments.last.map({ $0.count <= size }) ?? true
-        else { throw .unequalFragments }
-        let total = fragments.reduce(headers.byteCount) { $0 + $1.count }
-        guard total <= Self.largestPacket else { throw .tooLong }
-        var plain = offload
-        if fragments.count == 1 { plain.kind = .none }
-        let header = VirtioHeader(plain, headerLength: headers.byteCount, isV4: headers.isV4(at: 0))
-        let failure = vectors.withLock { vectors in
-            vectors.begin(header, hasHeader: device.capabilities.header)
-            vectors.append(headers)
-            for fragment in fragments { vectors.append(arena.extracting(fragment.range)) }
-            return write(&vectors)
+        var total = headers.byteCount
+        for (index, fragment) in fragments.enumerated() {
+            guard fragment.count > 0 else { throw .emptyFragment }
+            guard fragment.count == size || index == fragments.count - 1 && fragment.count < size else {
+                throw .unequalFragments
+            }
+            guard total <= Self.largestPacket, fragment.count <= Self.largestPacket - total else { throw .tooLong }
+            total += fragment.count
+        }
+        let failure = state.withLock { state in
+            let isV4 = headers.isV4(at: 0)
+            if fragments.count > 1, takes(offload, isV4: isV4) {
+                let header = VirtioHeader(offload, headerLength: headers.byteCount, isV4: isV4)
+                state.vectors.begin(header, hasHeader: device.capabilities.header)
+                state.vectors.append(headers)
+                for fragment in fragments { state.vectors.append(arena.extracting(fragment.range)) }
+                return write(state.vectors)
+            }
+            var whole = offload
+            if fragments.count == 1 { whole.kind = .none }
+            state.cutter.removeAll()
+            _ = state.cutter.append(headers)
+            for fragment in fragments { _ = state.cutter.append(arena.extracting(fragment.range)) }
+            let loss = cut(whole, count: fragments.count, through: &state)
+            return loss.packets > 0 ? loss.failure : nil
         }
         switch failure {
         case nil: return
@@ -102,7 +143,21 @@ public final class TUNWriter: OverlaySender {
         }
     }
 
-    private func write(_ vectors: inout Vectors) -> SendFailure? {
+    private func takes(_ offload: Offload, isV4: Bool) -> Bool {
+        switch offload.kind {
+        case .none: false
+        case .tcp: device.capabilities.takes(true, isV4: isV4)
+        case .udp: device.capabilities.takes(false, isV4: isV4)
+        }
+    }
+
+    private func write(_ packet: RawSpan, through vectors: inout WriteVectors) -> SendFailure? {
+        vectors.begin(VirtioHeader(), hasHeader: device.capabilities.header)
+        vectors.append(packet)
+        return write(vectors)
+    }
+
+    private func write(_ vectors: borrowing WriteVectors) -> SendFailure? {
         while true {
             // A device takes a packet whole or not at all.
             if vectors.write(to: device.raw) >= 0 { return nil }
@@ -114,46 +169,6 @@ public final class TUNWriter: OverlaySender {
             return .refused(code)
         }
     }
-}
-
-/// The vector of one write: a header, and the packet's pieces where they lie.
-@safe
-private struct Vectors: ~Copyable, @unchecked Sendable {
-    private let vectors: UnsafeMutablePointer<iovec>
-    private let header: UnsafeMutablePointer<VirtioHeader>
-    private let capacity: Int
-    private var count = 0
-
-    init(capacity: Int) {
-        self.capacity = capacity
-        unsafe vectors = .allocate(capacity: capacity)
-        unsafe header = .allocate(capacity: 1)
-        unsafe header.initialize(to: VirtioHeader())
-    }
-
-    deinit {
-        unsafe vectors.deallocate()
-        unsafe header.deallocate()
-    }
-
-    mutating func begin(_ header: VirtioHeader, hasHeader: Bool) {
-        unsafe self.header.pointee = header
-        unsafe vectors[0] = iovec(iov_base: self.header, iov_len: hasHeader ? VirtioHeader.length : 0)
-        count = 1
-    }
-
-    /// The bytes must stay until the write is over.
-    mutating func append(_ bytes: RawSpan) {
-        precondition(count < capacity)
-        unsafe bytes.withUnsafeBytes {
-            // Safe: writev only reads through the vector.
-            unsafe vectors[count] = iovec(
-                iov_base: UnsafeMutableRawPointer(mutating: $0.baseAddress), iov_len: $0.count)
-        }
-        count += 1
-    }
-
-    func write(to descriptor: Int32) -> Int { unsafe writev(descriptor, vectors, Int32(count)) }
 }
 
 extension RawSpan {

@@ -37,19 +37,25 @@ struct VirtioHeader: BitwiseCopyable {
         checksumOffset = offload.checksumOffset
     }
 
-    /// What the kernel left to do; nil for a type that was never negotiated.
+    /// What the kernel left to do with a packet of one family; nil for a type that was never negotiated.
     ///
     /// Its header length is a hint that is wrong for forwarded packets, so it isn't used: the packet says it better.
-    var offload: Offload? {
+    func offload(isV4: Bool) -> Offload? {
         let kind: Offload.Kind
-        switch segmentationType & ~Self.ecn {
-        case Self.none: kind = .none
-        case Self.tcp4, Self.tcp6: kind = .tcp
-        case Self.udp: kind = .udp
+        switch (segmentationType & ~Self.ecn, isV4) {
+        case (Self.none, _): kind = .none
+        case (Self.tcp4, true), (Self.tcp6, false): kind = .tcp
+        case (Self.udp, _): kind = .udp
+        case (Self.tcp4, false), (Self.tcp6, true): return .contradiction
         default: return nil
         }
         return Offload(
             kind: kind, segmentSize: segmentSize, needsChecksum: flags & Self.needsChecksum != 0,
             checksumStart: checksumStart, checksumOffset: checksumOffset)
     }
+}
+
+extension Offload {
+    /// Contradicts every packet, so that the engine drops and counts the one that it comes with.
+    static let contradiction = Offload(kind: .tcp)
 }

@@ -79,10 +79,17 @@ struct MessageBuffers: ~Copyable, @unchecked Sendable {
         unsafe messages[index].header.msg_flags = 0
     }
 
-    /// One sendmmsg(2). Returns how many messages went, or -1.
-    mutating func send(_ descriptor: Int32, from first: Int, count: Int) -> Int32 {
+    /// sendmmsg(2), or what stands in for it in a test.
+    @safe
+    struct Send: Sendable {
+        /// Takes a descriptor, messages and their number. Returns how many messages went, or -1 with `errno` set.
+        let call: @Sendable (Int32, UnsafeMutablePointer<weft_message>, UInt32) -> Int32
+    }
+
+    /// One call of `send` for some messages.
+    mutating func send(_ descriptor: Int32, from first: Int, count: Int, by send: Send) -> Int32 {
         precondition(first >= 0 && count >= 0 && first + count <= capacity)
-        return unsafe weft_send_messages(descriptor, messages + first, UInt32(count), 0)
+        return unsafe send.call(descriptor, messages + first, UInt32(count))
     }
 
     /// One recvmmsg(2) that does not wait. Returns how many messages came, or -1.

@@ -8,6 +8,7 @@ import Weft
 public final class UDPSender: UnderlaySender {
     private let socket: UDPSocket
     private let wake: WakeEvent
+    private let sendMessages: MessageBuffers.Send
     private let state: Mutex<State>
     /// How long a full socket buffer is waited for before its datagrams are given up: milliseconds.
     private static let patience: Int32 = 1000
@@ -16,12 +17,28 @@ public final class UDPSender: UnderlaySender {
         var messages: MessageBuffers
         /// Which run each message is from, and how many of its datagrams it holds.
         var contents: FixedArray<(run: Int, offset: Int, datagrams: Int)>
+        /// A run that was refused in one piece: its datagrams go one by one.
+        var suspect: Int?
+        /// Whether none of them has been tried yet.
+        var isUndecided = false
+    }
+
+    /// Where the next message begins.
+    private struct Position {
+        var run = 0
+        var offset = 0
     }
 
     /// - Parameter batch: messages that one call sends.
-    public init(_ socket: UDPSocket, wake: WakeEvent, batch: Int = 64) {
+    public convenience init(_ socket: UDPSocket, wake: WakeEvent, batch: Int = 64) {
+        unsafe self.init(
+            socket, wake: wake, batch: batch, sendMessages: .init { unsafe weft_send_messages($0, $1, $2, 0) })
+    }
+
+    init(_ socket: UDPSocket, wake: WakeEvent, batch: Int, sendMessages: MessageBuffers.Send) {
         self.socket = socket
         self.wake = wake
+        self.sendMessages = sendMessages
         state = Mutex(State(messages: MessageBuffers(capacity: batch), contents: FixedArray(capacity: batch)))
     }
 
@@ -29,54 +46,68 @@ public final class UDPSender: UnderlaySender {
         _ batch: borrowing ToUnderlay, failed: (_ run: Int, _ datagrams: Int, SendFailure) -> Void
     ) {
         state.withLock { state in
-            var run = 0
-            var offset = 0
-            while run < batch.runs.count {
-                fill(&state, from: batch, &run, &offset)
-                flush(&state, of: batch, &run, &offset, failed: failed)
+            var position = Position()
+            state.suspect = nil
+            state.isUndecided = false
+            while position.run < batch.runs.count {
+                fill(&state, from: batch, &position)
+                if state.contents.isEmpty {
+                    // The socket can't reach the run's endpoint.
+                    failed(position.run, batch.runs[position.run].count, .refused(EAFNOSUPPORT))
+                    position = Position(run: position.run + 1)
+                } else {
+                    flush(&state, &position, failed: failed)
+                }
             }
         }
     }
 
     public func pathMTU(to endpoint: Endpoint) -> Int? { socket.pathMTU(to: endpoint) }
 
-    /// Fills messages from a place in the batch on, and moves the place behind them.
-    private func fill(_ state: inout State, from batch: borrowing ToUnderlay, _ run: inout Int, _ offset: inout Int) {
+    /// Fills messages from a position in the batch on, up to a run that can't be sent, and moves behind them.
+    private func fill(_ state: inout State, from batch: borrowing ToUnderlay, _ position: inout Position) {
         state.contents.removeAll()
-        let isWhole = socket.capabilities.segmentation
+        let segments = socket.capabilities.segmentation
         let length = SocketAddress.length(socket.family)
         unsafe batch.arena.bytes.withUnsafeBytes { bytes in
             guard let base = bytes.baseAddress else { return }
-            while run < batch.runs.count, !state.contents.isFull {
-                let next = batch.runs[run]
-                let left = next.place.count - offset
+            while position.run < batch.runs.count, !state.contents.isFull {
+                let next = batch.runs[position.run]
+                guard let address = SocketAddress(next.destination, socket.family) else { return }
+                let left = next.place.count - position.offset
+                let isWhole = segments && state.suspect != position.run
                 let count = isWhole ? left : min(left, next.segmentSize)
-                // An endpoint that the socket can't reach fails in the call, with the address left empty.
-                let address = SocketAddress(next.destination, socket.family) ?? SocketAddress()
                 // Safe: the run lies in the arena, whose bytes stay until the call that reads them returns.
                 unsafe state.messages.set(
-                    state.contents.count, bytes: base + next.place.offset + offset, count: count, address: address,
-                    addressLength: length, segmentSize: count > next.segmentSize ? next.segmentSize : nil)
+                    state.contents.count, bytes: base + next.place.offset + position.offset, count: count,
+                    address: address, addressLength: length,
+                    segmentSize: count > next.segmentSize ? next.segmentSize : nil)
                 state.contents.append(
-                    (run: run, offset: offset, datagrams: (count + next.segmentSize - 1) / next.segmentSize))
-                offset += count
-                if offset >= next.place.count {
-                    run += 1
-                    offset = 0
-                }
+                    (
+                        run: position.run, offset: position.offset,
+                        datagrams: (count + next.segmentSize - 1) / next.segmentSize
+                    ))
+                position.offset += count
+                if position.offset >= next.place.count { position = Position(run: position.run + 1) }
             }
         }
     }
 
-    /// Sends the messages. When segmentation is refused on the way it moves the place back to what has not gone.
+    /// Sends the messages. When segmentation is refused on the way it moves the position back to what has not gone.
     private func flush(
-        _ state: inout State, of batch: borrowing ToUnderlay, _ run: inout Int, _ offset: inout Int,
+        _ state: inout State, _ position: inout Position,
         failed: (_ run: Int, _ datagrams: Int, SendFailure) -> Void
     ) {
         var next = 0
         while next < state.contents.count {
-            let sent = state.messages.send(socket.raw, from: next, count: state.contents.count - next)
+            let sent = state.messages.send(
+                socket.raw, from: next, count: state.contents.count - next, by: sendMessages)
             if sent > 0 {
+                if state.isUndecided {
+                    // One by one it goes: a device or a route can't segment, and says so now only.
+                    socket.refuseSegmentation()
+                    state.isUndecided = false
+                }
                 next += Int(sent)
                 continue
             }
@@ -87,11 +118,13 @@ public final class UDPSender: UnderlaySender {
             }
             // The error is the first message's; the others have not been tried.
             let content = state.contents[next]
+            state.isUndecided = false
             if content.datagrams > 1, [EIO, EINVAL, EOPNOTSUPP].contains(code) {
-                // A device or a route that can't segment says so now only: send one by one from here on.
-                socket.refuseSegmentation()
-                run = content.run
-                offset = content.offset
+                // Segmentation, or the datagrams themselves: older kernels say EINVAL, too, when they exceed the
+                // path's MTU. Sending them one by one tells.
+                state.suspect = content.run
+                state.isUndecided = true
+                position = Position(run: content.run, offset: content.offset)
                 return
             }
             failed(content.run, content.datagrams, code == EMSGSIZE ? .tooLong : .refused(code))

@@ -169,9 +169,9 @@ public final class PumpedDatapath: Datapath {
             packets.removeAll()
             lane.decapsulate(&datagrams, into: &packets, at: clock())
             guard !packets.groups.isEmpty else { continue }
-            queue.toOverlay.send(packets, in: datagrams.arena) { index, _ in
+            queue.toOverlay.send(packets, in: datagrams.arena) { index, lost, _ in
                 let group = packets.groups[index]
-                lane.countDrop(.overlayRefused, vni: packets.packets[group.first].vni, packets: group.count)
+                lane.countDrop(.overlayRefused, vni: packets.packets[group.first].vni, packets: lost)
             }
         }
     }

@@ -96,7 +96,10 @@ extension Lane {
         _ plan: Classified, from counters: inout Range<UInt64>, of batch: inout FromOverlay,
         into datagrams: inout ToUnderlay, _ target: inout SealTarget
     ) {
-        guard let (segments, segmenter) = segmenter(for: plan, of: batch) else { return }
+        guard let (segments, segmenter) = segmenter(for: plan, of: batch) else {
+            count(.offloadMalformed, target.network.counters, packets: plan.segments)
+            return
+        }
         let available = min(segments.count, counters.count)
         var index = 0
         while index < available {

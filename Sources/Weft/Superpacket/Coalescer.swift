@@ -12,6 +12,8 @@ struct Coalescer: ~Copyable {
 
     /// The latest group of each flow, by the flow's hash; another flow of the same hash displaces it.
     private var latest: FixedArray<Int32>
+    /// Groups before this one may not grow any more: a packet came that may belong to any of their flows.
+    private var barrier = 0
 
     init() {
         latest = FixedArray([Int32](repeating: -1, count: Self.slots))
@@ -20,6 +22,7 @@ struct Coalescer: ~Copyable {
     /// Forgets the last batch's groups.
     mutating func reset() {
         for slot in 0..<Self.slots { latest[slot] = -1 }
+        barrier = 0
     }
 
     /// Takes the batch's newest packet into a group.
@@ -28,14 +31,24 @@ struct Coalescer: ~Copyable {
         let place = batch.packets[index].place
         let packet = bytes.extracting(place.range)
         guard let segment = Segment(packet) else {
+            close(Segment.overtakable(by: packet), before: batch.groups.count)
             begin(index, of: &batch, length: place.count, segment: nil)
             return
         }
         let slot = segment.hash & (Self.slots - 1)
         let candidate = Int(latest[slot])
-        if candidate >= 0, join(index, segment, to: candidate, of: &batch, in: bytes) { return }
+        if candidate >= barrier, join(index, segment, to: candidate, of: &batch, in: bytes) { return }
         latest[slot] = Int32(truncatingIfNeeded: batch.groups.count)
         begin(index, of: &batch, length: place.count, segment: segment)
+    }
+
+    /// Lets no group of the flows grow: what joined one would overtake the packet that stands alone behind it.
+    private mutating func close(_ flows: Segment.Flows, before next: Int) {
+        switch flows {
+        case .none: break
+        case .one(let hash): latest[hash & (Self.slots - 1)] = -1
+        case .any: barrier = next
+        }
     }
 
     private func begin(_ index: Int, of batch: inout ToOverlay, length: Int, segment: Segment?) {

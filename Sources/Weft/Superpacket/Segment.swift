@@ -45,9 +45,7 @@ struct Segment {
             family = .v6
             transport = InnerPacket.v6HeaderLength
             proto = packet.load(at: 6)
-            addresses =
-                packet.load(at: 8, as: UInt64.self) ^ packet.load(at: 16, as: UInt64.self)
-                ^ packet.load(at: 24, as: UInt64.self) &* 3 ^ packet.load(at: 32, as: UInt64.self) &* 5
+            addresses = Self.v6Addresses(of: packet)
         default: return nil
         }
         switch proto {
@@ -73,9 +71,7 @@ struct Segment {
             flags = 0
         default: return nil
         }
-        let ports: UInt32 = packet.load(at: transport)
-        let mixed = (addresses ^ UInt64(ports)) &* 0x9E37_79B9_7F4A_7C15
-        hash = Int(truncatingIfNeeded: mixed >> 40)
+        hash = Self.mix(addresses, ports: packet.load(at: transport))
     }
 
     /// Whether this segment of `packet` goes on where a superpacket that began with the headers `first` ends.
@@ -126,18 +122,5 @@ struct Segment {
             option &+= 4
         }
         return true
-    }
-
-    /// Whether the IPv4 header's checksum and the transport's are right: a superpacket gets new ones, which would hide
-    /// that they were wrong.
-    @inline(__always)
-    func checksumsAreRight(in packet: RawSpan) -> Bool {
-        let source = family == .v4 ? packet.v4Address(at: 12) : packet.v6Address(at: 8)
-        let destination = family == .v4 ? packet.v4Address(at: 16) : packet.v6Address(at: 24)
-        if family == .v4, Checksum.finish(Checksum.sum(packet.extracting(0..<transport))) != 0 { return false }
-        let pseudo = Checksum.pseudoHeader(
-            source, destination, length: packet.byteCount - transport,
-            proto: kind == .tcp ? IPProtocol.tcp : IPProtocol.udp)
-        return Checksum.finish(Checksum.sum(packet.extracting(transport..<packet.byteCount), from: pseudo)) == 0
     }
 }

@@ -38,14 +38,16 @@ struct SegmentPlan {
         else { throw .offloadMalformed }
         switch offload.kind {
         case .tcp:
-            guard proto == IPProtocol.tcp, packet.byteCount >= transport + TransportHeader.tcpMinimum else {
-                throw .offloadMalformed
-            }
+            guard proto == IPProtocol.tcp, Int(offload.checksumOffset) == TransportHeader.tcpChecksumOffset,
+                packet.byteCount >= transport + TransportHeader.tcpMinimum
+            else { throw .offloadMalformed }
             let length = Int(packet.load(at: transport + 12, as: UInt8.self) >> 4) * 4
             guard length >= TransportHeader.tcpMinimum else { throw .offloadMalformed }
             headerLength = transport + length
         case .udp:
-            guard proto == IPProtocol.udp else { throw .offloadMalformed }
+            guard proto == IPProtocol.udp, Int(offload.checksumOffset) == TransportHeader.udpChecksumOffset else {
+                throw .offloadMalformed
+            }
             headerLength = transport + TransportHeader.udpLength
         case .none: throw .offloadMalformed
         }

@@ -5,7 +5,7 @@
 /// Each segment's headers are written over the tail of the segment before it, which has been sealed by then: every
 /// segment so stands in one piece in front of its payload, and no payload byte is copied.
 struct Segmenter {
-    private let plan: SegmentPlan
+    let plan: SegmentPlan
     /// Where the superpacket stands in its buffer.
     private let start: Int
     /// The superpacket's headers, since the first segment overwrites nothing but the second overwrites the first.
@@ -25,8 +25,16 @@ struct Segmenter {
         identification = plan.family == .v4 ? packet.load(at: 4) : 0
         sequence = isTCP ? packet.load(at: plan.transport + 4) : 0
         flags = isTCP ? packet.load(at: plan.transport + 13) : 0
-        pseudo = Checksum.pseudoHeader(
-            inner.source, inner.destination, length: 0, proto: isTCP ? IPProtocol.tcp : IPProtocol.udp)
+        if plan.family == .v6, plan.transport > InnerPacket.v6HeaderLength {
+            // A routing header may hold the final destination (RFC 8200 section 8.1); who made the superpacket knew
+            // it, and left the pseudo-header's sum in the checksum field. Its length is taken out of it again.
+            let field = isTCP ? TransportHeader.tcpChecksumOffset : TransportHeader.udpChecksumOffset
+            let whole: UInt16 = packet.load(at: plan.transport + field)
+            pseudo = UInt64(whole) + UInt64(Checksum.finish(UInt64(plan.end - plan.transport)))
+        } else {
+            pseudo = Checksum.pseudoHeader(
+                inner.source, inner.destination, length: 0, proto: isTCP ? IPProtocol.tcp : IPProtocol.udp)
+        }
     }
 
     /// Makes segment `index` a packet of its own and says where it stands. Segments are cut in order.
@@ -75,7 +83,11 @@ struct Segmenter {
     static func finishChecksum(_ offload: Offload, of packet: inout MutableRawSpan) throws(DropReason) {
         let start = Int(offload.checksumStart)
         let field = start + Int(offload.checksumOffset)
-        guard start >= InnerPacket.v4HeaderLength, field + 2 <= packet.byteCount else { throw .offloadMalformed }
+        // Not necessarily the first transport header: a tunnel's inner checksum may be the unfinished one.
+        guard let first: UInt8 = packet.byteCount > 0 ? packet.bytes.load(at: 0) : nil,
+            start >= (first >> 4 == 4 ? Int(first & 0x0F) * 4 : InnerPacket.v6HeaderLength),
+            field + 2 <= packet.byteCount
+        else { throw .offloadMalformed }
         let checksum = Checksum.finish(Checksum.sum(packet.bytes.extracting(start..<packet.byteCount)))
         let isUDP = Int(offload.checksumOffset) == TransportHeader.udpChecksumOffset
         packet.store(isUDP && checksum == 0 ? 0xFFFF : checksum, at: field)

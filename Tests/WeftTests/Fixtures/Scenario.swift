@@ -133,7 +133,7 @@ extension ToOverlay {
     /// The packets that an interface without offloads would see.
     func delivered(from batch: borrowing FromUnderlay) throws -> [[UInt8]] {
         let overlay = try MemoryOverlay(wake: WakeEvent())
-        overlay.send(self, in: batch.arena) { _, _ in }
+        overlay.send(self, in: batch.arena) { _, _, _ in }
         return overlay.takeDelivered()
     }
 }

@@ -34,33 +34,17 @@ public final class MemoryOverlay: OverlayReceiver, OverlaySender {
 
     /// Delivers packets one by one: a superpacket is cut again, as an interface without offloads would have it.
     public func send(
-        _ packets: borrowing ToOverlay, in arena: borrowing PacketArena, failed: (Int, SendFailure) -> Void
+        _ packets: borrowing ToOverlay, in arena: borrowing PacketArena,
+        failed: (_ group: Int, _ packets: Int, SendFailure) -> Void
     ) {
+        var cutter = SuperpacketCutter()
         for index in 0..<packets.groups.count {
-            let group = packets.groups[index]
-            var bytes: [UInt8] = []
-            var next: Int? = group.first
-            while let packet = next {
-                bytes += arena.bytes.extracting(packets.packets[packet].place.range).copied
-                next = packets.packets[packet].next
+            cutter.take(packets.groups[index], of: packets, in: arena)
+            var whole: [[UInt8]] = []
+            let isCut = cutter.cut(packets.groups[index].offload) { whole.append($0.copied) }
+            if !isCut || !delivered.append(contentsOf: whole) {
+                failed(index, packets.groups[index].count, .refused(ENOBUFS))
             }
-            for packet in Self.cut(bytes, group.offload) where !delivered.append(packet) {
-                failed(index, .refused(ENOBUFS))
-            }
-        }
-    }
-
-    private static func cut(_ superpacket: [UInt8], _ offload: Offload) -> [[UInt8]] {
-        guard offload.kind != .none, let inner = unsafe InnerPacket(superpacket.span.bytes),
-            let plan = unsafe try? SegmentPlan(superpacket.span.bytes, offload, inner)
-        else { return [superpacket] }
-        let segmenter = unsafe Segmenter(plan, inner, in: superpacket.span.bytes, at: 0)
-        var buffer = superpacket
-        return (0..<plan.count).map { index in
-            var elements = buffer.mutableSpan
-            var bytes = unsafe elements.mutableBytes
-            let place = segmenter.cut(index, in: &bytes)
-            return bytes.bytes.extracting(place.range).copied
         }
     }
 

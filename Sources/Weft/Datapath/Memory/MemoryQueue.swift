@@ -19,10 +19,13 @@ final class MemoryQueue: Sendable {
     }
 
     /// False when the queue is full.
-    func append(_ packet: [UInt8]) -> Bool {
+    func append(_ packet: [UInt8]) -> Bool { append(contentsOf: [packet]) }
+
+    /// Takes all packets or, where they don't all find room, none: then it says false.
+    func append(contentsOf added: [[UInt8]]) -> Bool {
         let isTaken = packets.withLock { packets in
-            guard packets.count < limit else { return false }
-            packets.append(packet)
+            guard packets.count + added.count <= limit else { return false }
+            packets += added
             return true
         }
         var one: UInt64 = 1

@@ -112,9 +112,10 @@ public final class MemoryUnderlay: UnderlayReceiver, UnderlaySender {
                 wire.heldBack = datagram
                 return true
             }
-            var isTaken = outgoing.append(datagram)
-            if wire.chance() < impairments.duplication { isTaken = outgoing.append(datagram) && isTaken }
-            if let late = wire.heldBack.take() { isTaken = outgoing.append(late) && isTaken }
+            let isTaken = outgoing.append(datagram)
+            // Copies and late datagrams were taken before: a full queue only loses them.
+            if wire.chance() < impairments.duplication { _ = outgoing.append(datagram) }
+            if let late = wire.heldBack.take() { _ = outgoing.append(late) }
             return isTaken
         }
     }
