@@ -10,7 +10,10 @@ let package = Package(
         .target(name: "CFuzzer"),
         .executableTarget(
             name: "weft-fuzz",
-            dependencies: ["CFuzzer", .product(name: "Weft", package: "weft")],
+            dependencies: [
+                "CFuzzer", .product(name: "Weft", package: "weft"), .product(name: "WeftConfig", package: "weft"),
+                .product(name: "WeftControl", package: "weft"),
+            ],
             swiftSettings: [
                 .strictMemorySafety(), .treatAllWarnings(as: .error), .enableExperimentalFeature("Lifetimes"),
             ]),

@@ -39,13 +39,13 @@ final class EncapsulatePacket {
             unsafe space.copy(packet.span.bytes, to: 0)
             return packet.count
         }
-        ends.leftLane.encapsulate(fromOverlay, into: &toUnderlay, at: Ends.start)
-        check(toUnderlay.datagrams.count == 1, "\(toUnderlay.datagrams.count) datagrams")
+        ends.leftLane.encapsulate(&fromOverlay, into: &toUnderlay, at: Ends.start)
+        check(toUnderlay.runs.count == 1, "\(toUnderlay.runs.count) runs")
         return Self.bytes(toUnderlay)
     }
 
     private static func bytes(_ batch: borrowing ToUnderlay) -> [UInt8] {
-        batch.arena.bytes.array(batch.datagrams[0].place.range)
+        batch.arena.bytes.array(batch.runs[0].place.range)
     }
 
     static func seeds() -> [[UInt8]] {

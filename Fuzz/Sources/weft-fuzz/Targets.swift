@@ -29,6 +29,11 @@ var targets: [Target] {
         Target("encapsulate-frame", seeds: EncapsulateFrame.seeds) { try EncapsulateFrame().run },
         Target("packet-too-big", seeds: TooBig.seeds, TooBig.run),
         Target("addresses", seeds: Addresses.seeds, Addresses.run),
+        Target("cut-superpacket", seeds: Cut.seeds) { try Cut().run },
+        Target("join-segments", seeds: Join.seeds, Join.run),
+        Target("tunnel-file", seeds: TunnelFiles.seeds, TunnelFiles.run),
+        Target("key-state", seeds: KeyStates.seeds, KeyStates.run),
+        Target("control-message", seeds: ControlMessages.seeds, ControlMessages.run),
     ]
 }
 
