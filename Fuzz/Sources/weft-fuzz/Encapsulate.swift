@@ -3,7 +3,7 @@
 
 /// IP packets from the overlay (layer 3): sealed across, in place and in a batch, and opened again.
 ///
-/// The first byte steers: whether the packet is given addresses and lengths that lead to the peer, and how it is framed.
+/// The first byte steers: whether the packet is given addresses and lengths that lead to the peer, and its framing.
 final class EncapsulatePacket {
     private let outers: [Ends]
     private var fromOverlay = FromOverlay(capacity: 4, room: 0)

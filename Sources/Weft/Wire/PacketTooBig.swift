@@ -12,8 +12,8 @@ public enum PacketTooBig {
     /// It is sent in the name of the packet's destination, whose address routes back through the tunnel: an address
     /// of our own as the source would be dropped as martian.
     /// - Parameter mtu: what does fit, in bytes; IPv6 is told at least 1,280.
-    /// - Returns: the message's length; nil where none may be sent: not IP, an IPv4 fragment but the first, a multicast,
-    ///   loopback or unspecified address, or itself an ICMP error or redirect (RFC 1122 section 3.2.2, RFC 4443
+    /// - Returns: the message's length; nil where none may be sent: not IP, an IPv4 fragment but the first, multicast,
+    ///   loopback or unspecified addresses, or itself an ICMP error or redirect (RFC 1122 section 3.2.2, RFC 4443
     ///   section 2.4). A multicast destination is among them, since the message could not be sent in its name.
     public static func write(for packet: RawSpan, mtu: Int, into output: inout MutableRawSpan) -> Int? {
         guard let inner = InnerPacket(packet), inner.lengthsAreConsistent(in: packet),
