@@ -53,7 +53,7 @@ lint: ## check format, scripts, licence lines, manual pages
 
 fuzz: ## feed the parsers random input under AddressSanitizer: RUNS inputs per target
 	@scripts/install-dependencies.sh fuzz
-	RUNS='$(RUNS)' scripts/fuzz.sh
+	scripts/fuzz.sh '$(RUNS)'
 
 bench: build ## Weft beside other tunnels: ROUNDS, SECONDS_PER_TEST, UNDERLAY, ONLY (see scripts/bench.sh)
 	@scripts/install-dependencies.sh bench
