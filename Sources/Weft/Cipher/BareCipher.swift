@@ -6,31 +6,47 @@
 @safe
 public final class BareCipher {
     private var cipher: PacketCipher
-    private let key: PacketKey
+    /// Holds what `references` show: looking at a key so counts nothing.
+    private let keys: [PacketKey]
+    private let references: [PacketKey.Reference]
+    private let memory: UnsafeMutableRawPointer
     private var counter: UInt64 = 0
 
-    public init(_ choice: CipherChoice) throws(EngineError) {
+    /// The largest packet that it takes.
+    public static let largest = 9_216
+
+    /// - Parameter keys: how many; at least 1.
+    public init(_ choice: CipherChoice, keys count: Int = 1) throws(EngineError) {
         cipher = try PacketCipher.make(choice)
-        key = try PacketKey([UInt8](repeating: 7, count: 16))
+        var keys: [PacketKey] = []
+        for number in 0..<max(count, 1) {
+            keys.append(try PacketKey((0..<16).map { UInt8(truncatingIfNeeded: number >> ($0 % 4 * 8) &+ $0) }))
+        }
+        self.keys = keys
+        unsafe references = unsafe keys.map { unsafe $0.reference }
+        unsafe memory = .allocate(byteCount: Self.largest + Geneve.overhead, alignment: 64)
+        unsafe memory.initializeMemory(as: UInt8.self, repeating: 0, count: Self.largest + Geneve.overhead)
     }
 
-    /// Nanoseconds to seal one packet of `size` bytes.
-    public func seal(_ size: Int, packets: Int) -> Double { measure(size, packets, sealing: true) }
+    deinit { unsafe memory.deallocate() }
 
-    /// Nanoseconds to try to open one.
-    public func open(_ size: Int, packets: Int) -> Double { measure(size, packets, sealing: false) }
+    /// Nanoseconds to seal packets of `size` bytes, one for each number of a key in `order`.
+    public func seal(_ size: Int, keys order: ArraySlice<Int>) -> Double { measure(size, order, sealing: true) }
 
-    private func measure(_ size: Int, _ packets: Int, sealing: Bool) -> Double {
-        let memory = UnsafeMutableRawPointer.allocate(byteCount: size + Geneve.overhead, alignment: 64)
-        defer { unsafe memory.deallocate() }
+    /// Nanoseconds to try to open them.
+    public func open(_ size: Int, keys order: ArraySlice<Int>) -> Double { measure(size, order, sealing: false) }
+
+    @inline(__always)
+    private func measure(_ size: Int, _ order: ArraySlice<Int>, sealing: Bool) -> Double {
+        precondition((0...Self.largest).contains(size))
         let text = unsafe memory + Geneve.headerLength
         let start = SystemCall.now()
-        for _ in 0..<packets {
+        for number in order {
             counter &+= 1
             unsafe memory.storeBytes(of: counter.bigEndian, toByteOffset: 24, as: UInt64.self)
-            // Safe: header, text and tag have just the room that was allocated.
+            // Safe: there is room for header, text and tag of the largest packet.
             let job = unsafe PacketCipher.Job(
-                key: key.reference, nonce: memory + 20, associatedData: memory,
+                key: references[number], nonce: memory + 20, associatedData: memory,
                 associatedCount: Geneve.headerLength, input: text, output: text, count: size)
             if sealing {
                 _ = unsafe cipher.seal(job, tag: text + size)
@@ -38,6 +54,6 @@ public final class BareCipher {
                 _ = unsafe cipher.open(job, tag: text + size)
             }
         }
-        return Double(SystemCall.now().nanoseconds - start.nanoseconds) / Double(packets)
+        return Double(SystemCall.now().nanoseconds - start.nanoseconds)
     }
 }
