@@ -64,7 +64,7 @@ enum ControlMessages {
         }
         var reader = ControlFrameReader()
         let piece = Array(bytes.prefix(bytes.count / 2))
-        guard let first = unsafe try? reader.receive(piece.span) else { return }
+        guard let first = try? reader.receive(piece.span) else { return }
         check(first.count <= ControlFrame.maximumPayloadByteCount, "\(first.count) bytes")
     }
 
