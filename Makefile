@@ -20,10 +20,10 @@ fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 RELEASE = -c release --static-swift-stdlib --product weft
 WEFT = .build/release/weft
 
-.PHONY: help build demo test test-thread test-address lint fuzz install clean
+.PHONY: help build demo test test-exhaustive test-thread test-address lint fuzz install clean
 
 help: ## list the targets
-	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the command for use: .build/release/weft
 	@scripts/install-dependencies.sh build
@@ -36,6 +36,11 @@ demo: build ## two hosts made of namespaces, a tunnel between them, and proof th
 test: ## all tests; those that need root and namespaces are skipped without root
 	@scripts/install-dependencies.sh test
 	$(SWIFT) test $(SWIFT_TEST_FLAGS)
+
+test-exhaustive: ## a million random superpackets and packet runs against naive references
+	@scripts/install-dependencies.sh test
+	WEFT_EXHAUSTIVE=1 $(SWIFT) test -c release -Xswiftc -enable-testing --scratch-path .build/exhaustive \
+	    --filter Superpacket
 
 test-thread: ## all tests under ThreadSanitizer
 	@scripts/install-dependencies.sh test

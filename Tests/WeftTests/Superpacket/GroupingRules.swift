@@ -3,8 +3,8 @@
 
 /// What the kernel's GRO asks of a packet before it joins it to what it holds, written down rule by rule from
 /// inet_gro_receive, ipv6_gro_receive, tcp_gro_receive, udp_gro_receive_segment and skb_gro_receive, as Linux 6.18 has
-/// them. Being stricter is allowed in one place: identifications must count, since a superpacket that is written can't
-/// say that they stay the same.
+/// them. Two rules are stricter: identifications must count, since a superpacket that is written can't say that they stay
+/// the same, and so must an urgent pointer that no flag makes valid, since it would be altered.
 enum GroupingRules {
     /// Why a packet can't be in a superpacket at all; nil when it can.
     static func unfit(_ bytes: [UInt8]) -> String? {
@@ -63,6 +63,7 @@ enum GroupingRules {
         guard z.flags & 0b1001 == 0 else { return "behind FIN or PSH" }
         guard (a.flags ^ b.flags) & 0b1111_0110 == 0, first[t + 12] == next[t + 12] else { return "flags" }
         guard first[t + 8..<t + 12] == next[t + 8..<t + 12] else { return "acknowledgement" }
+        guard first[t + 18..<t + 20] == next[t + 18..<t + 20] else { return "urgent pointer" }
         guard first[t + 14..<t + 16] == next[t + 14..<t + 16] else { return "window" }
         guard first[t + 20..<a.headerLength] == next[t + 20..<b.headerLength] else { return "TCP options" }
         guard b.sequence == a.sequence &+ UInt32(payloads) else { return "sequence" }

@@ -117,7 +117,7 @@ struct SuperpacketCoalescingTests {
     func bulk() {
         var generator = SeededGenerator.fresh()
         var coalescer = Coalescer()
-        for _ in 0..<40 {
+        for _ in 0..<12 {
             var flow = RandomFlow(0, size: 1300, oddity: .max, using: &generator)
             let packets = (0..<40).map { _ in flow.next(using: &generator) }
             let outputs = Self.coalesce(packets, with: &coalescer)
