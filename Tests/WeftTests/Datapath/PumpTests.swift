@@ -155,7 +155,13 @@ struct PumpTests {
         left.datapath.close()
         try left.datapath.run()
         #expect(throws: DatapathError.self) { try left.datapath.run() }
-        try run(left, right) { right.datapath.close() }
+        try Threads.run(2) { number in
+            if number == 0 { return try right.datapath.run() }
+            usleep(50_000)
+            #expect(throws: DatapathError.self) { try right.datapath.run() }
+            right.datapath.close()
+            right.datapath.close()
+        }
     }
 
     @Test("closing ends a run within a second, idle, busy, and while reads fail")
