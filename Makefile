@@ -21,10 +21,10 @@ unitdir = $(DESTDIR)$(PREFIX)/lib/systemd/system
 RELEASE = -c release --static-swift-stdlib --product weft
 WEFT = .build/release/weft
 
-.PHONY: help build demo test test-thread test-address lint fuzz bench bench-engine install clean
+.PHONY: help build demo test test-exhaustive test-thread test-address lint fuzz bench bench-engine install clean
 
 help: ## list the targets
-	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the command for use: .build/release/weft
 	@scripts/install-dependencies.sh build
@@ -37,6 +37,11 @@ demo: build ## two hosts made of namespaces, a tunnel between them, and proof th
 test: ## all tests; those that need root and namespaces are skipped without root
 	@scripts/install-dependencies.sh test
 	$(SWIFT) test $(SWIFT_TEST_FLAGS)
+
+test-exhaustive: ## a million random superpackets and packet runs against naive references
+	@scripts/install-dependencies.sh test
+	WEFT_EXHAUSTIVE=1 $(SWIFT) test -c release -Xswiftc -enable-testing --scratch-path .build/exhaustive \
+	    --filter Superpacket
 
 test-thread: ## all tests under ThreadSanitizer
 	@scripts/install-dependencies.sh test

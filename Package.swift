@@ -62,6 +62,8 @@ let package = Package(
         // Counts allocations for the test that a steady tunnel makes none.
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
         tests("WeftTests", ["Weft", "WeftTestSupport", "AllocationCounter"]),
+        tests("WeftTUNTests", ["WeftTUN", "Weft", "WeftTestSupport"]),
+        tests("WeftUDPTests", ["WeftUDP", "Weft", "CWeftLinux", "WeftTestSupport"]),
         tests("WeftControlTests", ["WeftControl", "WeftTestSupport"]),
         tests("WeftConfigTests", ["WeftConfig", "WeftTestSupport"]),
         tests("WeftLinkTests", ["WeftLink", "WeftTestSupport"]),

@@ -27,6 +27,7 @@ public final class TUNWriter: OverlaySender {
 
     private let device: TUNDevice
     private let wake: WakeEvent
+    private let writeVectors: WriteVectors.Write
     private let state: Mutex<State>
 
     private struct State: ~Copyable {
@@ -40,9 +41,14 @@ public final class TUNWriter: OverlaySender {
         var failure = SendFailure.refused(0)
     }
 
-    public init(_ device: TUNDevice, wake: WakeEvent) {
+    public convenience init(_ device: TUNDevice, wake: WakeEvent) {
+        unsafe self.init(device, wake: wake, writeVectors: .init { unsafe writev($0, $1, $2) })
+    }
+
+    init(_ device: TUNDevice, wake: WakeEvent, writeVectors: WriteVectors.Write) {
         self.device = device
         self.wake = wake
+        self.writeVectors = writeVectors
         state = Mutex(State())
     }
 
@@ -160,7 +166,7 @@ public final class TUNWriter: OverlaySender {
     private func write(_ vectors: borrowing WriteVectors) -> SendFailure? {
         while true {
             // A device takes a packet whole or not at all.
-            if vectors.write(to: device.raw) >= 0 { return nil }
+            if vectors.write(to: device.raw, by: writeVectors) >= 0 { return nil }
             let code = errno
             if code == EINTR { continue }
             if code == EAGAIN, (try? wake.wait(for: device.raw, events: POLLOUT, timeout: Self.patience)) == .ready {

@@ -39,5 +39,14 @@ struct WriteVectors: ~Copyable, @unchecked Sendable {
         count += 1
     }
 
-    func write(to descriptor: Int32) -> Int { unsafe writev(descriptor, vectors, Int32(count)) }
+    /// writev(2), or what stands in for it in a test.
+    @safe
+    struct Write: Sendable {
+        /// Takes a descriptor, vectors and their number. Returns how many bytes went, or -1 with `errno` set.
+        let call: @Sendable (Int32, UnsafePointer<iovec>, Int32) -> Int
+    }
+
+    func write(to descriptor: Int32, by write: Write) -> Int {
+        unsafe write.call(descriptor, vectors, Int32(count))
+    }
 }

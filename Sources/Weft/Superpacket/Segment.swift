@@ -112,7 +112,9 @@ struct Segment {
             first.load(at: transport + 4, as: UInt32.self) &+ UInt32(truncatingIfNeeded: bytes)
                 == packet.load(at: transport + 4, as: UInt32.self),
             first.load(at: transport + 8, as: UInt32.self) == packet.load(at: transport + 8, as: UInt32.self),
-            difference & ~ignored == 0
+            difference & ~ignored == 0,
+            // The urgent pointer, which means nothing here, but would be altered.
+            first.load(at: transport + 18, as: UInt16.self) == packet.load(at: transport + 18, as: UInt16.self)
         else { return false }
         var option = transport + TransportHeader.tcpMinimum
         while option < headerLength {
