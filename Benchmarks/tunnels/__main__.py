@@ -174,6 +174,7 @@ def measure():
 
 
 def stop(number, _):
+    say(f"bench: stopped by {signal.Signals(number).name}; nothing is left behind")
     raise SystemExit(128 + number)
 
 

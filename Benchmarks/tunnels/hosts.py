@@ -3,7 +3,6 @@
 
 import os
 import subprocess
-import tempfile
 import time
 
 # What a profile turns off and on at both ends of a veth pair.
@@ -87,7 +86,8 @@ class Hosts:
         self.profile = profile
         self.left = Host("left", 1)
         self.right = Host("right", 2)
-        self.folder = tempfile.mkdtemp(prefix="weft-bench.")
+        # In memory of our own mounts: keys and logs vanish with us.
+        self.folder = "/run/weft-bench"
 
     def __iter__(self):
         return iter((self.left, self.right))
@@ -96,9 +96,10 @@ class Hosts:
         return self.right if host is self.left else self.left
 
     def make(self):
-        # Mounts are ours alone: names of namespaces and control sockets are seen by nobody else.
+        # The mounts are ours alone: names of namespaces and control sockets are seen by nobody else.
         run(["mount", "-t", "tmpfs", "weft-bench", "/run"])
         os.makedirs("/run/netns")
+        os.makedirs(self.folder, mode=0o700)
         for host in self:
             run(["ip", "netns", "add", host.namespace])
             host.run("ip", "link", "set", "lo", "up")
@@ -135,4 +136,3 @@ class Hosts:
                 except ProcessLookupError:
                     pass
             subprocess.run(["ip", "netns", "delete", host.namespace], capture_output=True, check=False)
-        subprocess.run(["rm", "-rf", self.folder], check=False)
