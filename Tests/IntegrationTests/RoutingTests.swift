@@ -5,7 +5,9 @@ extension Integration {
     @Suite("Routes")
     struct Routing {
         /// A tunnel whose right end is reached over a router only, and stands for the whole world.
-        private func makeTunnel(allowedIPs: String, localIPs: String) async throws -> HostPair {
+        private func makeTunnel(
+            allowedIPs: String, localIPs: String, endpoint: String = "203.0.113.9:6081"
+        ) async throws -> HostPair {
             let hosts = try await HostPair()
             try await hosts.left.shell(
                 """
@@ -15,11 +17,12 @@ extension Integration {
             try await hosts.right.shell(
                 """
                 ip address add 203.0.113.9/32 dev lo
+                ip address add 2001:db8:9::9/128 dev lo nodad
                 ip address add 198.51.100.1/32 dev lo
                 ip address add 2001:db8:99::1/128 dev lo nodad
                 """)
             var files = TunnelText.pair()
-            files.left.endpoint = "203.0.113.9:6081"
+            files.left.endpoint = endpoint
             files.left.allowedIPs = allowedIPs
             files.right.moreOfInterface = ["LocalIPs = \(localIPs)"]
             try hosts.left.write(files.left)
@@ -48,9 +51,12 @@ extension Integration {
             #expect(try await hosts.left.networkState() == before)
         }
 
-        @Test("A default route through the tunnel leaves the underlay alone, and down restores everything")
-        func defaultRoute() async throws {
-            let hosts = try await makeTunnel(allowedIPs: "0.0.0.0/0, ::/0", localIPs: "0.0.0.0/0, ::/0")
+        @Test(
+            "A default route through the tunnel leaves the underlay alone, and down restores everything",
+            arguments: ["203.0.113.9:6081", "[2001:db8:9::9]:6081"])
+        func defaultRoute(_ endpoint: String) async throws {
+            let hosts = try await makeTunnel(
+                allowedIPs: "0.0.0.0/0, ::/0", localIPs: "0.0.0.0/0, ::/0", endpoint: endpoint)
             try await check(hosts, answering: ["198.51.100.1", "2001:db8:99::1", "10.77.0.2", "fd77::2"])
         }
 
