@@ -104,10 +104,12 @@ extension Engine {
         publish(networks, topology: nil, in: &state)
     }
 
-    /// Lets a network's transmit SA use counters up to `counter`.
-    public func raiseCounterCeiling(of vni: UInt32, to counter: UInt64) throws(EngineError) {
+    /// Lets a network's transmit SA use counters up to `counter`, if it still is the one with this SPI.
+    public func raiseCounterCeiling(of vni: UInt32, spi: UInt32, to counter: UInt64) throws(EngineError) {
         try withState { (state: inout State) throws(EngineError) in
-            state.snapshot.networks[try slot(of: vni, in: state)].transmit?.raiseCeiling(to: counter)
+            let transmit = state.snapshot.networks[try slot(of: vni, in: state)].transmit
+            // A key that came in between has a mark of its own.
+            if let transmit, transmit.spi == spi { transmit.raiseCeiling(to: counter) }
         }
     }
 

@@ -47,7 +47,7 @@ struct KeyKeeper {
                 }
                 if let transmit = network.transmit {
                     let limit = try state.advance(past: transmit.lastCounter)
-                    try engine.raiseCounterCeiling(of: network.vni, to: limit - 1)
+                    try engine.raiseCounterCeiling(of: network.vni, spi: transmit.spi, to: limit - 1)
                 }
                 entries[index].isFailing = false
             } catch {

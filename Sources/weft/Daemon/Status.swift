@@ -46,8 +46,8 @@ struct Status: Codable, Sendable {
         let drops: [String: UInt64]
     }
 
-    /// The books of the whole tunnel, whose sums must be equal: `fromOverlay` = `tx` - its keep-alives + the drops
-    /// towards the underlay, `fromUnderlay` = `rx` + the drops towards the overlay.
+    /// The books of the whole tunnel, whose sums must be equal, drops by a transport apart: `fromOverlay` = `tx` - its
+    /// keep-alives + the drops towards the underlay, `fromUnderlay` = `rx` + the drops towards the overlay.
     struct Totals: Codable, Sendable {
         let fromOverlay: UInt64
         let toUnderlay: UInt64

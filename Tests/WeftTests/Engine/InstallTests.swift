@@ -180,7 +180,9 @@ struct InstallTests {
         try left.installManualKeys(keys, for: End.vni, at: End.start)
         #expect(try nextCounter(left) == 11)
         #expect(try nextCounter(left) == nil)
-        try left.raiseCounterCeiling(of: End.vni, to: 12)
+        try left.raiseCounterCeiling(of: End.vni, spi: 2, to: 13)
+        #expect(try nextCounter(left) == nil)
+        try left.raiseCounterCeiling(of: End.vni, spi: 3, to: 12)
         #expect(try nextCounter(left) == 12)
 
         var crafted = Crafted(

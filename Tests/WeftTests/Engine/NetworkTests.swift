@@ -141,7 +141,9 @@ struct NetworkTests {
             #expect(throws: EngineError.unknownNetwork(vni: vni)) {
                 try engine.install(Keys.pair(.left, epoch: 9), for: vni, at: End.start)
             }
-            #expect(throws: EngineError.unknownNetwork(vni: vni)) { try engine.raiseCounterCeiling(of: vni, to: 9) }
+            #expect(throws: EngineError.unknownNetwork(vni: vni)) {
+                try engine.raiseCounterCeiling(of: vni, spi: 1, to: 9)
+            }
             var lane = try Lane(engine)
             var buffer = [UInt8](repeating: 0, count: 256)
             let due = buffer.withMutableBytes { lane.keepAlive(vni: vni, into: &$0, as: .datagram, at: End.start) }

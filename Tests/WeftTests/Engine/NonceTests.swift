@@ -32,7 +32,7 @@ struct NonceTests {
             for _ in 0..<32 { fromOverlay.append(packet) }
             for round in 0..<100 {
                 if number == 0, round == 20 || round == 60 {
-                    try engine.raiseCounterCeiling(of: End.vni, to: ceilings[round == 20 ? 1 : 2])
+                    try engine.raiseCounterCeiling(of: End.vni, spi: 1, to: ceilings[round == 20 ? 1 : 2])
                 }
                 toUnderlay.removeAll()
                 lane.encapsulate(&fromOverlay, into: &toUnderlay, at: End.start)
