@@ -68,12 +68,19 @@ extension Integration {
                     let totals = try await host.status().totals
                     own = [totals.fromOverlay, totals.toOverlay, totals.fromUnderlay, totals.toUnderlay + byHand]
                     kernel = try await host.kernelCounts()
-                    return own == kernel
+                    return Self.agree(own, kernel)
                 }
-                #expect(own == kernel)
+                #expect(Self.agree(own, kernel), "own \(own), kernel \(kernel)")
                 expectBalance(try await host.status())
             }
             #expect(try await hosts.left.status().drops(.noRoute) >= 50)
+        }
+
+        /// The interface's packets are the same. The socket's may be fewer to the kernel, which counts datagrams that it
+        /// got, or handed over, in one piece as one; pings rarely meet in a batch.
+        private static func agree(_ own: [UInt64], _ kernel: [UInt64]) -> Bool {
+            own[..<2] == kernel[..<2]
+                && zip(own[2...], kernel[2...]).allSatisfy { $1 <= $0 && $0 - $1 <= $0 / 10 }
         }
 
         @Test("Keep-alives are sent while nobody speaks")
