@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <sched.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,24 @@
 #include <unistd.h>
 
 void weft_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
+
+int weft_pin_thread(unsigned int ordinal) {
+    cpu_set_t allowed;
+    cpu_set_t one;
+    // The main thread's, which is never pinned: another thread may have been started by a pinned one.
+    if (sched_getaffinity(getpid(), sizeof(allowed), &allowed) != 0 || CPU_COUNT(&allowed) == 0) {
+        return -1;
+    }
+    ordinal %= (unsigned int)CPU_COUNT(&allowed);
+    for (int processor = 0; processor < CPU_SETSIZE; processor++) {
+        if (CPU_ISSET(processor, &allowed) && ordinal-- == 0) {
+            CPU_ZERO(&one);
+            CPU_SET(processor, &one);
+            return sched_setaffinity(0, sizeof(one), &one);
+        }
+    }
+    return -1;
+}
 
 int weft_forbid_dumps(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Weft
 
 /// The keys of one kind of section, spelled as the documentation spells them.
 protocol FileKey: RawRepresentable<String>, CaseIterable, Hashable, Sendable {
@@ -29,6 +30,10 @@ public enum InterfaceKey: String, CaseIterable, Sendable {
     case firewallMark = "FwMark"
     case table = "Table"
     case stateDirectory = "StateDirectory"
+    case queues = "Queues"
+    case pinThreads = "PinThreads"
+    case sourcePorts = "SourcePorts"
+    case offloads = "Offloads"
 }
 
 extension InterfaceKey: FileKey {
@@ -43,6 +48,10 @@ extension InterfaceKey: FileKey {
         case .firewallMark: "off, or a number from 0 to 4294967295, decimal or hexadecimal after 0x"
         case .table: "auto, off, or a number from 1 to 4294967295"
         case .stateDirectory: "an absolute path such as \(InterfaceConfiguration.defaultStateDirectory)"
+        case .queues: "auto, or a number from 1 to \(InterfaceConfiguration.mostQueues)"
+        case .pinThreads: "on or off"
+        case .sourcePorts: "a number from 1 to \(InterfaceConfiguration.mostSourcePorts)"
+        case .offloads: "all, off, or some of \(Offloads.all)"
         }
     }
 }

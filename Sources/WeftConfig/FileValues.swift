@@ -33,6 +33,25 @@ enum FileValues {
         return isOff(text) ? .off : number(text, in: 1...UInt32.max).map { .number($0) }
     }
 
+    /// A number of queues, or `auto`, which means 0.
+    static func queues(_ text: String) -> UInt32? {
+        text.lowercased() == "auto" ? 0 : number(text, in: 1...UInt32(InterfaceConfiguration.mostQueues))
+    }
+
+    /// `all`, `off`, or names separated by commas, none of them twice.
+    static func offloads(_ text: String) -> Offloads? {
+        if text.lowercased() == "all" { return .all }
+        if isOff(text) { return [] }
+        var offloads: Offloads = []
+        for item in text.split(separator: ",", omittingEmptySubsequences: false) {
+            let name = item.trimmingBlanks.lowercased()
+            guard let offload = Offloads.names.first(where: { $0.name == name })?.offload,
+                offloads.insert(offload).inserted
+            else { return nil }
+        }
+        return offloads
+    }
+
     /// An absolute path that the kernel would take.
     static func path(_ text: String) -> String? {
         text.hasPrefix("/") && text.utf8.count < 4000 ? text : nil

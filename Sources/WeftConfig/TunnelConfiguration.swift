@@ -27,6 +27,9 @@ public struct InterfaceConfiguration: Sendable {
     public static let defaultMTU = 1280
     /// Where key states are kept when the file names no folder.
     public static let defaultStateDirectory = "/var/lib/weft"
+    /// A queue takes two threads.
+    public static let mostQueues = 64
+    public static let mostSourcePorts = 64
 
     /// The device's own addresses; at least one, no address twice.
     public let addresses: [InterfaceAddress]
@@ -43,6 +46,14 @@ public struct InterfaceConfiguration: Sendable {
     /// The folder where key states are kept, an absolute path. Two folders know nothing of each other: a key that has
     /// been used with one of them must not be used with another.
     public let stateDirectory: String
+    /// Parallel queues of the device and the socket, 1...64; nil if the number of processors says.
+    public let queues: Int?
+    /// Whether each thread stays on a processor of its own.
+    public let pinsThreads: Bool
+    /// UDP ports that datagrams leave from, by flow, 1...64; 1 is the listen port alone.
+    public let sourcePorts: Int
+    /// What may be left to the kernel.
+    public let offloads: Offloads
     /// Where each key stands in the file.
     public let lines: SectionLines<InterfaceKey>
 

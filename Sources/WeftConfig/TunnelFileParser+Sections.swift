@@ -11,6 +11,11 @@ struct InterfaceDraft {
     var firewallMark: UInt32?
     var table: InterfaceConfiguration.RoutingTable?
     var stateDirectory: String?
+    /// 0 for auto.
+    var queues: UInt32?
+    var pinsThreads: Bool?
+    var sourcePorts: UInt32?
+    var offloads: Offloads?
 
     /// Our side of each route; nil if that isn't known.
     var localIPs: [Prefix]? {
@@ -31,6 +36,10 @@ struct InterfaceDraft {
             firewallMark: firewallMark == 0 ? nil : firewallMark,
             table: table ?? .automatic,
             stateDirectory: stateDirectory ?? InterfaceConfiguration.defaultStateDirectory,
+            queues: queues.flatMap { $0 == 0 ? nil : Int($0) },
+            pinsThreads: pinsThreads ?? false,
+            sourcePorts: Int(sourcePorts ?? 1),
+            offloads: offloads ?? .all,
             lines: lines)
     }
 }
@@ -74,6 +83,12 @@ extension TunnelFileParser {
         draft.firewallMark = value(of: .firewallMark, in: entries, FileValues.firewallMark)
         draft.table = value(of: .table, in: entries, FileValues.table)
         draft.stateDirectory = value(of: .stateDirectory, in: entries, FileValues.path)
+        draft.queues = value(of: .queues, in: entries, FileValues.queues)
+        draft.pinsThreads = value(of: .pinThreads, in: entries, FileValues.onOrOff)
+        draft.sourcePorts = value(of: .sourcePorts, in: entries) {
+            FileValues.number($0, in: 1...UInt32(InterfaceConfiguration.mostSourcePorts))
+        }
+        draft.offloads = value(of: .offloads, in: entries, FileValues.offloads)
         return draft
     }
 

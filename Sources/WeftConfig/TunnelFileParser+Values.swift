@@ -67,7 +67,7 @@ struct ItemList<Item> {
 }
 
 extension Substring {
-    fileprivate var trimmingBlanks: String {
+    var trimmingBlanks: String {
         func isBlank(_ character: Character) -> Bool { character == " " || character == "\t" }
         let rest = drop(while: isBlank)
         guard let last = rest.lastIndex(where: { !isBlank($0) }) else { return "" }

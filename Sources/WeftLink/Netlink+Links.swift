@@ -57,15 +57,36 @@ extension Netlink {
     ///   - bytes: at most so many bytes each, headers included.
     public mutating func limitSuperpackets(_ index: Int32, segments: UInt32, bytes: UInt32) throws(LinkError) {
         // libnl 3.7's link objects don't know these attributes.
+        let message = try changeMessage(for: index)
+        guard unsafe nla_put_u32(message.pointer, Int32(IFLA_GSO_MAX_SEGS), segments) >= 0,
+            unsafe nla_put_u32(message.pointer, Int32(IFLA_GSO_MAX_SIZE), bytes) >= 0
+        else { throw .outOfMemory }
+        try send(message, to: "bound superpackets of interface \(index)")
+    }
+
+    /// Lets the interface come up without an IPv6 link-local address, and so without the kernel's own router
+    /// solicitations from it. To be called while it is down.
+    public mutating func makeNoLinkLocalAddress(_ index: Int32) throws(LinkError) {
+        let message = try changeMessage(for: index)
+        guard let families = unsafe nla_nest_start(message.pointer, Int32(IFLA_AF_SPEC)),
+            let v6 = unsafe nla_nest_start(message.pointer, AF_INET6),
+            unsafe nla_put_u8(
+                message.pointer, Int32(IFLA_INET6_ADDR_GEN_MODE), UInt8(IN6_ADDR_GEN_MODE_NONE.rawValue)) >= 0
+        else { throw .outOfMemory }
+        unsafe nla_nest_end(message.pointer, v6)
+        unsafe nla_nest_end(message.pointer, families)
+        try send(message, to: "go without a link-local address on interface \(index)")
+    }
+
+    /// A message that changes a link, to which attributes are put.
+    private func changeMessage(for index: Int32) throws(LinkError) -> NetlinkObject {
         let message = try unsafe NetlinkObject(nlmsg_alloc_simple(Int32(RTM_NEWLINK), 0), release: nlmsg_free)
         var header = ifinfomsg()
         header.ifi_index = index
         // SAFETY: libnl copies the header's bytes, whose count stands beside it, before the call returns.
-        guard unsafe nlmsg_append(message.pointer, &header, MemoryLayout<ifinfomsg>.size, Int32(NLMSG_ALIGNTO)) >= 0,
-            unsafe nla_put_u32(message.pointer, Int32(IFLA_GSO_MAX_SEGS), segments) >= 0,
-            unsafe nla_put_u32(message.pointer, Int32(IFLA_GSO_MAX_SIZE), bytes) >= 0
+        guard unsafe nlmsg_append(message.pointer, &header, MemoryLayout<ifinfomsg>.size, Int32(NLMSG_ALIGNTO)) >= 0
         else { throw .outOfMemory }
-        try send(message, to: "bound superpackets of interface \(index)")
+        return message
     }
 
     /// Asks the kernel for a link by its name, with index 0, or by its index alone.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CWeftLinux
+import Weft
 
 /// The offloads of a TUN device: what the kernel may leave to us, and we to it.
 public struct TUNCapabilities: Hashable, Sendable, CustomStringConvertible {
@@ -18,11 +19,15 @@ public struct TUNCapabilities: Hashable, Sendable, CustomStringConvertible {
     /// None: a plain device.
     public init() {}
 
-    public static let all: TUNCapabilities = {
-        var all = TUNCapabilities()
-        (all.header, all.checksum, all.tso4, all.tso6, all.ecn, all.uso) = (true, true, true, true, true, true)
-        return all
-    }()
+    public static let all = TUNCapabilities(.all)
+
+    /// What of them a choice of offloads allows; the header always, as it costs nothing.
+    public init(_ offloads: Offloads) {
+        header = true
+        checksum = offloads.contains(.checksum)
+        (tso4, tso6, ecn) = (offloads.contains(.tso), offloads.contains(.tso), offloads.contains(.tso))
+        uso = offloads.contains(.uso)
+    }
 
     /// Asks for one offload after the other, each on top of those before it, and keeps what is accepted.
     /// - Parameter accepts: tries TUN_F_ flags; it is left with the flags that were agreed.

@@ -27,6 +27,14 @@ public struct TUNConfiguration: Sendable {
 
     /// What the underlay's datagrams are marked with; 0 for nothing.
     public var mark: UInt32
+    /// Queues of the device, each with a socket of its own: at least 1.
+    public var queues = 1
+    /// UDP ports that datagrams leave from, by flow; 1 is ``port`` alone, which a peer behind NAT needs.
+    public var sourcePorts = 1
+    /// Whether each thread stays on a processor of its own.
+    public var pinsThreads = false
+    /// What may be left to the kernel.
+    public var offloads = Offloads.all
 
     public init(
         name: String, addresses: [InterfaceAddress], mtu: Int, port: UInt16, routes: Routes, mark: UInt32 = 0
@@ -40,18 +48,25 @@ public struct TUNConfiguration: Sendable {
     }
 }
 
-/// A data path between a TUN device and a UDP socket. It owns both, and the device's addresses, routes and rules.
+/// A data path between a TUN device and UDP sockets. It owns them, and the device's addresses, routes and rules.
 ///
 /// Everything that needs CAP_NET_ADMIN is done when it is made, but for taking the rules away again.
 public final class TUNDatapath: Datapath {
     private let configuration: TUNConfiguration
-    private let device: TUNDevice
-    private let socket: UDPSocket
+    private let devices: [TUNDevice]
+    private let sockets: [UDPSocket]
+    private let senders: [UDPSocket]
     private let pumps: PumpedDatapath
     private let interface: Int32
 
-    /// Lanes that its engine must have: two pumps and the timer.
-    public static let lanes = 3
+    /// The kernel's limit (MAX_TAP_QUEUES).
+    private static let mostQueues = 256
+
+    /// Lanes that its engine must have: two pumps a queue and the timer.
+    public static func lanes(queues: Int) -> Int { 2 * queues + 1 }
+
+    /// Queues for a number of processors, each of which has two threads.
+    public static func queues(processors: Int) -> Int { min(max(processors / 2, 1), 8) }
 
     /// Makes the device and the socket, and configures the device. When anything fails nothing is left behind.
     /// - Parameters:
@@ -64,19 +79,28 @@ public final class TUNDatapath: Datapath {
         guard case .layer3 = engine.configuration.mode else {
             throw .setup("a TUN device carries IP packets: it needs a layer 3 engine")
         }
+        guard (1...Self.mostQueues).contains(configuration.queues) else {
+            throw .setup("a TUN device has 1 to \(Self.mostQueues) queues, not \(configuration.queues)")
+        }
         self.configuration = configuration
-        socket = try UDPSocket(port: configuration.port, mark: configuration.mark)
-        device = try TUNDevice(name: configuration.name)
+        sockets = try Self.sockets(configuration)
+        let devices = try TUNDevice.queues(
+            configuration.queues, name: configuration.name, offloads: TUNCapabilities(configuration.offloads))
+        self.devices = devices
+        senders = try Self.senders(configuration)
         do throws(TransportError) {
             let wake = try WakeEvent()
-            pumps = PumpedDatapath(
-                engine: engine,
-                queues: [
+            var queues: [PumpedDatapath.Queue] = []
+            for (device, socket) in zip(devices, sockets) {
+                queues.append(
                     .init(
                         fromOverlay: TUNReader(device, wake: wake), toOverlay: TUNWriter(device, wake: wake),
-                        fromUnderlay: UDPReceiver(socket, wake: wake), toUnderlay: UDPSender(socket, wake: wake))
-                ],
-                timerSender: UDPSender(socket, wake: wake), wake: wake, onTick: onTick)
+                        fromUnderlay: UDPReceiver(socket, wake: wake),
+                        toUnderlay: UDPSender(socket, spread: senders, wake: wake)))
+            }
+            pumps = PumpedDatapath(
+                engine: engine, queues: queues, timerSender: UDPSender(sockets[0], wake: wake), wake: wake,
+                pinsThreads: configuration.pinsThreads, onTick: onTick)
         } catch {
             throw .transport(error)
         }
@@ -87,10 +111,36 @@ public final class TUNDatapath: Datapath {
         }
     }
 
+    /// A socket for each queue, all on one port.
+    private static func sockets(_ configuration: TUNConfiguration) throws(DatapathError) -> [UDPSocket] {
+        let role: UDPSocket.Role = configuration.queues > 1 ? .sharesPort : .alone
+        var sockets: [UDPSocket] = []
+        for _ in 0..<configuration.queues {
+            sockets.append(
+                try UDPSocket(
+                    port: sockets.first?.port ?? configuration.port, mark: configuration.mark, role: role,
+                    offloads: configuration.offloads))
+        }
+        return sockets
+    }
+
+    /// The sockets that flows are spread over, on ports of the kernel's choice; none where the queue's own sends.
+    private static func senders(_ configuration: TUNConfiguration) throws(DatapathError) -> [UDPSocket] {
+        var senders: [UDPSocket] = []
+        guard configuration.sourcePorts > 1 else { return senders }
+        for _ in 0..<configuration.sourcePorts {
+            senders.append(
+                try UDPSocket(port: 0, mark: configuration.mark, role: .sendsOnly, offloads: configuration.offloads))
+        }
+        return senders
+    }
+
     /// Gives the device its MTU, addresses and routes. They go with the device when this fails; rules are taken back.
     private static func configure(_ configuration: TUNConfiguration) throws(LinkError) -> Int32 {
         var netlink = try Netlink()
         let interface = try netlink.interfaceIndex(of: configuration.name)
+        // A host without IPv6 refuses, and has no such address.
+        try? netlink.makeNoLinkLocalAddress(interface)
         try netlink.setUp(interface, mtu: configuration.mtu)
         // So that one superpacket, sealed, fits one send. An older kernel can't be told; it then takes two.
         let segments = min(ToUnderlay.longestRun, ToUnderlay.largestRun / (configuration.mtu + Geneve.overhead))
@@ -113,8 +163,8 @@ public final class TUNDatapath: Datapath {
     public func run() throws(DatapathError) {
         defer {
             removeRules()
-            device.close()
-            socket.close()
+            for device in devices { device.close() }
+            for socket in sockets + senders { socket.close() }
         }
         try pumps.run()
     }
@@ -123,7 +173,10 @@ public final class TUNDatapath: Datapath {
 
     /// What the device and the socket do for us at present, in words: `tun (...), udp (...)`.
     public var capabilities: String {
-        "tun (\(device.capabilities)), udp (\(socket.capabilities))"
+        var text = "tun (\(devices[0].capabilities)), udp (\(sockets[0].capabilities))"
+        if devices.count > 1 { text += ", \(devices.count) queues" }
+        if senders.count > 1 { text += ", \(senders.count) source ports" }
+        return text
     }
 
     /// Routes and addresses go with the device; rules belong to nobody and must be taken back.

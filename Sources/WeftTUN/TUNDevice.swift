@@ -3,7 +3,8 @@ import CWeftLinux
 import Glibc
 import Weft
 
-/// Owns a TUN device: a network interface whose packets come to this process. It goes when its owner goes.
+/// Owns a queue of a TUN device: a network interface whose packets come to this process. It goes when the owner of its
+/// last queue goes.
 public final class TUNDevice: Sendable {
     private let descriptor: SharedDescriptor
     /// The interface's name.
@@ -17,17 +18,34 @@ public final class TUNDevice: Sendable {
             && !name.utf8.contains { $0 <= 32 || $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: ":") || $0 > 126 }
     }
 
-    /// Makes an interface that carries IP packets without a header in front.
-    /// - Parameter wanted: offloads to ask for; what the kernel refuses is left out.
+    /// Makes an interface with several queues. The kernel keeps a flow on the queue that its packets are written to.
+    /// - Parameter count: 1...256.
+    /// - Throws: as ``init(name:offloads:isOneOfSeveral:)``.
+    public static func queues(
+        _ count: Int, name: String, offloads: TUNCapabilities = .all
+    ) throws(DatapathError) -> [TUNDevice] {
+        var queues: [TUNDevice] = []
+        for _ in 0..<count {
+            queues.append(try TUNDevice(name: name, offloads: offloads, isOneOfSeveral: count > 1))
+        }
+        return queues
+    }
+
+    /// Makes an interface that carries IP packets, or another queue of it.
+    /// - Parameters:
+    ///   - wanted: offloads to ask for; what the kernel refuses is left out.
+    ///   - isOneOfSeveral: the interface has several queues, or will; all of them must say so.
     /// - Throws: ``DatapathError/setup(_:)`` with what to do.
-    public init(name: String, offloads wanted: TUNCapabilities = .all) throws(DatapathError) {
+    public init(
+        name: String, offloads wanted: TUNCapabilities = .all, isOneOfSeveral: Bool = false
+    ) throws(DatapathError) {
         guard Self.isValid(name: name) else {
             throw .setup("\"\(name)\" can't be an interface's name: 1 to 15 letters, digits, - _ or .")
         }
         let raw = unsafe open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC)
         guard raw >= 0 else { throw Self.explain("open /dev/net/tun", errno) }
         let descriptor = FileDescriptor(owning: raw)
-        let flags = IFF_TUN | IFF_NO_PI
+        let flags = IFF_TUN | IFF_NO_PI | (isOneOfSeveral ? IFF_MULTI_QUEUE : 0)
         var agreed = TUNCapabilities()
         if wanted.header, unsafe weft_tun_attach(raw, name, flags | IFF_VNET_HDR) == 0 {
             agreed = TUNCapabilities.negotiate(wanted) { weft_tun_set_offload(raw, $0) == 0 }

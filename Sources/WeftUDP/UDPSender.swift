@@ -6,6 +6,8 @@ import Weft
 
 /// A sending end of a UDP socket: one thread's. Several ends share a socket.
 public final class UDPSender: UnderlaySender {
+    /// Datagrams leave from these by their flow; at least one.
+    private let sockets: [UDPSocket]
     private let socket: UDPSocket
     private let wake: WakeEvent
     private let sendMessages: MessageBuffers.Send
@@ -19,6 +21,8 @@ public final class UDPSender: UnderlaySender {
         var contents: FixedArray<(run: Int, offset: Int, datagrams: Int)>
         /// A run that was refused in one piece: its datagrams go one by one.
         var suspect: Int?
+        /// Which of the sockets the messages leave from.
+        var source = 0
         /// Whether none of them has been tried yet.
         var isUndecided = false
     }
@@ -29,14 +33,23 @@ public final class UDPSender: UnderlaySender {
         var offset = 0
     }
 
-    /// - Parameter batch: messages that one call sends.
-    public convenience init(_ socket: UDPSocket, wake: WakeEvent, batch: Int = 64) {
+    /// - Parameters:
+    ///   - spread: sockets that datagrams leave from by their flow, so that the underlay and the receiver's queues see
+    ///     flows; none sends all from `socket`.
+    ///   - batch: messages that one call sends.
+    public convenience init(
+        _ socket: UDPSocket, spread: [UDPSocket] = [], wake: WakeEvent, batch: Int = 64
+    ) {
         unsafe self.init(
-            socket, wake: wake, batch: batch, sendMessages: .init { unsafe weft_send_messages($0, $1, $2, 0) })
+            socket, spread: spread, wake: wake, batch: batch,
+            sendMessages: .init { unsafe weft_send_messages($0, $1, $2, 0) })
     }
 
-    init(_ socket: UDPSocket, wake: WakeEvent, batch: Int, sendMessages: MessageBuffers.Send) {
+    init(
+        _ socket: UDPSocket, spread: [UDPSocket] = [], wake: WakeEvent, batch: Int, sendMessages: MessageBuffers.Send
+    ) {
         self.socket = socket
+        sockets = spread.isEmpty ? [socket] : spread
         self.wake = wake
         self.sendMessages = sendMessages
         state = Mutex(State(messages: MessageBuffers(capacity: batch), contents: FixedArray(capacity: batch)))
@@ -62,6 +75,8 @@ public final class UDPSender: UnderlaySender {
         }
     }
 
+    public var sourcePorts: Int { sockets.count }
+
     public func pathMTU(to endpoint: Endpoint) -> Int? { socket.pathMTU(to: endpoint) }
 
     /// Fills messages from a position in the batch on, up to a run that can't be sent, and moves behind them.
@@ -73,6 +88,11 @@ public final class UDPSender: UnderlaySender {
             guard let base = bytes.baseAddress else { return }
             while position.run < batch.runs.count, !state.contents.isFull {
                 let next = batch.runs[position.run]
+                if state.contents.isEmpty {
+                    state.source = next.source
+                } else if next.source != state.source {
+                    return
+                }
                 guard let address = SocketAddress(next.destination, socket.family) else { return }
                 let left = next.place.count - position.offset
                 let isWhole = segments && state.suspect != position.run
@@ -98,10 +118,11 @@ public final class UDPSender: UnderlaySender {
         _ state: inout State, _ position: inout Position,
         failed: (_ run: Int, _ datagrams: Int, SendFailure) -> Void
     ) {
+        let raw = sockets[state.source].raw
         var next = 0
         while next < state.contents.count {
             let sent = state.messages.send(
-                socket.raw, from: next, count: state.contents.count - next, by: sendMessages)
+                raw, from: next, count: state.contents.count - next, by: sendMessages)
             if sent > 0 {
                 if state.isUndecided {
                     // One by one it goes: a device or a route can't segment, and says so now only.
@@ -113,7 +134,7 @@ public final class UDPSender: UnderlaySender {
             }
             let code = errno
             if code == EINTR { continue }
-            if code == EAGAIN, (try? wake.wait(for: socket.raw, events: POLLOUT, timeout: Self.patience)) == .ready {
+            if code == EAGAIN, (try? wake.wait(for: raw, events: POLLOUT, timeout: Self.patience)) == .ready {
                 continue
             }
             // The error is the first message's; the others have not been tried.

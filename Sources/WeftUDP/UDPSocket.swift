@@ -18,6 +18,16 @@ public final class UDPSocket: Sendable {
     private let segmentation = Atomic(true)
     private let coalescing: Bool
 
+    /// What a socket is for.
+    public enum Role: Hashable, Sendable {
+        case alone
+        /// One of several sockets of a port: the kernel spreads what comes over them by the outer flow, and keeps each
+        /// flow on one (SO_REUSEPORT).
+        case sharesPort
+        /// Nobody reads what comes: the kernel throws it away.
+        case sendsOnly
+    }
+
     /// What the kernel does for a socket.
     public struct Capabilities: Hashable, Sendable, CustomStringConvertible {
         /// Cuts one send into datagrams (UDP_SEGMENT).
@@ -49,14 +59,15 @@ public final class UDPSocket: Sendable {
     /// - Parameters:
     ///   - port: 0 lets the kernel choose.
     ///   - mark: SO_MARK for policy routing; 0 for none. Any other needs CAP_NET_ADMIN.
+    ///   - role: what it shares its port with, and whether it receives.
     ///   - offloads: which of the kernel's offloads to use, where it has them.
     public init(
-        port: UInt16, mark: UInt32 = 0, offloads: Capabilities = .init(segmentation: true, coalescing: true)
+        port: UInt16, mark: UInt32 = 0, role: Role = .alone, offloads: Offloads = .all
     ) throws(DatapathError) {
         do throws(TransportError) {
             let (raw, family) = try Self.open()
             let descriptor = FileDescriptor(owning: raw)
-            try Self.configure(raw, family, mark: mark)
+            try Self.configure(raw, family, mark: mark, role)
             var address = SocketAddress()
             switch family {
             case .v4Only:
@@ -76,10 +87,10 @@ public final class UDPSocket: Sendable {
             self.family = family
             self.mark = mark
             coalescing =
-                offloads.coalescing && Self.set(raw, Int32(IPPROTO_UDP), Int32(UDP_GRO), 1) == 0
+                offloads.contains(.gro) && Self.set(raw, Int32(IPPROTO_UDP), Int32(UDP_GRO), 1) == 0
             // Setting no default size asks whether the kernel knows the option, and changes nothing.
             let knowsSegmentation = Self.set(raw, Int32(IPPROTO_UDP), Int32(UDP_SEGMENT), 0) == 0
-            segmentation.store(offloads.segmentation && knowsSegmentation, ordering: .relaxed)
+            segmentation.store(offloads.contains(.gso) && knowsSegmentation, ordering: .relaxed)
         } catch {
             switch error.code {
             case EADDRINUSE:
@@ -106,7 +117,12 @@ public final class UDPSocket: Sendable {
         return unsafe setsockopt(raw, level, option, &value, socklen_t(MemoryLayout<Int32>.size))
     }
 
-    private static func configure(_ raw: Int32, _ family: SocketFamily, mark: UInt32) throws(TransportError) {
+    private static func configure(
+        _ raw: Int32, _ family: SocketFamily, mark: UInt32, _ role: Role
+    ) throws(TransportError) {
+        if role == .sharesPort {
+            try SystemCall.retrying("share the UDP port between queues") { set(raw, SOL_SOCKET, SO_REUSEPORT, 1) }
+        }
         try SystemCall.retrying("set don't-fragment") {
             set(raw, Int32(IPPROTO_IP), IP_MTU_DISCOVER, IP_PMTUDISC_DO)
         }
@@ -121,9 +137,11 @@ public final class UDPSocket: Sendable {
             }
         }
         // Beyond the system's limit with CAP_NET_ADMIN, else up to it; a smaller buffer only loses more under load.
-        for (force, plain) in [(SO_RCVBUFFORCE, SO_RCVBUF), (SO_SNDBUFFORCE, SO_SNDBUF)]
-        where set(raw, SOL_SOCKET, force, bufferSize) != 0 {
-            _ = set(raw, SOL_SOCKET, plain, bufferSize)
+        let receiveSize = role == .sendsOnly ? 0 : bufferSize
+        for (force, plain, size) in [
+            (SO_RCVBUFFORCE, SO_RCVBUF, receiveSize), (SO_SNDBUFFORCE, SO_SNDBUF, bufferSize),
+        ] where set(raw, SOL_SOCKET, force, size) != 0 {
+            _ = set(raw, SOL_SOCKET, plain, size)
         }
     }
 

@@ -3,6 +3,8 @@ import Foundation
 import Testing
 import Weft
 
+@testable import weft
+
 /// Verbs that need no tunnel and no root.
 @Suite("The command by itself")
 struct CommandTests {

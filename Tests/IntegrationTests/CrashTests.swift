@@ -2,6 +2,8 @@
 import Foundation
 import Testing
 
+@testable import weft
+
 extension Integration {
     @Suite("Crashes and restarts")
     struct Crashes {
@@ -48,12 +50,7 @@ extension Integration {
         @Test("What was captured more than a second before a crash is refused after the restart")
         func replay() async throws {
             let hosts = try await HostPair()
-            let files = TunnelText.pair()
-            try hosts.left.write(files.left)
-            try hosts.right.write(files.right)
-            try await hosts.left.up()
-            try await hosts.right.up()
-            try await hosts.left.expectAnswer(from: "10.77.0.2")
+            try await hosts.bringUp()
             let capture = try await Capture(on: hosts.left)
             for _ in 0..<20 { try await hosts.left.expectAnswer(from: "10.77.0.2") }
             let old = try await capture.end().compactMap { SealedDatagram(frame: $0) }.filter {

@@ -2,6 +2,8 @@
 import Testing
 import Weft
 
+@testable import weft
+
 extension Integration {
     @Suite("Hostile input")
     struct HostileInput {
@@ -33,12 +35,7 @@ extension Integration {
         @Test("Garbage costs a counter and nothing else")
         func garbage() async throws {
             let hosts = try await HostPair()
-            let files = TunnelText.pair()
-            try hosts.left.write(files.left)
-            try hosts.right.write(files.right)
-            try await hosts.left.up()
-            try await hosts.right.up()
-            try await hosts.left.expectAnswer(from: "10.77.0.2")
+            try await hosts.bringUp()
             let began = try await hosts.right.status()
             for (bytes, reason) in Self.datagrams {
                 let before = try await hosts.right.status()
@@ -60,12 +57,7 @@ extension Integration {
         @Test("A flood of noise leaves the tunnel working")
         func flood() async throws {
             let hosts = try await HostPair()
-            let files = TunnelText.pair()
-            try hosts.left.write(files.left)
-            try hosts.right.write(files.right)
-            try await hosts.left.up()
-            try await hosts.right.up()
-            try await hosts.left.expectAnswer(from: "10.77.0.2")
+            try await hosts.bringUp()
             var generator = SystemRandomNumberGenerator()
             let noise = (0..<5000).map { _ in
                 (0..<Int.random(in: 0...1400, using: &generator)).map { _ in UInt8.random(in: 0...255) }

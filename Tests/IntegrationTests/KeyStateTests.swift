@@ -2,6 +2,8 @@
 import Foundation
 import Testing
 
+@testable import weft
+
 extension Integration {
     @Suite("Key states")
     struct KeyStates {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import Testing
 
+@testable import weft
+
 extension Integration {
     @Suite("MTU")
     struct MTU {

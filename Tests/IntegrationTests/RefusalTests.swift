@@ -2,6 +2,8 @@
 import Glibc
 import Testing
 
+@testable import weft
+
 extension Integration {
     @Suite("Refusals")
     struct Refusals {

@@ -5,7 +5,9 @@ import Testing
 
 @Suite("Bad tunnel files")
 struct BadFileTests {
-    private static let interfaceKeys = "Address, ListenPort, MTU, LocalIPs, FwMark, Table, StateDirectory"
+    private static let interfaceKeys =
+        "Address, ListenPort, MTU, LocalIPs, FwMark, Table, StateDirectory, "
+        + "Queues, PinThreads, SourcePorts, Offloads"
     private static let peerKeys =
         "VNI, Endpoint, AllowedIPs, PersistentKeepalive, Epoch, SendKey, ReceiveKey, RateLimit, CheckSource"
     private static let noInterface =
@@ -83,26 +85,26 @@ struct BadFileTests {
     @Test(
         "conflicts between peers",
         arguments: [
-            ("VNI = 16777215", "VNI = 7", "23: VNI: 7 is the peer's of line 12 too: expected one of its own"),
+            ("VNI = 16777215", "VNI = 7", "27: VNI: 7 is the peer's of line 16 too: expected one of its own"),
             (
                 "AllowedIPs = 0.0.0.0/0", "AllowedIPs = 10.1.0.0/16, 10.80.0.77/24",
-                "25: AllowedIPs: 10.80.0.0/24 is the peer's of line 14 too: expected it in one peer only"
+                "29: AllowedIPs: 10.80.0.0/24 is the peer's of line 18 too: expected it in one peer only"
             ),
             (
                 Samples.keys[2], Samples.keys[0],
-                "28: SendKey: is the same key as SendKey on line 17: expected a key that occurs nowhere else"
+                "32: SendKey: is the same key as SendKey on line 21: expected a key that occurs nowhere else"
             ),
             (
                 Samples.keys[3], Samples.keys[0],
-                "29: ReceiveKey: is the same key as SendKey on line 17: expected a key that occurs nowhere else"
+                "33: ReceiveKey: is the same key as SendKey on line 21: expected a key that occurs nowhere else"
             ),
             (
                 Samples.keys[1], Samples.keys[0],
-                "18: ReceiveKey: is the same key as SendKey on line 17: expected a key that occurs nowhere else"
+                "22: ReceiveKey: is the same key as SendKey on line 21: expected a key that occurs nowhere else"
             ),
             (
                 "LocalIPs = 10.77.0.0/16, fd77::/48", "LocalIPs = 10.77.0.0/16",
-                "14: AllowedIPs: fd80::/64 is IPv6: expected an IPv6 prefix in LocalIPs (line 6) too"
+                "18: AllowedIPs: fd80::/64 is IPv6: expected an IPv6 prefix in LocalIPs (line 6) too"
             ),
             (
                 "MTU = 1400", "MTU = 1279",

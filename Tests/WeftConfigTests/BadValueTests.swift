@@ -23,6 +23,7 @@ struct BadValueTests {
     private static let address = "expected an address such as 10.77.0.1/24 or fd77::1/64"
     private static let prefix = "expected a prefix such as 10.77.0.2/32 or fd77::2/128"
     private static let endpoint = "expected ADDRESS:PORT such as 192.0.2.2:6081 or [2001:db8::2]:6081"
+    private static let offloads = "expected all, off, or some of checksum, tso, uso, gso, gro"
     private static let mark = "expected off, or a number from 0 to 4294967295, decimal or hexadecimal after 0x"
     private static let key = "expected 16 bytes in base64, 24 characters that end in =="
 
@@ -75,6 +76,13 @@ struct BadValueTests {
             Case(
                 4, "StateDirectory = weft",
                 "4: StateDirectory: expected an absolute path such as /var/lib/weft, found \"weft\""),
+            Case(4, "Queues = 0", "4: Queues: expected auto, or a number from 1 to 64, found \"0\""),
+            Case(4, "Queues = 65", "4: Queues: expected auto, or a number from 1 to 64, found \"65\""),
+            Case(4, "PinThreads = 1", "4: PinThreads: expected on or off, found \"1\""),
+            Case(4, "SourcePorts = off", "4: SourcePorts: expected a number from 1 to 64, found \"off\""),
+            Case(4, "Offloads = gso, lro", "4: Offloads: \(offloads), found \"gso, lro\""),
+            Case(4, "Offloads = gso, GSO", "4: Offloads: \(offloads), found \"gso, GSO\""),
+            Case(4, "Offloads = gso,", "4: Offloads: \(offloads), found \"gso,\""),
             Case(
                 4, "MTU = \u{1B}[31m\"\\ü",
                 "4: MTU: expected a number from 576 to 65535, found \"\\u{1B}[31m\\\"\\\\\\u{00FC}\""),

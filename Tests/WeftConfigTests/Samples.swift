@@ -38,6 +38,10 @@ enum Samples {
         FwMark = 0xCa6c
         Table = 77
         StateDirectory = /srv/weft/state
+        Queues = 4
+        PinThreads = on
+        SourcePorts = 16
+        Offloads = TSO, checksum , gro
 
         [Peer] # first
         VNI = 7

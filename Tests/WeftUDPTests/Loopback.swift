@@ -11,7 +11,7 @@ final class Loopback {
     private let wake: WakeEvent
 
     init(coalescing: Bool = true) throws {
-        socket = try UDPSocket(port: 0, offloads: .init(segmentation: true, coalescing: coalescing))
+        socket = try UDPSocket(port: 0, offloads: coalescing ? .all : [.gso])
         wake = try WakeEvent()
         receiver = UDPReceiver(socket, wake: wake)
     }
@@ -45,7 +45,7 @@ final class Loopback {
                 for offset in range { bytes.store(UInt8(truncatingIfNeeded: offset &* 13), at: offset) }
                 bytes.store(number, at: range.lowerBound)
                 number += 1
-                batch.append(range, to: endpoint, vni: 1, origin: nil)
+                batch.append(range, to: endpoint, vni: 1, nil)
             }
         }
         return batch

@@ -9,7 +9,6 @@ import Testing
 
 @Suite("Datagrams over a UDP socket", .serialized)
 struct SegmentationTests {
-    private static let on = UDPSocket.Capabilities(segmentation: true, coalescing: true)
     /// Full runs, runs that end shorter, single datagrams.
     private static let runs = [
         [Int](repeating: 1200, count: 40), [700], [Int](repeating: 900, count: 20) + [33], [4], [1448, 1448, 5],
@@ -51,7 +50,7 @@ struct SegmentationTests {
                     let far = try Loopback(coalescing: coalescing)
                     guard try far.reaches(family) else { continue }
                     let socket = try UDPSocket(
-                        port: 0, offloads: .init(segmentation: segmentation, coalescing: true))
+                        port: 0, offloads: segmentation ? .all : [.gro])
                     #expect(far.socket.capabilities.coalescing == coalescing)
                     #expect(socket.capabilities.segmentation == segmentation)
                     let batch = Loopback.batch(Self.runs, to: far.endpoint(family))
@@ -71,7 +70,7 @@ struct SegmentationTests {
         for code in [EIO, EINVAL, EOPNOTSUPP] {
             for from in 1...6 {
                 let far = try Loopback()
-                let socket = try UDPSocket(port: 0, offloads: Self.on)
+                let socket = try UDPSocket(port: 0)
                 let refusing = Refusing(from: from, code: code)
                 let sender = UDPSender(socket, wake: try WakeEvent(), batch: 8, sendMessages: refusing.send)
                 let batch = Loopback.batch(Self.runs, to: far.endpoint())
@@ -91,7 +90,7 @@ struct SegmentationTests {
     @Test("datagrams that can't be sent one by one either are no reason to stop segmenting")
     func blameless() throws {
         let far = try Loopback()
-        let socket = try UDPSocket(port: 0, offloads: Self.on)
+        let socket = try UDPSocket(port: 0)
         let sender = try UDPSender(socket, wake: WakeEvent())
         // Port 0 is invalid, in one piece and one by one.
         let nowhere = Endpoint(IPAddress(v4: 0x7F00_0001), port: 0)
@@ -112,7 +111,7 @@ struct SegmentationTests {
     @Test("a path that became narrower is told, datagram by datagram, and segmentation stays on")
     func tooLong() throws {
         let far = try Loopback()
-        let socket = try UDPSocket(port: 0, offloads: Self.on)
+        let socket = try UDPSocket(port: 0)
         // An older kernel: EINVAL for a run whose datagrams are too long, EMSGSIZE for each of them.
         let sender = unsafe UDPSender(
             socket, wake: try WakeEvent(), batch: 64,

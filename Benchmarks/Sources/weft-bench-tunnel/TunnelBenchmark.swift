@@ -61,7 +61,7 @@ enum TunnelBenchmark {
 
     private static func makeEngine(_ arguments: Arguments) throws -> Engine {
         let engine = try Engine(
-            EngineConfiguration(port: arguments.port, cipher: arguments.cipher, lanes: TUNDatapath.lanes))
+            EngineConfiguration(port: arguments.port, cipher: arguments.cipher, lanes: TUNDatapath.lanes(queues: 1)))
         try engine.add(
             NetworkConfiguration(
                 vni: 7, endpoint: arguments.endpoint,

@@ -14,6 +14,10 @@
 /// Names the calling thread; at most 15 bytes are shown.
 void weft_name_thread(const char *name);
 
+/// Pins the calling thread to one of the processors that the process may run on: their `ordinal`th, counted from 0 and
+/// around. Returns -1 with errno set when that fails.
+int weft_pin_thread(unsigned int ordinal);
+
 /// Keeps the process out of core dumps and away from debuggers of the same user.
 int weft_forbid_dumps(void);
 

@@ -98,6 +98,8 @@ public struct ToUnderlay: ~Copyable {
         public let vni: UInt32
         /// The packet of the ``FromOverlay`` batch that the first was sealed from; nil for a keep-alive.
         public let origin: Int?
+        /// Which of the transport's source ports it leaves from.
+        public let source: Int
 
         /// Datagrams in the run.
         public var count: Int { (place.count + segmentSize - 1) / segmentSize }
@@ -110,12 +112,16 @@ public struct ToUnderlay: ~Copyable {
 
     public internal(set) var arena: PacketArena
     public internal(set) var runs: FixedArray<Run>
+    /// How many source ports flows are spread over.
+    let sourcePorts: Int
     var end = 0
 
     /// - Parameters:
     ///   - capacity: runs in a batch.
     ///   - room: bytes of the arena beyond the largest packet's.
-    public init(capacity: Int = 256, room: Int = 256 * 1024) {
+    ///   - sourcePorts: how many the transport spreads flows over.
+    public init(capacity: Int = 256, room: Int = 256 * 1024, sourcePorts: Int = 1) {
+        self.sourcePorts = max(sourcePorts, 1)
         arena = PacketArena(capacity: room + 2 * FromOverlay.largestPacket)
         runs = FixedArray(capacity: capacity)
     }

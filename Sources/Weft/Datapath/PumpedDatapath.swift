@@ -33,6 +33,7 @@ public final class PumpedDatapath: Datapath {
     private let queues: [Queue]
     private let timerSender: any UnderlaySender
     private let wake: WakeEvent
+    private let pinsThreads: Bool
     private let clock: @Sendable () -> Instant
     private let onTick: @Sendable (Instant) -> Void
     private let onClose: @Sendable () -> Void
@@ -44,11 +45,13 @@ public final class PumpedDatapath: Datapath {
     ///   - engine: needs two lanes a queue and one more.
     ///   - timerSender: where keep-alives are sent; an end of its own, since an end is one thread's.
     ///   - wake: what the ends wait on beside their own descriptors.
+    ///   - pinsThreads: keeps each pump on a processor of its own, as far as there are enough.
     ///   - clock: read once per batch.
     ///   - onTick: called every 100 ms on the thread that keeps time, after keep-alives were sent.
     ///   - onClose: called when closing begins, for transports that don't wait on `wake`.
     public init(
         engine: Engine, queues: [Queue], timerSender: any UnderlaySender, wake: WakeEvent,
+        pinsThreads: Bool = false,
         clock: @escaping @Sendable () -> Instant = SystemCall.now,
         onTick: @escaping @Sendable (Instant) -> Void = { _ in },
         onClose: @escaping @Sendable () -> Void = {}
@@ -57,6 +60,7 @@ public final class PumpedDatapath: Datapath {
         self.queues = queues
         self.timerSender = timerSender
         self.wake = wake
+        self.pinsThreads = pinsThreads
         self.clock = clock
         self.onTick = onTick
         self.onClose = onClose
@@ -72,9 +76,13 @@ public final class PumpedDatapath: Datapath {
         guard !hasRun.exchange(true, ordering: .relaxed) else { throw .alreadyRun }
         var threads: [RunningThread] = []
         do throws(TransportError) {
-            for queue in queues {
-                threads.append(try start("weft-tx") { [self] () throws(DatapathError) in try pumpFromOverlay(queue) })
-                threads.append(try start("weft-rx") { [self] () throws(DatapathError) in try pumpFromUnderlay(queue) })
+            for (index, queue) in queues.enumerated() {
+                threads.append(
+                    try start("weft-tx", 2 * index) { [self] () throws(DatapathError) in try pumpFromOverlay(queue) })
+                threads.append(
+                    try start("weft-rx", 2 * index + 1) { [self] () throws(DatapathError) in
+                        try pumpFromUnderlay(queue)
+                    })
             }
         } catch {
             fail(.transport(error))
@@ -124,7 +132,7 @@ public final class PumpedDatapath: Datapath {
     private func pumpFromOverlay(_ queue: Queue) throws(DatapathError) {
         var lane = try makeLane()
         var packets = FromOverlay()
-        var datagrams = ToUnderlay()
+        var datagrams = ToUnderlay(sourcePorts: queue.toUnderlay.sourcePorts)
         var tooBig = TooBigReplies()
         var backoff = Backoff()
         while !isClosing.load(ordering: .acquiring) {
@@ -199,9 +207,12 @@ public final class PumpedDatapath: Datapath {
     }
 
     private func start(
-        _ name: String, _ body: @escaping @Sendable () throws(DatapathError) -> Void
+        _ name: String, _ ordinal: Int, _ body: @escaping @Sendable () throws(DatapathError) -> Void
     ) throws(TransportError) -> RunningThread {
-        let thread = try WorkerThread(name: name) { [self] in
+        let thread = try WorkerThread(
+            name: queues.count > 1 ? "\(name)\(ordinal / 2)" : name,
+            processor: pinsThreads ? UInt32(ordinal) : nil
+        ) { [self] in
             do throws(DatapathError) {
                 try body()
             } catch {

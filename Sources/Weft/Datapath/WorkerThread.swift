@@ -9,18 +9,25 @@ public struct WorkerThread: ~Copyable {
 
     private final class Work {
         let name: String
+        let processor: UInt32?
         let body: @Sendable () -> Void
 
-        init(name: String, body: @escaping @Sendable () -> Void) {
+        init(name: String, processor: UInt32?, body: @escaping @Sendable () -> Void) {
             self.name = name
+            self.processor = processor
             self.body = body
         }
     }
 
     /// Starts a thread. All signals are blocked in it: they are the main thread's to wait for.
-    /// - Parameter name: at most 15 bytes are shown by the system.
-    public init(name: String, _ body: @escaping @Sendable () -> Void) throws(TransportError) {
-        let work = unsafe Unmanaged.passRetained(Work(name: name, body: body))
+    /// - Parameters:
+    ///   - name: at most 15 bytes are shown by the system.
+    ///   - processor: pins the thread to one of the processors that the process may run on, counted from 0 and around;
+    ///     nil leaves it to the scheduler. Best effort.
+    public init(
+        name: String, processor: UInt32? = nil, _ body: @escaping @Sendable () -> Void
+    ) throws(TransportError) {
+        let work = unsafe Unmanaged.passRetained(Work(name: name, processor: processor, body: body))
         var all = sigset_t()
         var previous = sigset_t()
         unsafe sigfillset(&all)
@@ -34,6 +41,7 @@ public struct WorkerThread: ~Copyable {
                 guard let argument = unsafe argument else { return nil }
                 let work = unsafe Unmanaged<Work>.fromOpaque(argument).takeRetainedValue()
                 unsafe weft_name_thread(work.name)
+                if let processor = work.processor { _ = weft_pin_thread(processor) }
                 work.body()
                 return nil
             }, work.toOpaque())

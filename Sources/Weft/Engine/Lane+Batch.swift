@@ -12,7 +12,11 @@ extension Lane {
         classified.removeAll()
         for origin in 0..<batch.packets.count {
             do throws(DropReason) {
-                let plan = try plan(origin, of: &batch)
+                var plan = try plan(origin, of: &batch)
+                if datagrams.sourcePorts > 1 {
+                    let hash = flowHash.hash(batch.arena.bytes.extracting(plan.packet.range))
+                    plan.source = Int(hash) % datagrams.sourcePorts
+                }
                 if classified.isFull { sealClassified(of: &batch, into: &datagrams, at: now) }
                 classified.append(plan)
             } catch {
@@ -114,7 +118,7 @@ extension Lane {
                 index, at: start, counter, isLast: isLast, segmenter, place, plan, of: &batch, into: &datagrams, target)
             guard sealed else { break }
             datagrams.append(
-                start..<start + total, to: target.endpoint, vni: target.network.vni, origin: plan.origin)
+                start..<start + total, to: target.endpoint, vni: target.network.vni, plan)
             target.packets += 1
             target.bytes += place.count
             index += 1
@@ -197,7 +201,7 @@ extension Lane {
             return
         }
         datagrams.append(
-            start..<start + total, to: target.endpoint, vni: target.network.vni, origin: plan.origin)
+            start..<start + total, to: target.endpoint, vni: target.network.vni, plan)
         target.packets += 1
         target.bytes += place.count
     }
@@ -219,11 +223,12 @@ extension ToUnderlay {
 
     /// Appends a datagram that stands behind all others: to the last run if it continues that, else as a new one.
     @inline(__always)
-    mutating func append(_ range: Range<Int>, to destination: Endpoint, vni: UInt32, origin: Int?) {
+    mutating func append(_ range: Range<Int>, to destination: Endpoint, vni: UInt32, _ plan: Lane.Classified?) {
+        let source = plan?.source ?? 0
         end = range.upperBound
         if !runs.isEmpty {
             var last = runs[runs.count - 1]
-            if last.vni == vni, last.place.offset + last.place.count == range.lowerBound,
+            if last.vni == vni, last.source == source, last.place.offset + last.place.count == range.lowerBound,
                 last.place.count % last.segmentSize == 0, range.count <= last.segmentSize,
                 last.count < Self.longestRun, last.place.count + range.count <= Self.largestRun,
                 last.destination == destination
@@ -236,6 +241,6 @@ extension ToUnderlay {
         runs.append(
             Run(
                 place: PacketRange(offset: range.lowerBound, count: range.count), segmentSize: range.count,
-                destination: destination, vni: vni, origin: origin))
+                destination: destination, vni: vni, origin: plan?.origin, source: source))
     }
 }

@@ -72,8 +72,11 @@ extension Lane {
                 return unsafe open(
                     UnsafeRawPointer(base + place.offset), header, candidate, to: base + place.offset + header.length)
             }
-            guard isAuthentic else { throw .authenticationFailed }
             candidate.plaintext.offset = place.offset + header.length
+            guard isAuthentic else {
+                wipe(candidate.plaintext.range, of: &bytes)
+                throw .authenticationFailed
+            }
             opened.append(candidate)
         } catch {
             count(error, network)

@@ -12,6 +12,8 @@ extension Lane {
         var origin: Int
         /// Datagrams that it makes.
         var segments = 1
+        /// Which of the transport's source ports its flow leaves from.
+        var source = 0
     }
 
     enum Verdict {

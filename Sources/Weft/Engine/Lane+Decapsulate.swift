@@ -129,7 +129,7 @@ extension Lane {
     }
 
     /// Zeroes what an unauthentic datagram was opened to, so that nobody can use it by mistake.
-    private func wipe(_ range: Range<Int>, of buffer: inout MutableRawSpan) {
+    func wipe(_ range: Range<Int>, of buffer: inout MutableRawSpan) {
         for offset in range { buffer.storeBytes(of: 0, toByteOffset: offset, as: UInt8.self) }
     }
 }

@@ -53,7 +53,7 @@ extension Lane {
             let start = batch.end
             var output = batch.arena.mutableBytes
             guard let range = keepAlive(slot: slot, into: &output, at: start, as: .datagram, now) else { continue }
-            batch.append(range, to: endpoint, vni: vni, origin: nil)
+            batch.append(range, to: endpoint, vni: vni, nil)
         }
     }
 }

@@ -17,6 +17,7 @@ public struct Lane: ~Copyable, @unchecked Sendable {
     /// This engine's own books.
     let totals: CounterBlocks.View
     let mode: EngineConfiguration.Mode
+    let flowHash: FlowHash
     var opened: FixedArray<Opened>
     var classified: FixedArray<Classified>
     var coalescer = Coalescer()
@@ -60,6 +61,7 @@ public struct Lane: ~Copyable, @unchecked Sendable {
         view = unsafe snapshot.view
         totals = unsafe engine.counters.view
         mode = engine.configuration.mode
+        flowHash = engine.flowHash
         opened = FixedArray(capacity: Self.batchLimit)
         classified = FixedArray(capacity: Self.batchLimit)
     }

@@ -24,9 +24,13 @@ final class Tunnel: Sendable {
         self.name = name
         self.configuration = configuration
         started = SystemCall.now()
+        let queues =
+            configuration.interface.queues
+            ?? TUNDatapath.queues(processors: sysconf(Int32(_SC_NPROCESSORS_ONLN)))
         do {
             engine = try Engine(
-                EngineConfiguration(port: configuration.interface.listenPort, lanes: TUNDatapath.lanes))
+                EngineConfiguration(
+                    port: configuration.interface.listenPort, lanes: TUNDatapath.lanes(queues: queues)))
             for peer in configuration.peers {
                 try engine.add(
                     NetworkConfiguration(
@@ -44,11 +48,14 @@ final class Tunnel: Sendable {
         do {
             let (routes, mark) = try Self.routes(name, configuration, log)
             self.mark = mark
-            datapath = try TUNDatapath(
-                TUNConfiguration(
-                    name: name, addresses: configuration.interface.addresses, mtu: configuration.interface.mtu,
-                    port: configuration.interface.listenPort, routes: routes, mark: mark),
-                engine: engine)
+            var driver = TUNConfiguration(
+                name: name, addresses: configuration.interface.addresses, mtu: configuration.interface.mtu,
+                port: configuration.interface.listenPort, routes: routes, mark: mark)
+            driver.queues = queues
+            driver.sourcePorts = configuration.interface.sourcePorts
+            driver.pinsThreads = configuration.interface.pinsThreads
+            driver.offloads = configuration.interface.offloads
+            datapath = try TUNDatapath(driver, engine: engine)
         } catch {
             throw CommandFailure(.failed, "\(error)")
         }

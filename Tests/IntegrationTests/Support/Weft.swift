@@ -3,6 +3,8 @@ import Foundation
 import Testing
 import Weft
 
+@testable import weft
+
 /// The command under test: the one that was built together with the tests.
 enum WeftCommand {
     static let path: String = {
@@ -135,60 +137,33 @@ extension Host {
     }
 }
 
-/// What the tests read of `weft show --json`.
-struct TunnelStatus: Decodable {
-    struct Interface: Decodable {
-        let name: String
-        let listenPort: Int
-        let mtu: Int
-        let mark: UInt32
-    }
+typealias TunnelStatus = Status
 
-    struct Traffic: Decodable {
-        let packets: UInt64
-        let bytes: UInt64
-        let keepAlives: UInt64
-    }
-
-    struct Association: Decodable {
-        let spi: UInt32
-        let counter: UInt64
-    }
-
-    struct Peer: Decodable {
-        let vni: UInt32
-        let endpoint: String?
-        let allowedIPs: [String]
-        let latestReceive: Double?
-        let rx: Traffic
-        let tx: Traffic
-        let send: Association?
-        let receive: [Association]
-        let drops: [String: UInt64]
-    }
-
-    struct Totals: Decodable {
-        let fromOverlay: UInt64
-        let toUnderlay: UInt64
-        let fromUnderlay: UInt64
-        let toOverlay: UInt64
-        let rx: Traffic
-        let tx: Traffic
-        let drops: [String: UInt64]
-    }
-
-    let processID: Int32
-    let interface: Interface
-    let driver: String
-    let cipher: String
-    let peers: [Peer]
-    let totals: Totals
-
+extension Status {
     func drops(_ reason: DropReason) -> UInt64 { totals.drops["\(reason)"] ?? 0 }
 
     /// Drops of one direction: before a packet was sealed or after it was opened by the transport, or by the engine.
     func drops(fromOverlay: Bool, byTransport: Bool) -> UInt64 {
         DropReason.allCases.filter { $0.isFromOverlay == fromOverlay && $0.isTransportRefusal == byTransport }
             .reduce(0) { $0 + drops($1) }
+    }
+}
+
+extension HostPair {
+    /// Writes both ends' files, brings both up, and waits until pings pass.
+    func bringUp(_ files: (left: TunnelText, right: TunnelText) = TunnelText.pair()) async throws {
+        try left.write(files.left)
+        try right.write(files.right)
+        try await left.up()
+        try await right.up()
+        try await left.expectAnswer(from: "10.77.0.2")
+    }
+
+    /// As ``bringUp(_:)``, with further lines of both ends' `[Interface]`.
+    func bringUp(with options: [String]) async throws {
+        var files = TunnelText.pair()
+        files.left.moreOfInterface = options
+        files.right.moreOfInterface = options
+        try await bringUp(files)
     }
 }
