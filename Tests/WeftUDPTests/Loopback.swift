@@ -38,14 +38,14 @@ final class Loopback {
         var number: UInt32 = 0
         for (sizes, endpoint) in runs {
             // A gap, so that no run goes on with the one before.
-            batch.end += 1
+            batch.reserved += 1
             for size in sizes {
-                let range = batch.end..<batch.end + size
+                let range = batch.reserved..<batch.reserved + size
                 var bytes = batch.arena.mutableBytes
                 for offset in range { bytes.store(UInt8(truncatingIfNeeded: offset &* 13), at: offset) }
                 bytes.store(number, at: range.lowerBound)
                 number += 1
-                batch.append(range, to: endpoint, vni: 1, nil)
+                _ = batch.append(range, to: endpoint, vni: 1)
             }
         }
         return batch

@@ -12,7 +12,7 @@ final class Pair {
     private let receiver: Engine
     private var sending: Lane
     private var receiving: Lane
-    private var packets = FromOverlay()
+    private var packets = FromOverlay(room: EngineBenchmark.batch * 2048)
     private var datagrams = ToUnderlay()
     private var received = FromUnderlay(capacity: EngineBenchmark.batch, slotSize: 2048)
     private var opened = ToOverlay()

@@ -11,6 +11,9 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+/// Asks the processor to fetch a cache line that will be read soon. Any address will do.
+static inline void weft_prefetch(const void *address) { __builtin_prefetch(address); }
+
 /// Names the calling thread; at most 15 bytes are shown.
 void weft_name_thread(const char *name);
 

@@ -23,6 +23,13 @@ public final class PacketKey: Sendable {
         /// Tells keys apart for ciphers that keep the last one expanded; never reused.
         let serial: UInt64
 
+        /// What ipsec-mb reads of its expanded form: round keys, and powers of the hash key.
+        private static let expandedSize = 1008
+
+        /// Fetches what the cipher will read.
+        @inline(__always)
+        func prefetch() { unsafe Cache.prefetch(expanded, count: Self.expandedSize) }
+
         /// The key as it was given: `suite.keyLength` bytes.
         var raw: UnsafePointer<UInt8> {
             unsafe UnsafePointer((expanded + Self.rawOffset).assumingMemoryBound(to: UInt8.self))

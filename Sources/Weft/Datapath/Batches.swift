@@ -114,7 +114,8 @@ public struct ToUnderlay: ~Copyable {
     public internal(set) var runs: FixedArray<Run>
     /// How many source ports flows are spread over.
     let sourcePorts: Int
-    var end = 0
+    /// Bytes of the arena that are taken, or promised to packets that will be sealed.
+    var reserved = 0
 
     /// - Parameters:
     ///   - capacity: runs in a batch.
@@ -128,7 +129,7 @@ public struct ToUnderlay: ~Copyable {
 
     public mutating func removeAll() {
         runs.removeAll()
-        end = 0
+        reserved = 0
     }
 }
 

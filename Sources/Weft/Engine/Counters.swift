@@ -91,6 +91,12 @@ extension CounterBlocks.View {
         unsafe words + (lane &* CounterBlocks.stride &+ index)
     }
 
+    /// Fetches the counters that a packet without fault raises.
+    @inline(__always)
+    func prefetch(lane: Int) {
+        unsafe Cache.prefetch(word(0, lane: lane), count: Counter.dropBase * MemoryLayout<UInt64>.size)
+    }
+
     @inline(__always)
     func add(_ amount: UInt64, to counter: Counter, lane: Int) {
         add(amount, at: counter.rawValue, lane: lane)

@@ -1,246 +1,152 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The transforms for IP packets a batch at a time: nothing allocated, one reservation of counters and one hold of a
-// replay window for each run of packets that share an SA. Layer 2 frames go through the transforms in place, since their
-// driver moves each by its descriptor.
+// The transforms for IP packets a batch at a time: nothing allocated, one reservation of counters for each run of packets
+// that share an SA. A batch goes through in steps, so that what a step looks at can be fetched while the step before is
+// busy with other packets, and no nonce is written just before the cipher reads it, which would stall it.
 
 extension Lane {
     /// Seals a batch of packets into datagrams, in order. Superpackets are cut as they are sealed, where they lie.
     public mutating func encapsulate(
         _ batch: inout FromOverlay, into datagrams: inout ToUnderlay, at now: Instant
     ) {
-        classified.removeAll()
-        for origin in 0..<batch.packets.count {
+        var first = 0
+        while first < batch.packets.count {
+            let end = min(first + Self.batchLimit, batch.packets.count)
+            readAddresses(first..<end, of: batch)
+            view.routes.find(&lookups)
+            makePlans(of: &batch, sourcePorts: datagrams.sourcePorts)
+            reserveRuns(for: &datagrams, at: now)
+            sealRuns(of: &batch, into: &datagrams)
+            first = end
+        }
+    }
+
+    private mutating func readAddresses(_ packets: Range<Int>, of batch: borrowing FromOverlay) {
+        lookups.removeAll()
+        for origin in packets {
+            let bytes = batch.arena.bytes.extracting(batch.packets[origin].place.range)
             do throws(DropReason) {
-                var plan = try plan(origin, of: &batch)
-                if datagrams.sourcePorts > 1 {
-                    let hash = flowHash.hash(batch.arena.bytes.extracting(plan.packet.range))
-                    plan.source = Int(hash) % datagrams.sourcePorts
+                guard let (offset, inner) = try innerPacket(bytes) else {
+                    // Requests are answered frame by frame only.
+                    _ = try proxied(bytes)
+                    throw .overlayNotIP
                 }
-                if classified.isFull { sealClassified(of: &batch, into: &datagrams, at: now) }
-                classified.append(plan)
+                lookups.append(
+                    RouteLookup(
+                        source: inner.source, destination: inner.destination, origin: UInt32(origin),
+                        offset: UInt32(offset)))
             } catch {
                 count(error, nil)
             }
         }
-        sealClassified(of: &batch, into: &datagrams, at: now)
     }
 
-    /// Finds a packet's network and how many datagrams it makes, and finishes its checksum if it stays whole.
-    @inline(__always)
-    private func plan(_ origin: Int, of batch: inout FromOverlay) throws(DropReason) -> Classified {
-        let packet = batch.packets[origin]
-        guard case .forward(var plan) = try classify(batch.arena.bytes.extracting(packet.place.range)) else {
-            throw .overlayNotIP
+    /// Says how many datagrams each packet makes, and finishes the checksum of those that stay whole.
+    private mutating func makePlans(of batch: inout FromOverlay, sourcePorts: Int) {
+        plans.removeAll()
+        var slot = RouteLookup.none
+        for index in 0..<lookups.count {
+            do throws(DropReason) {
+                let lookup = lookups[index]
+                guard lookup.slot != RouteLookup.none else { throw .noRoute }
+                if lookup.slot != slot {
+                    slot = lookup.slot
+                    view.networks.prefetch(Int(slot))
+                }
+                plans.append(try plan(lookup, of: &batch, sourcePorts: sourcePorts))
+            } catch {
+                count(error, nil)
+            }
         }
-        plan.packet.offset += packet.place.offset
-        plan.origin = origin
+    }
+
+    @inline(__always)
+    private func plan(
+        _ lookup: RouteLookup, of batch: inout FromOverlay, sourcePorts: Int
+    ) throws(DropReason) -> SealPlan {
+        let packet = batch.packets[Int(lookup.origin)]
+        let offset = Int(lookup.offset)
+        let place = PacketRange(offset: packet.place.offset + offset, count: packet.place.count - offset)
+        let isV4 = lookup.source.family == .v4
+        var plan = SealPlan(
+            lookup, packet: place, protocolType: isV4 ? Geneve.ProtocolType.ipv4 : Geneve.ProtocolType.ipv6)
         if packet.offload.kind != .none {
-            let bytes = batch.arena.bytes.extracting(plan.packet.range)
+            let bytes = batch.arena.bytes.extracting(place.range)
             guard let inner = InnerPacket(bytes) else { throw .overlayMalformed }
-            plan.segments = try SegmentPlan(bytes, packet.offload, inner).count
+            plan.cut(by: try SegmentPlan(bytes, packet.offload, inner))
         } else if packet.offload.needsChecksum {
             var bytes = batch.arena.mutableBytes
-            var place = bytes._mutatingExtracting(plan.packet.range)
-            try Segmenter.finishChecksum(packet.offload, of: &place)
+            var text = bytes._mutatingExtracting(place.range)
+            try Segmenter.finishChecksum(packet.offload, of: &text)
+        }
+        if sourcePorts > 1 {
+            plan.source = Int(flowHash.hash(batch.arena.bytes.extracting(place.range))) % sourcePorts
         }
         return plan
     }
 
-    private mutating func sealClassified(
-        of batch: inout FromOverlay, into datagrams: inout ToUnderlay, at now: Instant
-    ) {
+    /// Reserves counters for each run of packets, gives each packet its place in the output, and writes the headers of
+    /// the first datagram of each.
+    private mutating func reserveRuns(for datagrams: inout ToUnderlay, at now: Instant) {
+        runs.removeAll()
         var first = 0
-        while first < classified.count {
+        while first < plans.count {
+            let slot = plans[first].slot
             var end = first + 1
-            while end < classified.count, classified[end].slot == classified[first].slot { end += 1 }
-            sealRun(first..<end, of: &batch, into: &datagrams, at: now)
+            while end < plans.count, plans[end].slot == slot { end += 1 }
+            if end < plans.count { view.networks[plans[end].slot].prefetchForSealing(lane: index) }
+            reserveRun(first..<end, slot: slot, for: &datagrams, at: now)
             first = end
         }
-        classified.removeAll()
     }
 
-    /// Seals packets that go to one network.
-    private mutating func sealRun(
-        _ run: Range<Int>, of batch: inout FromOverlay, into datagrams: inout ToUnderlay, at now: Instant
-    ) {
-        let network = view.networks[classified[run.lowerBound].slot]
+    @inline(__always)
+    private mutating func reserveRun(_ run: Range<Int>, slot: Int, for datagrams: inout ToUnderlay, at now: Instant) {
+        let network = view.networks[slot]
         var wanted = 0
-        for position in run { wanted += classified[position].segments }
+        for position in run { wanted += plans[position].segments }
         do throws(DropReason) {
             guard let endpoint = network.endpoint else { throw .noUnderlayAddress }
             let association = try transmitSA(of: network, at: now)
             var counters = association.reserve(wanted)
-            var target = SealTarget(network: network, association: association, endpoint: endpoint)
-            for position in run {
-                let plan = classified[position]
-                if plan.segments == 1, batch.packets[plan.origin].offload.kind == .none {
-                    sealOne(plan.packet, plan, from: &counters, of: batch, into: &datagrams, &target)
-                } else {
-                    sealSegments(plan, from: &counters, of: &batch, into: &datagrams, &target)
-                }
-            }
-            count(target.packets, .txPackets, network.counters)
-            count(target.bytes, .txBytes, network.counters)
+            let target = SealTarget(
+                vni: network.vni, endpoint: endpoint, association: association, counters: network.counters)
+            for position in run { grant(position, from: &counters, target, for: &datagrams) }
+            runs.append(SealRun(plans: run, network: target))
         } catch {
             count(error, network.counters, packets: wanted)
         }
     }
 
-    /// Where a run's packets go, and how many went.
-    private struct SealTarget {
-        let network: NetworkView
-        let association: NetworkView.Transmit
-        let endpoint: Endpoint
-        var packets = 0
-        var bytes = 0
-    }
-
-    private mutating func sealSegments(
-        _ plan: Classified, from counters: inout Range<UInt64>, of batch: inout FromOverlay,
-        into datagrams: inout ToUnderlay, _ target: inout SealTarget
-    ) {
-        guard let (segments, segmenter) = segmenter(for: plan, of: batch) else {
-            count(.offloadMalformed, target.network.counters, packets: plan.segments)
-            return
-        }
-        let available = min(segments.count, counters.count)
-        var index = 0
-        while index < available {
-            let place = PacketRange(
-                offset: plan.packet.offset + index * segments.segmentSize, count: segments.length(of: index))
-            let start = datagrams.end
-            let total = Geneve.overhead + place.count
-            let isLast = index + 1 == available
-            guard datagrams.hasRoom(for: total + (isLast ? 0 : Geneve.headerLength)) else { break }
-            let counter = counters.lowerBound + UInt64(index)
-            let sealed = sealSegment(
-                index, at: start, counter, isLast: isLast, segmenter, place, plan, of: &batch, into: &datagrams, target)
-            guard sealed else { break }
-            datagrams.append(
-                start..<start + total, to: target.endpoint, vni: target.network.vni, plan)
-            target.packets += 1
-            target.bytes += place.count
-            index += 1
-        }
-        if index < available { count(.noRoom, target.network.counters, packets: available - index) }
-        if available < segments.count {
-            count(.countersExhausted, target.network.counters, packets: segments.count - available)
-        }
-        counters = counters.lowerBound + UInt64(available)..<counters.upperBound
-    }
-
-    /// Cuts a segment and seals it. The next segment's header is written before: a nonce that was stored just before
-    /// the cipher loads it wider would stall it.
     @inline(__always)
-    private mutating func sealSegment(
-        _ index: Int, at start: Int, _ counter: UInt64, isLast: Bool, _ segmenter: borrowing Segmenter,
-        _ place: PacketRange, _ plan: Classified, of batch: inout FromOverlay, into datagrams: inout ToUnderlay,
-        _ target: SealTarget
-    ) -> Bool {
-        var buffer = batch.arena.mutableBytes
-        segmenter.cut(index, in: &buffer)
-        var output = datagrams.arena.mutableBytes
-        let vni = target.network.vni
-        // Safe: the segment lies in the batch's arena; the other arena has room for it and for the next one's header.
-        return unsafe buffer.withUnsafeMutableBytes { source in
-            unsafe output.withUnsafeMutableBytes { bytes in
-                guard let from = source.baseAddress, let to = bytes.baseAddress else { return false }
-                let header = unsafe to + start
-                if index == 0 {
-                    unsafe writeHeader(
-                        protocolType: plan.protocolType, vni: vni, with: target.association, counter: counter,
-                        to: header)
-                }
-                if !isLast {
-                    unsafe writeHeader(
-                        protocolType: plan.protocolType, vni: vni, with: target.association, counter: counter + 1,
-                        to: header + Geneve.overhead + place.count)
-                }
-                return unsafe sealText(
-                    from + place.offset, count: place.count, with: target.association, behind: header)
-            }
-        }
-    }
-
-    private func segmenter(for plan: Classified, of batch: borrowing FromOverlay) -> (SegmentPlan, Segmenter)? {
-        let bytes = batch.arena.bytes.extracting(plan.packet.range)
-        guard let inner = InnerPacket(bytes),
-            let segments = try? SegmentPlan(bytes, batch.packets[plan.origin].offload, inner)
-        else { return nil }
-        return (segments, Segmenter(segments, inner, in: batch.arena.bytes, at: plan.packet.offset))
-    }
-
-    @inline(__always)
-    private mutating func sealOne(
-        _ place: PacketRange, _ plan: Classified, from counters: inout Range<UInt64>, of batch: borrowing FromOverlay,
-        into datagrams: inout ToUnderlay, _ target: inout SealTarget
+    private mutating func grant(
+        _ position: Int, from counters: inout Range<UInt64>, _ target: SealTarget, for datagrams: inout ToUnderlay
     ) {
-        guard let counter = counters.popFirst() else {
-            count(.countersExhausted, target.network.counters)
-            return
+        var plan = plans[position]
+        plan.granted = min(plan.segments, counters.count)
+        if plan.granted < plan.segments {
+            count(.countersExhausted, target.counters, packets: plan.segments - plan.granted)
         }
-        let start = datagrams.end
-        let total = Geneve.overhead + place.count
-        guard datagrams.hasRoom(for: total) else {
-            count(.noRoom, target.network.counters)
-            return
+        plan.counter = counters.lowerBound
+        counters = counters.lowerBound + UInt64(plan.granted)..<counters.upperBound
+        let room = datagrams.arena.capacity - datagrams.reserved
+        if plan.sealedLength(segments: plan.granted) > room {
+            let fitting = room / (plan.segmentLength + Geneve.overhead)
+            count(.noRoom, target.counters, packets: plan.granted - fitting)
+            plan.granted = fitting
         }
-        // Safe: the packet lies in the batch's arena, and the other arena has room for the total.
-        let sealed = unsafe batch.arena.bytes.withUnsafeBytes { source in
+        plan.output = datagrams.reserved
+        if plan.granted > 0 {
+            datagrams.reserved += plan.sealedLength(segments: plan.granted)
             var output = datagrams.arena.mutableBytes
-            return unsafe output.withUnsafeMutableBytes { bytes in
-                guard let from = source.baseAddress, let to = bytes.baseAddress else { return false }
-                return unsafe seal(
-                    from + place.offset, count: place.count, protocolType: plan.protocolType,
-                    vni: target.network.vni, with: target.association, counter: counter, to: to + start)
+            // Safe: at least one whole datagram has room behind the place, by what was just checked.
+            unsafe output.withUnsafeMutableBytes { bytes in
+                guard let base = bytes.baseAddress else { return }
+                unsafe writeHeader(
+                    protocolType: plan.protocolType, vni: target.vni, with: target.association, counter: plan.counter,
+                    to: base + plan.output)
             }
         }
-        guard sealed else {
-            count(.noTransmitKey, target.network.counters)
-            return
-        }
-        datagrams.append(
-            start..<start + total, to: target.endpoint, vni: target.network.vni, plan)
-        target.packets += 1
-        target.bytes += place.count
-    }
-}
-
-extension Range<UInt64> {
-    /// Takes the lowest value.
-    @inline(__always)
-    fileprivate mutating func popFirst() -> UInt64? {
-        guard !isEmpty else { return nil }
-        defer { self = lowerBound + 1..<upperBound }
-        return lowerBound
-    }
-}
-
-extension ToUnderlay {
-    @inline(__always)
-    func hasRoom(for count: Int) -> Bool { !runs.isFull && arena.capacity - end >= count }
-
-    /// Appends a datagram that stands behind all others: to the last run if it continues that, else as a new one.
-    @inline(__always)
-    mutating func append(_ range: Range<Int>, to destination: Endpoint, vni: UInt32, _ plan: Lane.Classified?) {
-        let source = plan?.source ?? 0
-        end = range.upperBound
-        if !runs.isEmpty {
-            var last = runs[runs.count - 1]
-            if last.vni == vni, last.source == source, last.place.offset + last.place.count == range.lowerBound,
-                last.place.count % last.segmentSize == 0, range.count <= last.segmentSize,
-                last.count < Self.longestRun, last.place.count + range.count <= Self.largestRun,
-                last.destination == destination
-            {
-                last.place.count += range.count
-                runs[runs.count - 1] = last
-                return
-            }
-        }
-        runs.append(
-            Run(
-                place: PacketRange(offset: range.lowerBound, count: range.count), segmentSize: range.count,
-                destination: destination, vni: vni, origin: plan?.origin, source: source))
+        plans[position] = plan
     }
 }

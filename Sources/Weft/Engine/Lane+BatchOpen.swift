@@ -1,26 +1,80 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Lane {
+    /// A datagram of a batch whose network is known.
+    struct Located: BitwiseCopyable {
+        let datagram: PacketRange
+        /// The buffer that it lies in.
+        let buffer: Int
+        let header: Geneve.Header
+        /// The network's slot in this lane's snapshot.
+        let slot: Int
+    }
+
+    /// How many datagrams ahead SAs and keys are fetched.
+    private static var lookahead: Int { 2 }
+
     /// Opens a batch of datagrams where they lie, lists those that may enter the overlay, and groups those that can be
     /// written as superpackets. A flow stays in the order of arrival; what one batch got out of order it puts right by
     /// the sender's counters.
     public mutating func decapsulate(_ batch: inout FromUnderlay, into packets: inout ToOverlay, at now: Instant) {
-        opened.removeAll()
+        located.removeAll()
         coalescer.reset()
         for position in 0..<batch.buffers.count {
             let buffer = batch.buffers[position]
             var offset = 0
             repeat {
-                if opened.isFull { admitOpened(of: batch, into: &packets, at: now) }
+                if located.isFull { openLocated(of: &batch, into: &packets, at: now) }
                 let place = PacketRange(
                     offset: buffer.place.offset + offset, count: min(buffer.segmentSize, buffer.place.count - offset))
-                open(place, of: buffer, in: &batch, at: now)
+                do throws(DropReason) {
+                    guard !buffer.isTruncated else { throw .datagramTruncated }
+                    let (header, slot) = try locate(batch.arena.bytes.extracting(place.range))
+                    if located.isEmpty || located[located.count - 1].slot != slot { view.networks.prefetch(slot) }
+                    located.append(Located(datagram: place, buffer: position, header: header, slot: slot))
+                } catch {
+                    count(error, nil)
+                }
                 offset += buffer.segmentSize
             } while offset < buffer.place.count
         }
-        admitOpened(of: batch, into: &packets, at: now)
+        openLocated(of: &batch, into: &packets, at: now)
         var bytes = batch.arena.mutableBytes
         coalescer.finish(packets, in: &bytes)
+    }
+
+    /// Opens what was located, and takes what is authentic on.
+    private mutating func openLocated(of batch: inout FromUnderlay, into packets: inout ToOverlay, at now: Instant) {
+        opened.removeAll()
+        for position in 0..<located.count { fetchNetwork(at: position) }
+        for position in 0..<min(Self.lookahead, located.count) { fetchKey(at: position) }
+        for position in 0..<located.count {
+            fetchKey(at: position + Self.lookahead)
+            open(located[position], of: &batch, at: now)
+        }
+        admitOpened(of: batch, into: &packets, at: now)
+        located.removeAll()
+    }
+
+    /// Whether a datagram's network is not the one of the datagram before, whose tables are in the cache.
+    @inline(__always)
+    private func changesNetwork(at position: Int) -> Bool {
+        position < located.count && position > 0 && located[position].slot != located[position - 1].slot
+    }
+
+    @inline(__always)
+    private func fetchNetwork(at position: Int) {
+        guard changesNetwork(at: position) else { return }
+        view.networks[located[position].slot].prefetchForOpening(lane: index)
+    }
+
+    @inline(__always)
+    private func fetchKey(at position: Int) {
+        guard changesNetwork(at: position) else { return }
+        let network = view.networks[located[position].slot]
+        guard let association = network.receiveIndex(spi: located[position].header.spi) else { return }
+        network.receive[association].prefetch()
+        network.allowedSources.prefetch(.v4)
     }
 
     private mutating func admitOpened(
@@ -57,22 +111,22 @@ extension Lane {
     }
 
     @inline(__always)
-    private mutating func open(
-        _ place: PacketRange, of buffer: FromUnderlay.Buffer, in batch: inout FromUnderlay, at now: Instant
-    ) {
+    private mutating func open(_ located: Located, of batch: inout FromUnderlay, at now: Instant) {
         var network: CounterBlocks.View?
+        let start = located.datagram.offset
         do throws(DropReason) {
-            guard !buffer.isTruncated else { throw .datagramTruncated }
-            var (header, candidate) = try prepare(
-                batch.arena.bytes.extracting(place.range), from: buffer.source.address, at: now, blame: &network)
+            var candidate = try check(
+                batch.arena.bytes.extracting(located.datagram.range), located.header, slot: located.slot,
+                from: batch.buffers[located.buffer].source.address, at: now, blame: &network)
+            candidate.plaintext.offset = start + located.header.length
             var bytes = batch.arena.mutableBytes
-            // Safe: `prepare` found header, text and tag within the datagram, which lies in the arena.
+            // Safe: header, text and tag were found within the datagram, which lies in the arena.
             let isAuthentic = unsafe bytes.withUnsafeMutableBytes { memory in
                 guard let base = memory.baseAddress else { return false }
                 return unsafe open(
-                    UnsafeRawPointer(base + place.offset), header, candidate, to: base + place.offset + header.length)
+                    UnsafeRawPointer(base + start), located.header, candidate,
+                    to: base + candidate.plaintext.offset)
             }
-            candidate.plaintext.offset = place.offset + header.length
             guard isAuthentic else {
                 wipe(candidate.plaintext.range, of: &bytes)
                 throw .authenticationFailed

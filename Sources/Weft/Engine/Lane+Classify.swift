@@ -8,12 +8,6 @@ extension Lane {
         /// The inner packet's place in what the overlay handed over: behind the Ethernet header in layer 2 mode.
         var packet: PacketRange
         var protocolType: UInt16
-        /// Which packet of the batch it is.
-        var origin: Int
-        /// Datagrams that it makes.
-        var segments = 1
-        /// Which of the transport's source ports its flow leaves from.
-        var source = 0
     }
 
     enum Verdict {
@@ -25,38 +19,56 @@ extension Lane {
     /// Looks at what the overlay handed over and finds its network.
     @inline(__always)
     func classify(_ bytes: RawSpan) throws(DropReason) -> Verdict {
-        var header = 0
-        if case .layer2 = mode {
-            guard bytes.byteCount >= OuterHeaders.ethernetLength else { throw .overlayMalformed }
-            header = OuterHeaders.ethernetLength
-            switch bytes.load(at: 12, as: UInt16.self) {
-            case EtherType.ipv4: break
-            case EtherType.ipv6:
-                switch NeighborProxy.solicitation(bytes) {
-                case .solicitation(let request): return .solicitation(request)
-                case .notAnswered: throw .neighborNotAnswered
-                case .arpRequest, .other: break
-                }
-            case EtherType.arp:
-                switch NeighborProxy.arp(bytes) {
-                case .arpRequest(let request): return .arpRequest(request)
-                case .notAnswered: throw .neighborNotAnswered
-                case .solicitation, .other: throw .overlayNotIP
-                }
-            default: throw .overlayNotIP
-            }
-        }
-        let packet = bytes.extracting(header...)
-        guard let inner = InnerPacket(packet), inner.lengthsAreConsistent(in: packet),
-            header == 0 || bytes.load(at: 12, as: UInt16.self) == inner.protocolType
-        else { throw .overlayMalformed }
+        guard let (offset, inner) = try innerPacket(bytes) else { return try proxied(bytes) }
         guard let slot = view.routes.slot(from: inner.source, to: inner.destination) else {
             throw .noRoute
         }
         return .forward(
             Classified(
-                slot: slot, packet: PacketRange(offset: header, count: packet.byteCount),
-                protocolType: inner.protocolType, origin: 0))
+                slot: slot, packet: PacketRange(offset: offset, count: bytes.byteCount - offset),
+                protocolType: inner.protocolType))
+    }
+
+    /// The IP packet in what the overlay handed over, and where it begins; nil for what is not to be forwarded as it is:
+    /// in layer 2 mode ARP, neighbour solicitations, and what is not IP at all.
+    @inline(__always)
+    func innerPacket(_ bytes: RawSpan) throws(DropReason) -> (offset: Int, InnerPacket)? {
+        var offset = 0
+        if case .layer2 = mode {
+            guard bytes.byteCount >= OuterHeaders.ethernetLength else { throw .overlayMalformed }
+            offset = OuterHeaders.ethernetLength
+            switch bytes.load(at: 12, as: UInt16.self) {
+            case EtherType.ipv4: break
+            case EtherType.ipv6:
+                switch NeighborProxy.solicitation(bytes) {
+                case .solicitation: return nil
+                case .notAnswered: throw .neighborNotAnswered
+                case .arpRequest, .other: break
+                }
+            default: return nil
+            }
+        }
+        let packet = bytes.extracting(offset...)
+        guard let inner = InnerPacket(packet), inner.lengthsAreConsistent(in: packet),
+            offset == 0 || bytes.load(at: 12, as: UInt16.self) == inner.protocolType
+        else { throw .overlayMalformed }
+        return (offset, inner)
+    }
+
+    /// What a frame that is not forwarded asks for.
+    func proxied(_ bytes: RawSpan) throws(DropReason) -> Verdict {
+        let verdict: NeighborProxy.Verdict
+        switch bytes.load(at: 12, as: UInt16.self) {
+        case EtherType.arp: verdict = NeighborProxy.arp(bytes)
+        case EtherType.ipv6: verdict = NeighborProxy.solicitation(bytes)
+        default: throw .overlayNotIP
+        }
+        switch verdict {
+        case .arpRequest(let request): return .arpRequest(request)
+        case .solicitation(let request): return .solicitation(request)
+        case .notAnswered: throw .neighborNotAnswered
+        case .other: throw .overlayNotIP
+        }
     }
 
     /// The SA that a network sends with now.

@@ -50,10 +50,10 @@ extension Lane {
         for slot in view.networks.indices where !batch.runs.isFull {
             guard let endpoint = view.networks[slot].endpoint else { continue }
             let vni = view.networks[slot].vni
-            let start = batch.end
+            let start = batch.reserved
             var output = batch.arena.mutableBytes
             guard let range = keepAlive(slot: slot, into: &output, at: start, as: .datagram, now) else { continue }
-            batch.append(range, to: endpoint, vni: vni, nil)
+            _ = batch.append(range, to: endpoint, vni: vni)
         }
     }
 }

@@ -21,8 +21,24 @@ extension Lane {
     func prepare(
         _ datagram: RawSpan, from source: IPAddress, at now: Instant, blame: inout CounterBlocks.View?
     ) throws(DropReason) -> (header: Geneve.Header, opened: Opened) {
+        let (header, slot) = try locate(datagram)
+        return (header, try check(datagram, header, slot: slot, from: source, at: now, blame: &blame))
+    }
+
+    /// Reads a datagram's header and finds its network's slot.
+    @inline(__always)
+    func locate(_ datagram: RawSpan) throws(DropReason) -> (header: Geneve.Header, slot: Int) {
         let header = try Geneve.parse(datagram)
         guard let slot = view.vnis.slot(of: header.vni) else { throw .unknownVNI }
+        return (header, slot)
+    }
+
+    /// Checks a datagram against its network, up to the point where its key is known.
+    @inline(__always)
+    func check(
+        _ datagram: RawSpan, _ header: Geneve.Header, slot: Int, from source: IPAddress, at now: Instant,
+        blame: inout CounterBlocks.View?
+    ) throws(DropReason) -> Opened {
         let network = view.networks[slot]
         blame = network.counters
         if network.checksUnderlaySource, network.endpoint?.address != source {
@@ -36,12 +52,9 @@ extension Lane {
         let count = datagram.byteCount - header.length - Geneve.tagLength
         // Too short for a tag is no different from a wrong one.
         guard count >= 0 else { throw .authenticationFailed }
-        return (
-            header,
-            Opened(
-                slot: slot, association: association, counter: datagram.load(at: header.nonceOffset + 4),
-                protocolType: header.protocolType, plaintext: PacketRange(offset: header.length, count: count))
-        )
+        return Opened(
+            slot: slot, association: association, counter: datagram.load(at: header.nonceOffset + 4),
+            protocolType: header.protocolType, plaintext: PacketRange(offset: header.length, count: count))
     }
 
     /// Opens what `prepare` found: `datagram` points to the Geneve header, `output` to where the plaintext goes.

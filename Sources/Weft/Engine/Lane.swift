@@ -18,8 +18,12 @@ public struct Lane: ~Copyable, @unchecked Sendable {
     let totals: CounterBlocks.View
     let mode: EngineConfiguration.Mode
     let flowHash: FlowHash
+    var located: FixedArray<Located>
     var opened: FixedArray<Opened>
-    var classified: FixedArray<Classified>
+    // A batch between its steps.
+    var lookups: FixedArray<RouteLookup>
+    var plans: FixedArray<SealPlan>
+    var runs: FixedArray<SealRun>
     var coalescer = Coalescer()
 
     /// The most packets that share one reservation of counters or one hold of a window; a larger batch takes several.
@@ -62,8 +66,11 @@ public struct Lane: ~Copyable, @unchecked Sendable {
         totals = unsafe engine.counters.view
         mode = engine.configuration.mode
         flowHash = engine.flowHash
+        located = FixedArray(capacity: Self.batchLimit)
         opened = FixedArray(capacity: Self.batchLimit)
-        classified = FixedArray(capacity: Self.batchLimit)
+        lookups = FixedArray(capacity: Self.batchLimit)
+        plans = FixedArray(capacity: Self.batchLimit)
+        runs = FixedArray(capacity: Self.batchLimit)
     }
 
     deinit {

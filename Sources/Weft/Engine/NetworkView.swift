@@ -36,6 +36,20 @@ struct NetworkView: BitwiseCopyable {
         return nil
     }
 
+    /// Fetches what sealing will look at and change.
+    @inline(__always)
+    func prefetchForSealing(lane: Int) {
+        transmit?.prefetch()
+        counters.prefetch(lane: lane)
+    }
+
+    /// Fetches what opening will look at and change.
+    @inline(__always)
+    func prefetchForOpening(lane: Int) {
+        receive.prefetch(0)
+        counters.prefetch(lane: lane)
+    }
+
     /// Whether a datagram may reach decryption now.
     @inline(__always)
     func admits(at now: Instant) -> Bool {
@@ -56,6 +70,14 @@ struct NetworkView: BitwiseCopyable {
             unsafe key = association.key.reference
             unsafe self.association = Unmanaged.passUnretained(association)
         }
+
+        /// Fetches what the cipher will read of the key.
+        @inline(__always)
+        func prefetchKey() { unsafe key.prefetch() }
+
+        /// Fetches the SA's counter.
+        @inline(__always)
+        func prefetch() { unsafe Cache.prefetch(association.toOpaque(), count: 2 * Cache.line) }
 
         /// As ``TransmitSA/reserve(_:)``.
         @inline(__always)
@@ -78,6 +100,13 @@ struct NetworkView: BitwiseCopyable {
 
         @inline(__always)
         var expiry: Instant { unsafe association._withUnsafeGuaranteedRef { $0.expiry } }
+
+        /// Fetches what the cipher will read of the key, and the SA's expiry and the beginning of its window.
+        @inline(__always)
+        func prefetch() {
+            unsafe Cache.prefetch(association.toOpaque(), count: 3 * Cache.line)
+            unsafe key.prefetch()
+        }
 
         /// Holds the SA's replay window while `body` runs.
         @inline(__always)

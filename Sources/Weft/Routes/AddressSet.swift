@@ -51,6 +51,13 @@ final class AddressSet: Sendable {
 }
 
 extension AddressSet.View {
+    /// Fetches the middle of the list, where a search begins.
+    @inline(__always)
+    func prefetch(_ family: IPAddress.Family) {
+        let intervals = family == .v4 ? v4 : v6
+        intervals.prefetch(intervals.count >> 1)
+    }
+
     @inline(__always)
     func contains(_ address: IPAddress) -> Bool {
         let intervals = address.family == .v4 ? v4 : v6

@@ -16,7 +16,7 @@ final class PrefixTrie: Sendable {
 
     typealias Entry = (prefix: Prefix, value: UInt32)
 
-    fileprivate static let stride = 6
+    static let stride = 6
     private static let slots = 64
     /// Stands for "no prefix covers this".
     fileprivate static let none = UInt32.max
@@ -104,6 +104,40 @@ final class PrefixTrie: Sendable {
 }
 
 extension PrefixTrie.View {
+    /// Whether walks through the table would mostly wait for memory.
+    var isLarge: Bool { nodes.count > 1024 }
+
+    /// One step of a walk.
+    enum Step {
+        /// The next node is being fetched.
+        case down(UInt32)
+        /// The leaf's place, which is being fetched.
+        case leaf(Int)
+    }
+
+    /// Takes one step from a node at `depth`; the first is node 0 at depth 0.
+    @inline(__always)
+    func step(from node: UInt32, _ address: IPAddress, depth: Int) -> Step {
+        let node = nodes[Int(node)]
+        let bit: UInt64 = 1 &<< UInt64(PrefixTrie.slot(of: address, depth: depth))
+        let upTo = bit | (bit &- 1)
+        if node.children & bit != 0 {
+            let next = node.firstChild &+ UInt32((node.children & upTo).nonzeroBitCount) &- 1
+            nodes.prefetch(Int(next))
+            return .down(next)
+        }
+        let leaf = Int(node.firstLeaf) &+ (node.runs & upTo).nonzeroBitCount &- 1
+        leaves.prefetch(leaf)
+        return .leaf(leaf)
+    }
+
+    /// What a walk's leaf says.
+    @inline(__always)
+    func value(at leaf: Int) -> UInt32? {
+        let value = leaves[leaf]
+        return value == PrefixTrie.none ? nil : value
+    }
+
     /// As ``PrefixTrie/lookup(_:)``.
     @inline(__always)
     func lookup(_ address: IPAddress) -> UInt32? {

@@ -4,7 +4,9 @@
 /// destination prefix, then the longest source prefix. Immutable.
 final class RouteTable: Sendable {
     fileprivate struct Destination: BitwiseCopyable {
-        /// This prefix's sources, longest first: a range of `sources`.
+        /// The longest of this prefix's sources, which mostly is the only one.
+        var longest: Source
+        /// The others, longest first: a range of `sources`.
         var first: UInt32
         var count: UInt32
         /// The next shorter destination prefix, whose routes are tried when no source matches here.
@@ -18,7 +20,7 @@ final class RouteTable: Sendable {
         let slot: UInt32
     }
 
-    fileprivate static let none = UInt32.max
+    static let none = UInt32.max
     /// Up to so many sources a scan is faster than a trie.
     private static let scanLimit = 8
 
@@ -64,13 +66,15 @@ final class RouteTable: Sendable {
             let own = (bySource[prefix] ?? []).sorted { $0.prefix.length > $1.prefix.length }
             let parent = lengths.lazy.filter { $0 < prefix.length }
                 .compactMap { Prefix(prefix.address, length: $0).flatMap { indices[$0] } }.first
+            guard let longest = own.first else { continue }
             var destination = Destination(
-                first: UInt32(sources.count), count: UInt32(own.count), parent: parent ?? Self.none, trie: Self.none)
+                longest: longest, first: UInt32(sources.count), count: UInt32(own.count - 1),
+                parent: parent ?? Self.none, trie: Self.none)
             if own.count > Self.scanLimit {
                 destination.trie = UInt32(tries.count)
                 tries.append(PrefixTrie(own.map { ($0.prefix, $0.slot) }))
             } else {
-                sources.append(contentsOf: own)
+                sources.append(contentsOf: own.dropFirst())
             }
             indices[prefix] = UInt32(destinations.count)
             destinations.append(destination)
@@ -96,13 +100,32 @@ extension RouteTable.View {
     /// As ``RouteTable/slot(from:to:)``.
     @inline(__always)
     func slot(from source: IPAddress, to destination: IPAddress) -> Int? {
-        let trie = destination.family == .v4 ? v4 : v6
-        guard var index = trie.lookup(destination) else { return nil }
+        guard let index = trie(for: destination).lookup(destination) else { return nil }
+        return slot(from: source, destination: index)
+    }
+
+    @inline(__always)
+    func trie(for address: IPAddress) -> PrefixTrie.View { address.family == .v4 ? v4 : v6 }
+
+    /// Whether lookups would mostly wait for memory.
+    @inline(__always)
+    var isLarge: Bool { v4.isLarge || v6.isLarge }
+
+    /// Fetches a destination prefix's entry.
+    @inline(__always)
+    func prefetch(destination index: UInt32) { destinations.prefetch(Int(index)) }
+
+    /// The slot of the network that carries packets from `source` to a destination prefix, or to a shorter one that
+    /// covers it; `index` may be ``RouteTable/none``.
+    @inline(__always)
+    func slot(from source: IPAddress, destination index: UInt32) -> Int? {
+        var index = index
         while index != RouteTable.none {
             let entry = destinations[Int(index)]
             if entry.trie != RouteTable.none {
                 if let slot = tries[Int(entry.trie)].lookup(source) { return Int(slot) }
             } else {
+                if entry.longest.prefix.contains(source) { return Int(entry.longest.slot) }
                 var position = Int(entry.first)
                 let end = position &+ Int(entry.count)
                 while position < end {

@@ -30,7 +30,7 @@ public enum Geneve {
     }
 
     /// A received header whose lengths and options were checked.
-    struct Header {
+    struct Header: BitwiseCopyable {
         let protocolType: UInt16
         let vni: UInt32
         let spi: UInt32
