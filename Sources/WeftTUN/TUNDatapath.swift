@@ -171,6 +171,12 @@ public final class TUNDatapath: Datapath {
 
     public func close() { pumps.close() }
 
+    /// Where other kinds of packets that come to the socket are consumed.
+    public var plane: DataPlane { pumps.plane }
+
+    /// The socket, for whoever answers a packet or sends a probe.
+    public var underlay: UnderlayTransport { pumps.underlay }
+
     /// What the device and the socket do for us at present, in words: `tun (...), udp (...)`.
     public var capabilities: String {
         var text = "tun (\(devices[0].capabilities)), udp (\(sockets[0].capabilities))"

@@ -19,11 +19,11 @@ extension Integration {
                 return copy + noise
             }
             return [
-                ([], .datagramTruncated),
-                ([0], .datagramTruncated),
+                ([], .unknownNotTaken),
+                ([0], .unknownNotTaken),
                 (Array(header.prefix(7)), .datagramTruncated),
                 (Array(header.prefix(31)), .datagramTruncated),
-                (noise, .geneveVersion),
+                (noise, .controlNotTaken),
                 (changed(6, 8), .unknownVNI),
                 (changed(15, 99), .noReceiveKey),
                 (header + noise, .authenticationFailed),

@@ -34,14 +34,15 @@ struct TooBigReplies: ~Copyable {
     private let limit = RateLimit(perSecond: 1000)
 
     mutating func reply(
-        to packet: RawSpan, _ run: ToUnderlay.Run, _ queue: PumpedDatapath.Queue, _ now: Instant
+        to packet: RawSpan, _ run: ToUnderlay.Run, _ underlay: any UnderlaySender, _ overlay: any OverlaySender,
+        _ now: Instant
     ) {
         let endpoint = run.destination
-        guard limit.admits(at: now), let underlay = queue.toUnderlay.pathMTU(to: endpoint) else { return }
-        let mtu = TunnelMTU.inner(underlay: underlay, family: endpoint.address.family)
+        guard limit.admits(at: now), let mtu = underlay.pathMTU(to: endpoint) else { return }
+        let inner = TunnelMTU.inner(underlay: mtu, family: endpoint.address.family)
         var output = message.mutableBytes
-        guard let length = PacketTooBig.write(for: packet, mtu: mtu, into: &output) else { return }
+        guard let length = PacketTooBig.write(for: packet, mtu: inner, into: &output) else { return }
         // Lost like any ICMP message when the overlay has no room.
-        _ = queue.toOverlay.send(message.bytes.extracting(0..<length))
+        _ = overlay.send(message.bytes.extracting(0..<length))
     }
 }

@@ -170,8 +170,11 @@ public struct FromUnderlay: ~Copyable {
         self.capacity = capacity
         self.slotSize = slotSize
         arena = PacketArena(capacity: capacity * slotSize)
-        buffers = FixedArray(capacity: capacity)
+        buffers = FixedArray(capacity: max(capacity, Self.leastParts))
     }
+
+    /// Where datagrams of other kinds stand between data, a buffer becomes several.
+    static let leastParts = 64
 
     public mutating func removeAll() { buffers.removeAll() }
 }

@@ -29,9 +29,14 @@ public final class PumpedDatapath: Datapath {
     /// How long a pump waits for packets before it looks for a newer snapshot: milliseconds.
     static let patience: Int32 = 500
 
+    /// Where other kinds of packets are consumed, and who is registered.
+    public let plane: DataPlane
+    /// The queues' underlay, which whoever answers a packet sends by.
+    public let underlay: UnderlayTransport
+    /// The queues' overlay.
+    public let overlay: OverlayTransport
     private let engine: Engine
     private let queues: [Queue]
-    private let timerSender: any UnderlaySender
     private let wake: WakeEvent
     private let pinsThreads: Bool
     private let clock: @Sendable () -> Instant
@@ -43,7 +48,8 @@ public final class PumpedDatapath: Datapath {
 
     /// - Parameters:
     ///   - engine: needs two lanes a queue and one more.
-    ///   - timerSender: where keep-alives are sent; an end of its own, since an end is one thread's.
+    ///   - timerSender: where keep-alives are sent, and packets past routing; an end of its own, since an end is one
+    ///     thread's.
     ///   - wake: what the ends wait on beside their own descriptors.
     ///   - pinsThreads: keeps each pump on a processor of its own, as far as there are enough.
     ///   - clock: read once per batch.
@@ -58,7 +64,9 @@ public final class PumpedDatapath: Datapath {
     ) {
         self.engine = engine
         self.queues = queues
-        self.timerSender = timerSender
+        plane = DataPlane(engine: engine)
+        underlay = plane.add(underlay: timerSender, name: "underlay")
+        overlay = plane.add(overlay: queues.first?.toOverlay, name: "overlay")
         self.wake = wake
         self.pinsThreads = pinsThreads
         self.clock = clock
@@ -93,6 +101,7 @@ public final class PumpedDatapath: Datapath {
             fail(error)
         }
         for thread in threads { thread.join() }
+        plane.removeAll()
         if let error = failure.withLock({ $0 }) { throw error }
     }
 
@@ -112,8 +121,8 @@ public final class PumpedDatapath: Datapath {
             batch.removeAll()
             lane.keepAlives(into: &batch, at: now)
             if !batch.runs.isEmpty {
-                timerSender.send(batch) { index, datagrams, failure in
-                    count(failure, of: batch.runs[index], datagrams, in: lane)
+                underlay.send(batch) { index, datagrams, failure in
+                    lane.countDrop(failure.reason, vni: batch.runs[index].vni, packets: datagrams)
                 }
             }
             if now >= nextSweep {
@@ -130,10 +139,8 @@ public final class PumpedDatapath: Datapath {
     }
 
     private func pumpFromOverlay(_ queue: Queue) throws(DatapathError) {
-        var lane = try makeLane()
+        var end = FromOverlayEnd(overlay, try makeLane(), underlay: queue.toUnderlay, overlay: queue.toOverlay)
         var packets = FromOverlay()
-        var datagrams = ToUnderlay(sourcePorts: queue.toUnderlay.sourcePorts)
-        var tooBig = TooBigReplies()
         var backoff = Backoff()
         while !isClosing.load(ordering: .acquiring) {
             do throws(TransportError) {
@@ -143,26 +150,13 @@ public final class PumpedDatapath: Datapath {
             } catch {
                 try backoff.failed(error, wake)
             }
-            lane.refresh()
-            guard !packets.packets.isEmpty else { continue }
-            let now = clock()
-            datagrams.removeAll()
-            lane.encapsulate(&packets, into: &datagrams, at: now)
-            queue.toUnderlay.send(datagrams) { index, lost, failure in
-                let run = datagrams.runs[index]
-                count(failure, of: run, lost, in: lane)
-                if failure == .tooLong, let origin = run.origin {
-                    let packet = packets.arena.bytes.extracting(packets.packets[origin].place.range)
-                    tooBig.reply(to: packet, run, queue, now)
-                }
-            }
+            end.send(&packets, at: clock())
         }
     }
 
     private func pumpFromUnderlay(_ queue: Queue) throws(DatapathError) {
-        var lane = try makeLane()
+        var end = FromUnderlayEnd(underlay, try makeLane(), overlay: queue.toOverlay)
         var datagrams = FromUnderlay()
-        var packets = ToOverlay()
         var backoff = Backoff()
         while !isClosing.load(ordering: .acquiring) {
             do throws(TransportError) {
@@ -172,15 +166,7 @@ public final class PumpedDatapath: Datapath {
             } catch {
                 try backoff.failed(error, wake)
             }
-            lane.refresh()
-            guard !datagrams.buffers.isEmpty else { continue }
-            packets.removeAll()
-            lane.decapsulate(&datagrams, into: &packets, at: clock())
-            guard !packets.groups.isEmpty else { continue }
-            queue.toOverlay.send(packets, in: datagrams.arena) { index, lost, _ in
-                let group = packets.groups[index]
-                lane.countDrop(.overlayRefused, vni: packets.packets[group.first].vni, packets: lost)
-            }
+            end.send(&datagrams, at: clock())
         }
     }
 
@@ -190,11 +176,6 @@ public final class PumpedDatapath: Datapath {
         } catch {
             throw .engine(error)
         }
-    }
-
-    private func count(_ failure: SendFailure, of run: ToUnderlay.Run, _ datagrams: Int, in lane: borrowing Lane) {
-        let reason: DropReason = failure == .tooLong ? .tooLongForUnderlay : .underlayRefused
-        lane.countDrop(reason, vni: run.vni, packets: datagrams)
     }
 
     /// A started thread, so that an array can hold it.

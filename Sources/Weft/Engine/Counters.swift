@@ -16,6 +16,12 @@ enum Counter: Int, CaseIterable {
     case txKeepAlives
     /// ARP requests and neighbour solicitations answered.
     case localReplies
+    // Datagrams of other kinds that went to their streams, in the order of `PacketKind`.
+    case rxControl
+    case rxSTUN
+    case rxDisco
+    case rxWireGuard
+    case rxUnknown
     /// The clock when the last datagram was accepted, in nanoseconds.
     case lastReceive
 
@@ -76,6 +82,10 @@ final class CounterBlocks: @unchecked Sendable {
             unsafe view.word(Counter.lastReceive.rawValue, lane: $0).pointee.load(ordering: .relaxed)
         }.max()
         statistics.lastReceive = latest.flatMap { $0 == 0 ? nil : Instant(nanoseconds: $0) }
+        for kind in PacketKind.allCases {
+            let count = kind.counter.map { sum($0.rawValue) } ?? 0
+            if count > 0 { statistics.handedOver[kind] = count }
+        }
         for reason in DropReason.allCases {
             let count = sum(Counter.dropBase + Int(reason.rawValue))
             if count > 0 { statistics.drops[reason] = count }
@@ -137,6 +147,9 @@ public struct Statistics: Hashable, Sendable {
     public internal(set) var localReplies: UInt64 = 0
     /// When the last datagram was accepted; nil before the first.
     public internal(set) var lastReceive: Instant?
+    /// Datagrams of other kinds than data that their streams took; kinds without one are left out. The engine's alone:
+    /// no network is known for them.
+    public internal(set) var handedOver: [PacketKind: UInt64] = [:]
     /// Packets dropped, by reason; reasons without a drop are left out.
     public internal(set) var drops: [DropReason: UInt64] = [:]
 
@@ -148,8 +161,11 @@ public struct Statistics: Hashable, Sendable {
             &+ dropped { $0.isFromOverlay && !$0.isTransportRefusal }
     }
 
-    /// Datagrams that came from the underlay: accepted, or dropped without.
-    public var fromUnderlay: UInt64 { rxPackets &+ dropped { !$0.isFromOverlay && !$0.isTransportRefusal } }
+    /// Datagrams that came from the underlay: accepted, handed to a stream of another kind, or dropped without.
+    public var fromUnderlay: UInt64 {
+        rxPackets &+ handedOver.values.reduce(0, &+)
+            &+ dropped { !$0.isFromOverlay && !$0.isTransportRefusal }
+    }
 
     /// Datagrams that went out on the underlay: sealed, keep-alives included, and not refused by the transport.
     public var toUnderlay: UInt64 {

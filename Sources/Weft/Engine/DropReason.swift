@@ -23,6 +23,11 @@ public enum DropReason: UInt8, Error, Hashable, Sendable, CaseIterable {
     case outerChecksum
     case outerFragment
     case notForUs
+    case controlNotTaken
+    case stunNotTaken
+    case discoNotTaken
+    case wireGuardNotTaken
+    case unknownNotTaken
     case datagramTruncated
     case geneveVersion
     case geneveControl
@@ -61,6 +66,11 @@ public enum DropReason: UInt8, Error, Hashable, Sendable, CaseIterable {
         case .outerChecksum: "the underlay frame's IPv4 header checksum is wrong"
         case .outerFragment: "the underlay frame is a fragment"
         case .notForUs: "the underlay frame is for another address or port"
+        case .controlNotTaken: "a QUIC datagram: nobody here takes them, or who does is too slow"
+        case .stunNotTaken: "a STUN message: nobody here takes them, or who does is too slow"
+        case .discoNotTaken: "a disco packet: nobody here takes them, or who does is too slow"
+        case .wireGuardNotTaken: "a WireGuard packet: nobody here takes them, or who does is too slow"
+        case .unknownNotTaken: "a datagram of no protocol that is known here"
         case .datagramTruncated: "the datagram ends before its headers do, or is larger than any we expect"
         case .geneveVersion: "the datagram is not Geneve version 0"
         case .geneveControl: "the Geneve header says control message"

@@ -55,7 +55,8 @@ extension Lane {
             }
         }
         append(
-            sealed, plan.output..<plan.output + Geneve.overhead + plan.packet.count, plan, target, to: &datagrams, &done)
+            sealed, plan.output..<plan.output + Geneve.overhead + plan.packet.count, plan, target, to: &datagrams, &done
+        )
     }
 
     private mutating func sealSegments(
@@ -120,8 +121,9 @@ extension Lane {
         to datagrams: inout ToUnderlay, _ done: inout Sealed
     ) {
         guard isSealed else { return count(.noTransmitKey, target.counters) }
-        guard datagrams.append(
-            range, to: target.endpoint, vni: target.vni, origin: plan.origin, source: plan.source)
+        guard
+            datagrams.append(
+                range, to: target.endpoint, vni: target.vni, origin: plan.origin, source: plan.source)
         else { return count(.noRoom, target.counters) }
         done.packets += 1
         done.bytes += range.count - Geneve.overhead

@@ -31,7 +31,8 @@ extension RouteTable.View {
                 if let previous, previous.destination == lookup.destination, previous.source == lookup.source {
                     lookup.slot = previous.slot
                 } else {
-                    lookup.slot = slot(from: lookup.source, to: lookup.destination).map { UInt32($0) } ?? RouteLookup.none
+                    let slot = slot(from: lookup.source, to: lookup.destination)
+                    lookup.slot = slot.map { UInt32($0) } ?? RouteLookup.none
                 }
                 lookups[index] = lookup
                 previous = lookup

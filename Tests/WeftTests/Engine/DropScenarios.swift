@@ -6,21 +6,24 @@ import WeftTestSupport
 
 /// For each reason packets of which the last is dropped for it and the others pass.
 enum DropScenarios {
-    /// The transforms that can give a reason: only single ones move frames, and opening in place needs no room.
+    /// The transforms that can give a reason: only single ones move frames, and opening in place needs no room. What is
+    /// no data never comes to a transform.
     static func ways(of reason: DropReason) -> [Scenario.Way] {
         switch reason {
         case .outerMalformed, .outerChecksum, .outerFragment, .notForUs: [.across, .inPlace]
         case .noOverlayRoom: [.across, .batch]
+        case .controlNotTaken, .stunNotTaken, .discoNotTaken, .wireGuardNotTaken, .unknownNotTaken: []
         // Superpackets come in batches.
         case .offloadMalformed: [.batch]
         default: Scenario.Way.allCases
         }
     }
 
-    /// Nil for what a transport counts.
+    /// Nil for what is counted before or behind the engine.
     static func scenario(for reason: DropReason) throws -> Scenario? {
         switch reason {
         case .tooLongForUnderlay, .underlayRefused, .overlayRefused: nil
+        case _ where ways(of: reason).isEmpty: nil
         case _ where reason.isFromOverlay: try fromOverlay(reason)
         case .outerMalformed, .outerChecksum, .outerFragment, .notForUs: try frame(reason)
         default: try fromUnderlay(reason)

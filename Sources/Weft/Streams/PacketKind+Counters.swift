@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension PacketKind {
+    /// What counts a datagram that the kind's stream took; nil for data, which the engine counts.
+    var counter: Counter? {
+        switch self {
+        case .data: nil
+        case .control: .rxControl
+        case .stun: .rxSTUN
+        case .disco: .rxDisco
+        case .wireGuard: .rxWireGuard
+        case .unknown: .rxUnknown
+        }
+    }
+
+    /// What counts one that nobody took.
+    var dropReason: DropReason {
+        switch self {
+        // The engine has a reason for each.
+        case .data, .unknown: .unknownNotTaken
+        case .control: .controlNotTaken
+        case .stun: .stunNotTaken
+        case .disco: .discoNotTaken
+        case .wireGuard: .wireGuardNotTaken
+        }
+    }
+}
+
+extension Lane {
+    /// Counts a part of another kind than data: how many its stream took, and the others as dropped.
+    func countHandedOver(_ kind: PacketKind, taken: Int, of datagrams: Int) {
+        if taken > 0, let counter = kind.counter { totals.add(UInt64(taken), to: counter, lane: index) }
+        if datagrams > taken { count(kind.dropReason, nil, packets: datagrams - taken) }
+    }
+}
+
+extension SendFailure {
+    var reason: DropReason { self == .tooLong ? .tooLongForUnderlay : .underlayRefused }
+}

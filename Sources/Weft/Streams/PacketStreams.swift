@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+import Synchronization
+
+/// The streams of all kinds but data: to each goes what the underlay brings of its kind, and one consumer takes it.
+///
+/// A consumer comes and goes at any time. What nobody takes, or what comes faster than its consumer takes it, is dropped
+/// under the kind's own reason; other kinds don't notice.
+public final class PacketStreams: Sendable {
+    private let streams: [PacketStream]
+
+    public init() { streams = PacketKind.allCases.map { _ in PacketStream() } }
+
+    /// Takes a kind's datagrams from now on, until the consumer is closed or forgotten.
+    /// - Parameters:
+    ///   - capacity: datagrams that wait for the consumer at most.
+    ///   - room: bytes that those share.
+    /// - Throws: ``StreamError``.
+    public func consume(
+        _ kind: PacketKind, capacity: Int = 256, room: Int = 512 * 1024
+    ) throws(StreamError) -> StreamConsumer {
+        guard kind != .data else { throw .engineTakesData }
+        let arrival: ArrivalEvent
+        do throws(TransportError) {
+            arrival = try ArrivalEvent()
+        } catch {
+            throw .transport(error)
+        }
+        let stream = streams[Int(kind.rawValue)]
+        guard stream.attach(ToConsumer(capacity: capacity, room: room), arrival) else { throw .taken(kind) }
+        return StreamConsumer(kind, stream, arrival, capacity: capacity, room: room)
+    }
+
+    /// Hands over a part of a batch, on the thread that received it: how many of its datagrams were taken.
+    func handOver(_ part: Partition.Part, in arena: borrowing PacketArena, by transport: TransportID) -> Int {
+        streams[Int(part.kind.rawValue)].append(part.datagrams, in: arena, by: transport)
+    }
+}
+
+/// Why a kind could not be consumed.
+public enum StreamError: Error, Hashable, Sendable, CustomStringConvertible {
+    case engineTakesData
+    case taken(PacketKind)
+    case transport(TransportError)
+
+    public var description: String {
+        switch self {
+        case .engineTakesData: "data goes to the engine and to nobody else"
+        case .taken(let kind): "\(kind) has a consumer already: close that one first"
+        case .transport(let error): error.description
+        }
+    }
+}
+
+/// One kind's queue: pumps fill it, its consumer exchanges it for an empty one.
+final class PacketStream: Sendable {
+    private struct State: ~Copyable {
+        /// Nil while nobody consumes.
+        var waiting: ToConsumer?
+        var arrival: ArrivalEvent?
+    }
+
+    private let state = Mutex(State())
+
+    /// False when there is a consumer.
+    func attach(_ queue: consuming ToConsumer, _ arrival: ArrivalEvent) -> Bool {
+        var queue: ToConsumer? = consume queue
+        return state.withLock { state in
+            guard state.arrival == nil else { return false }
+            state.waiting = queue.take()
+            state.arrival = arrival
+            return true
+        }
+    }
+
+    func detach() {
+        let forgotten = state.withLock { state in
+            state.arrival = nil
+            return state.waiting.take()
+        }
+        _ = consume forgotten
+    }
+
+    func append(
+        _ part: FromUnderlay.Buffer, in arena: borrowing PacketArena, by transport: TransportID
+    ) -> Int {
+        state.withLock { state in
+            guard let arrival = state.arrival, var waiting = state.waiting.take() else { return 0 }
+            let wasEmpty = waiting.datagrams.isEmpty
+            let bytes = arena.bytes.extracting(part.place.range)
+            var offset = 0
+            var taken = 0
+            repeat {
+                let end = min(offset + part.segmentSize, bytes.byteCount)
+                if waiting.append(bytes.extracting(offset..<end), from: part.source, by: transport) { taken += 1 }
+                offset = end
+            } while offset < bytes.byteCount
+            state.waiting = consume waiting
+            if wasEmpty, taken > 0 { arrival.signal() }
+            return taken
+        }
+    }
+
+    func exchange(_ batch: inout ToConsumer) {
+        state.withLock { state in
+            guard var waiting = state.waiting.take() else { return }
+            swap(&waiting, &batch)
+            state.waiting = consume waiting
+        }
+    }
+}
