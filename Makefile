@@ -38,10 +38,10 @@ test: ## all tests; those that need root and namespaces are skipped without root
 	@scripts/install-dependencies.sh test
 	$(SWIFT) test $(SWIFT_TEST_FLAGS)
 
-test-exhaustive: ## a million random superpackets and packet runs against naive references
+test-exhaustive: ## a million random superpackets and packet runs against naive references, 10 GB of mixed traffic
 	@scripts/install-dependencies.sh test
 	WEFT_EXHAUSTIVE=1 $(SWIFT) test -c release -Xswiftc -enable-testing --scratch-path .build/exhaustive \
-	    --filter Superpacket
+	    --filter 'Superpacket|Integrity'
 
 test-thread: ## all tests under ThreadSanitizer
 	@scripts/install-dependencies.sh test

@@ -43,7 +43,11 @@ struct IntegrityTests {
         }
     }
 
-    @Test("200,000 mixed packets over a bad underlay: nothing altered, doubled, or out of order that came in order")
+    /// Packets, or with an exhaustive run bytes of them.
+    private static let packets = 200_000
+    private static let bytes = Extent.isExhaustive ? 10_000_000_000 : 0
+
+    @Test("Mixed packets over a bad underlay: nothing altered, doubled, or out of order that came in order")
     func mixed() throws {
         var generator = SeededGenerator.fresh()
         let left = try End(.left).engine()
@@ -59,6 +63,7 @@ struct IntegrityTests {
         var cutter = SuperpacketCutter()
 
         var sent = 0
+        var sentBytes = 0
         var arrivals = 0
         var delivered = 0
         var groups = 0
@@ -68,7 +73,7 @@ struct IntegrityTests {
         /// What is on its way, in the rounds that it was sent in.
         var expected: [[UInt8]: Label] = [:]
         var rounds: [[[UInt8]]] = []
-        while sent < 200_000 {
+        while sent < Self.packets || sentBytes < Self.bytes {
             fromOverlay.removeAll()
             toUnderlay.removeAll()
             var labels: [Label] = []
@@ -81,6 +86,7 @@ struct IntegrityTests {
                     numbers[item.flow] += 1
                     expected[packet] = label
                     labels.append(label)
+                    sentBytes += packet.count
                     round.append(packet)
                 }
             }
@@ -135,6 +141,7 @@ struct IntegrityTests {
         #expect(delivered <= sent - wire.lost && delivered > sent * 9 / 10)
         // Superpackets were made.
         #expect(groups < delivered * 2 / 3)
+        print("\(sent) packets of \(sentBytes) bytes sent, \(wire.lost) lost, \(delivered) delivered")
     }
 
     /// Puts datagrams into buffers; those of one size that follow one another mostly into one, as the kernel does.
