@@ -8,8 +8,15 @@ import Weft
 public final class TUNReader: OverlayReceiver {
     private let device: TUNDevice
     private let wake: WakeEvent
-    /// An error that ended a drain.
-    private let pending = Mutex<TransportError?>(nil)
+    private let state = Mutex(State())
+
+    private struct State {
+        /// An error that ended a drain.
+        var pending: TransportError?
+        /// Whether the last wake-up brought one packet only. Then the next packet is handed on without a look for
+        /// another: that look would stand between it and its way out.
+        var comesAlone = false
+    }
 
     public init(_ device: TUNDevice, wake: WakeEvent) {
         self.device = device
@@ -20,15 +27,23 @@ public final class TUNReader: OverlayReceiver {
     ///
     /// A header of a kind that was never negotiated costs its packet: during the drain it ends the drain.
     public func receive(into batch: inout FromOverlay, timeout: Int32) throws(TransportError) {
-        if let error = pending.withLock({ $0.take() }) { throw error }
-        try drain(into: &batch)
-        guard batch.packets.isEmpty else { return }
-        guard try wake.wait(for: device.raw, events: POLLIN, timeout: timeout) == .ready else { return }
-        try drain(into: &batch)
+        try state.withLock { (state: inout sending State) throws(TransportError) in
+            if let error = state.pending.take() { throw error }
+            try drain(into: &batch, &state)
+            guard batch.packets.isEmpty else {
+                state.comesAlone = false
+                return
+            }
+            guard try wake.wait(for: device.raw, events: POLLIN, timeout: timeout) == .ready else { return }
+            try drain(into: &batch, atMost: state.comesAlone ? 1 : .max, &state)
+            state.comesAlone = batch.packets.count == 1
+        }
     }
 
-    private func drain(into batch: inout FromOverlay) throws(TransportError) {
-        while batch.hasRoom {
+    private func drain(
+        into batch: inout FromOverlay, atMost limit: Int = .max, _ state: inout State
+    ) throws(TransportError) {
+        while batch.hasRoom, batch.packets.count < limit {
             switch read(into: &batch) {
             case .packet: continue
             case .nothing: return
@@ -39,7 +54,7 @@ public final class TUNReader: OverlayReceiver {
                 // What was read before the error is still good: the error is thrown by the next call.
                 let error = TransportError("read from \(device.name)", code: code)
                 if batch.packets.isEmpty { throw error }
-                pending.withLock { $0 = error }
+                state.pending = error
                 return
             }
         }
