@@ -62,7 +62,7 @@ let package = Package(
         // Counts allocations for the test that a steady tunnel makes none.
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
         tests("WeftTests", ["Weft", "WeftTestSupport", "AllocationCounter"]),
-        tests("WeftTUNTests", ["WeftTUN", "Weft", "WeftTestSupport"]),
+        tests("WeftTUNTests", ["WeftTUN", "WeftUDP", "Weft", "WeftTestSupport", "AllocationCounter"]),
         tests("WeftUDPTests", ["WeftUDP", "Weft", "CWeftLinux", "WeftTestSupport"]),
         tests("WeftControlTests", ["WeftControl", "WeftTestSupport"]),
         tests("WeftConfigTests", ["WeftConfig", "WeftTestSupport"]),
