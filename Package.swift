@@ -38,8 +38,8 @@ let package = Package(
         .library(name: "Weft", targets: ["Weft"]),
         .library(name: "WeftTUN", targets: ["WeftTUN"]),
         .library(name: "WeftUDP", targets: ["WeftUDP"]),
+        .library(name: "WeftXDP", targets: ["WeftXDP"]),
         .library(name: "WeftLink", targets: ["WeftLink"]),
-        .library(name: "WeftTunnelMap", targets: ["WeftTunnelMap"]),
         .library(name: "WeftControl", targets: ["WeftControl"]),
         .library(name: "WeftConfig", targets: ["WeftConfig"]),
     ],
@@ -55,7 +55,7 @@ let package = Package(
         module("WeftUDP", ["Weft", "CWeftLinux"]),
         module("WeftTUN", ["Weft", "WeftUDP", "WeftLink", "CWeftLinux"]),
         module("WeftLink", ["Weft", "CWeftNetlink"]),
-        moduleWithBPF("WeftTunnelMap", ["Weft", "WeftLink", "CWeftBPF", "CWeftLinux"]),
+        moduleWithBPF("WeftXDP", ["Weft", "WeftUDP", "WeftLink", "CWeftBPF", "CWeftLinux"]),
         module("WeftControl", ["Weft", "CWeftOpenSSL"]),
         module("WeftConfig", ["Weft", "CWeftOpenSSL"]),
         .executableTarget(
