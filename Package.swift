@@ -61,7 +61,7 @@ let package = Package(
         .executableTarget(
             name: "weft",
             dependencies: [
-                "Weft", "WeftTUN", "WeftUDP", "WeftLink", "WeftControl", "WeftConfig", "CWeftCapability", "CWeftLinux",
+                "Weft", "WeftTUN", "WeftUDP", "WeftXDP", "WeftLink", "WeftControl", "WeftConfig", "CWeftCapability", "CWeftLinux",
                 "SanitizedMutex",
             ],
             swiftSettings: swiftSettings),

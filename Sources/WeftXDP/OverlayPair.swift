@@ -5,12 +5,12 @@ import Weft
 import WeftLink
 
 /// Owns the virtual Ethernet pair between the host's stack and the overlay's sockets; it goes when its owner goes.
-public struct OverlayPair: ~Copyable, Sendable {
+struct OverlayPair: ~Copyable, Sendable {
     /// By which a pair is known that a killed process left behind.
     static let alias = "weft xdp"
 
     /// The host's end, which bears addresses and routes.
-    public let interface: Int32
+    let interface: Int32
     /// The end with the program and the sockets.
     let peer: Int32
     let peerName: String
@@ -66,7 +66,7 @@ public struct OverlayPair: ~Copyable, Sendable {
 
     /// Removes the pair that a killed process left behind under this name. Anybody else's interface stays, and so does
     /// the pair of a process that runs: its program is attached.
-    public static func removeLeftover(_ name: String) {
+    static func removeLeftover(_ name: String) {
         guard var netlink = try? Netlink(), let link = try? netlink.linkStatus(of: name), link.kind == "veth",
             link.alias == alias, let peer = try? netlink.linkStatus(of: peerName(of: name)), !peer.hasXDP
         else { return }
