@@ -256,10 +256,9 @@ struct Queue: ~Copyable, Sendable {
     }
 
     private mutating func closeUnderlay() {
-        guard let socket = underlay.take() else { return }
-        missedBefore &+= socket.missed
+        missedBefore &+= underlay?.missed ?? 0
+        underlay = nil
         // Closed: what it had is ours again.
-        _ = consume socket
         pool.recoverAll(from: .underlayReceive)
         pool.recoverAll(from: .underlayTransmit)
     }
@@ -268,18 +267,34 @@ struct Queue: ~Copyable, Sendable {
         nextReport = now.advanced(by: .milliseconds(100))
         tooBigLeft = Self.tooBigPerTick
         let accounted = FramePool.Holder.allCases.reduce(0) { $0 + ($1 == .hand ? 0 : pool.count(of: $1)) }
-        report.set(
-            XDPQueueStatus(
-                underlay: underlay?.copying, overlay: overlay.copying, frames: pool.count, accounted: accounted,
-                missed: missedBefore &+ overlay.missed &+ (underlay?.missed ?? 0)))
+        report.set(status(accounted))
     }
+
+    /// - Parameter accounted: frames that are free or with the kernel.
+    private func status(_ accounted: Int) -> XDPQueueStatus {
+        var status = XDPQueueStatus(
+            underlay: nil, overlay: overlay.copying, frames: pool.count, accounted: accounted,
+            missed: missedBefore &+ overlay.missed)
+        switch underlay {
+        case .some(let socket):
+            status.underlay = socket.copying
+            status.missed &+= socket.missed
+        case nil: break
+        }
+        return status
+    }
+
+    /// The status before it runs.
+    var firstStatus: XDPQueueStatus { status(pool.count) }
 }
 
 /// A queue's status, for others to read.
 final class QueueReport: Sendable {
-    private let state: Mutex<XDPQueueStatus?> = Mutex(nil)
+    private let state: Mutex<XDPQueueStatus>
 
-    var status: XDPQueueStatus? { state.withLock { $0 } }
+    init(_ status: XDPQueueStatus) { state = Mutex(status) }
+
+    var status: XDPQueueStatus { state.withLock { $0 } }
 
     func set(_ status: XDPQueueStatus) { state.withLock { $0 = status } }
 }

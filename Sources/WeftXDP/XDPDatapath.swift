@@ -100,21 +100,22 @@ public final class XDPDatapath: Datapath {
         do throws(TransportError) {
             wake = try WakeEvent()
             var queues: [QueueBox] = []
+            var reports: [QueueReport] = []
             for number in 0..<UInt32(count) {
-                queues.append(
-                    QueueBox(
-                        try Queue(
-                            number, frameSize: frameSize, overlay: pair.peer, link: link, program: program, options,
-                            dropper: dropper)))
+                let queue = try Queue(
+                    number, frameSize: frameSize, overlay: pair.peer, link: link, program: program, options,
+                    dropper: dropper)
+                reports.append(QueueReport(queue.firstStatus))
+                queues.append(QueueBox(queue))
             }
             self.queues = queues
+            self.reports = reports
             kernel = try KernelPath(socket, overlay: pair.peer, wake: wake)
             timer = PumpedDatapath(
                 engine: engine, queues: [], timerSender: UDPSender(socket, wake: wake), wake: wake, onTick: onTick)
         } catch {
             throw Self.explain(error)
         }
-        reports = queues.map { _ in QueueReport() }
         let attachment = try program.attach(.overlay, to: pair.peer, name: pair.peerName, nil)
         overlayMode = attachment.mode
         overlayProgram = Mutex(attachment)
@@ -276,10 +277,10 @@ public final class XDPDatapath: Datapath {
 extension XDPDatapath {
     /// How it runs at present, in words: `xdp (eth0 driver zero-copy, overlay driver copy)`.
     public var capabilities: String {
-        let statuses = reports.compactMap(\.status)
+        let statuses = reports.map(\.status)
         let way: String
         if let attachment = monitor.attachment {
-            let copying = statuses.first?.underlay?.rawValue ?? "starting"
+            let copying = statuses.first?.underlay?.rawValue ?? "not bound"
             way = "\(underlay) \(attachment.rawValue) \(copying)"
         } else {
             way = "\(underlay) gone"
@@ -293,7 +294,7 @@ extension XDPDatapath {
 
     /// What it counted beside the engine, by name.
     public var counters: [String: UInt64] {
-        let statuses = reports.compactMap(\.status)
+        let statuses = reports.map(\.status)
         return [
             "viaKernel": kernel.count,
             "underlayNoSocket": program.count(of: .underlayNoSocket),

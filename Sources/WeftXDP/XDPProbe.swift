@@ -15,6 +15,15 @@ public enum XDPProbe {
         case unavailable(String)
     }
 
+    /// Receive queues of the underlay's interface, each of which gets a thread; the most there can be where that can't be
+    /// told now.
+    public static func queues(underlay: String?, endpoints: [IPAddress]) -> Int {
+        guard let name = try? underlay ?? UnderlayMonitor.interface(to: endpoints, mark: 0) else {
+            return XDPDatapath.mostQueues
+        }
+        return min(Int(unsafe weft_receive_queues(name)), XDPDatapath.mostQueues)
+    }
+
     /// Binds to a queue of the interface that leads to all endpoints, for a moment.
     /// - Parameter underlay: the interface; nil to look for it.
     public static func run(underlay: String?, endpoints: [IPAddress]) -> Result {

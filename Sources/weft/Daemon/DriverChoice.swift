@@ -32,16 +32,18 @@ struct DriverChoice {
     let reason: String
     let mode: EngineConfiguration.Mode
     private let queues: Int
+    private let endpoints: [IPAddress]
+    private let underlay: String?
 
-    init(_ configuration: TunnelConfiguration, _ log: Log) {
+    init(_ configuration: TunnelConfiguration) {
         let interface = configuration.interface
+        underlay = interface.underlay
+        endpoints = configuration.peers.map(\.endpoint.address)
         switch interface.driver {
         case .tun: (driver, reason) = (.tun, "")
         case .xdp: (driver, reason) = (.xdp, "")
         case .auto:
-            let probe = XDPProbe.run(
-                underlay: interface.underlay, endpoints: configuration.peers.map(\.endpoint.address))
-            (driver, reason) = Self.choose(probe)
+            (driver, reason) = Self.choose(XDPProbe.run(underlay: underlay, endpoints: endpoints))
         }
         mode = driver == .xdp ? XDPDatapath.layer2Mode() : .layer3
         queues =
@@ -61,7 +63,9 @@ struct DriverChoice {
 
     /// Lanes that the engine must have.
     var lanes: Int {
-        driver == .xdp ? XDPDatapath.lanes(queues: XDPDatapath.mostQueues) : TUNDatapath.lanes(queues: queues)
+        driver == .xdp
+            ? XDPDatapath.lanes(queues: XDPProbe.queues(underlay: underlay, endpoints: endpoints))
+            : TUNDatapath.lanes(queues: queues)
     }
 
     func datapath(

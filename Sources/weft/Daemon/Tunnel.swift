@@ -24,7 +24,7 @@ final class Tunnel: Sendable {
         self.name = name
         self.configuration = configuration
         started = SystemCall.now()
-        let driver = DriverChoice(configuration, log)
+        let driver = DriverChoice(configuration)
         usesXDP = driver.driver == .xdp
         if driver.reason != "" { log.info(driver.reason) }
         do {
