@@ -7,6 +7,8 @@ DESTDIR =
 SWIFT = swift
 # Inputs per fuzz target.
 RUNS = 1000000
+# What carries the demo's packets.
+DRIVER = auto
 # For example SWIFT_TEST_FLAGS='--filter IntegrationTests'.
 SWIFT_TEST_FLAGS =
 
@@ -30,9 +32,9 @@ build: ## build the command for use: .build/release/weft
 	@scripts/install-dependencies.sh build
 	$(SWIFT) build $(RELEASE)
 
-demo: build ## two hosts made of namespaces, a tunnel between them, and proof that it works
+demo: build ## two hosts made of namespaces, a tunnel between them, and proof that it works: DRIVER=tun, xdp or tun,xdp
 	@scripts/install-dependencies.sh demo
-	scripts/demo.sh
+	DRIVER='$(DRIVER)' scripts/demo.sh
 
 test: ## all tests; those that need root and namespaces are skipped without root
 	@scripts/install-dependencies.sh test

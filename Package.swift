@@ -21,6 +21,12 @@ func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
 }
 
+/// A module whose folder `BPF/` holds eBPF programs, which it gets as `BPFObject.NAME`.
+func moduleWithBPF(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(
+        name: name, dependencies: dependencies, exclude: ["BPF"], swiftSettings: swiftSettings, plugins: ["BPFPlugin"])
+}
+
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
 }
@@ -32,6 +38,7 @@ let package = Package(
         .library(name: "Weft", targets: ["Weft"]),
         .library(name: "WeftTUN", targets: ["WeftTUN"]),
         .library(name: "WeftUDP", targets: ["WeftUDP"]),
+        .library(name: "WeftXDP", targets: ["WeftXDP"]),
         .library(name: "WeftLink", targets: ["WeftLink"]),
         .library(name: "WeftControl", targets: ["WeftControl"]),
         .library(name: "WeftConfig", targets: ["WeftConfig"]),
@@ -40,17 +47,21 @@ let package = Package(
         .systemLibrary(name: "CWeftOpenSSL", pkgConfig: "libcrypto"),
         .systemLibrary(name: "CWeftNetlink", pkgConfig: "libnl-route-3.0"),
         .systemLibrary(name: "CWeftCapability", pkgConfig: "libcap"),
+        .systemLibrary(name: "CWeftBPF", pkgConfig: "libbpf"),
         .target(name: "CWeftLinux"),
+        .plugin(name: "BPFPlugin", capability: .buildTool(), dependencies: ["bpf-embed"]),
+        .executableTarget(name: "bpf-embed", swiftSettings: swiftSettings),
         module("Weft", ["CWeftOpenSSL", "CWeftLinux"] + ipsecMB),
         module("WeftUDP", ["Weft", "CWeftLinux"]),
         module("WeftTUN", ["Weft", "WeftUDP", "WeftLink", "CWeftLinux"]),
         module("WeftLink", ["Weft", "CWeftNetlink"]),
+        moduleWithBPF("WeftXDP", ["Weft", "WeftUDP", "WeftLink", "CWeftBPF", "CWeftLinux"]),
         module("WeftControl", ["Weft", "CWeftOpenSSL"]),
         module("WeftConfig", ["Weft", "CWeftOpenSSL"]),
         .executableTarget(
             name: "weft",
             dependencies: [
-                "Weft", "WeftTUN", "WeftUDP", "WeftLink", "WeftControl", "WeftConfig", "CWeftCapability", "CWeftLinux",
+                "Weft", "WeftTUN", "WeftUDP", "WeftXDP", "WeftLink", "WeftControl", "WeftConfig", "CWeftCapability", "CWeftLinux",
                 "SanitizedMutex",
             ],
             swiftSettings: swiftSettings),

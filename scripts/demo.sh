@@ -5,12 +5,14 @@
 # Root is enough, and so is a user who may make user namespaces. Only the two namespaces see traffic, and nothing
 # is left behind: not after Ctrl-C or a failure either.
 #
-# WEFT names the command to show (.build/release/weft), DEMO_MIB the size of the file to copy (256).
+# WEFT names the command to show (.build/release/weft), DEMO_MIB the size of the file to copy (256). DRIVER is what
+# carries the packets: tun, xdp, or one for each host, as in tun,xdp (auto).
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")/.." && pwd)
 weft=${WEFT:-$here/.build/release/weft}
 mebibytes=${DEMO_MIB:-256}
+drivers=${DRIVER:-auto}
 
 bold='' green='' red='' plain=''
 if [[ -t 1 && -z ${NO_COLOR:-} ]]; then
@@ -55,6 +57,9 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/weft-demo.XXXXXX")
 left=weft-demo-$$-left
 right=weft-demo-$$-right
 
+switch=weft-demo-$$-switch
+
+on_switch() { nsenter --net="/run/netns/$switch" -- "$@"; }
 on_left() { WEFT_RUNTIME_DIRECTORY=$work/left/run nsenter --net="/run/netns/$left" -- "$@"; }
 on_right() { WEFT_RUNTIME_DIRECTORY=$work/right/run nsenter --net="/run/netns/$right" -- "$@"; }
 
@@ -73,6 +78,7 @@ clean_up() {
         [[ -z $pids ]] || kill -KILL $pids 2>/dev/null || true
         ip netns delete "$host" || true
     done
+    [[ ! -e /run/netns/$switch ]] || ip netns delete "$switch" || true
     rm -rf "$work"
     wait
 }
@@ -111,9 +117,16 @@ make_hosts() {
     fi
     ip netns add "$left"
     ip netns add "$right"
-    ip link add name underlay address 02:00:00:00:00:01 netns "$left" type veth \
-        peer name underlay address 02:00:00:00:00:02 netns "$right"
+    # Between them a switch, where the captures listen: AF_XDP sends past those on a host.
+    ip netns add "$switch"
+    on_switch ip link add name switch up type bridge
     local host number
+    for host in left right; do
+        [[ $host == left ]] && number=1 || number=2
+        ip link add name underlay address "02:00:00:00:00:0$number" netns "${!host}" type veth \
+            peer name "$host" netns "$switch"
+        on_switch ip link set "$host" master switch up addrgenmode none
+    done
     for host in left right; do
         [[ $host == left ]] && number=1 || number=2
         # Nothing but the tunnel shall speak on the underlay: no IPv6 autoconfiguration, no ARP.
@@ -129,12 +142,14 @@ make_hosts() {
 write_file() {
     mkdir -p "$work/$1/run" "$work/$1/state"
     chmod 700 "$work/$1/state"
-    local other=$((3 - $2))
+    local other=$((3 - $2)) driver=${drivers%,*}
+    [[ $1 == left ]] || driver=${drivers#*,}
     cat >"$work/$1/weft0.conf" <<END
 [Interface]
 Address = 10.77.0.$2/24, fd77::$2/64
 ListenPort = 6081
 MTU = 1400
+Driver = $driver
 StateDirectory = $work/$1/state
 
 [Peer]
@@ -200,12 +215,12 @@ run_iperf() {
     [[ -n $iperf_rate ]] || fail "iperf3 gave no result"
 }
 
-# capture NAME DEVICE: what right sees on it, until end_captures
+# capture NAME NAMESPACE DEVICE: what passes there, until end_captures
 captures=()
 capture() {
     # No function, so that $! is tcpdump itself.
-    nsenter --net="/run/netns/$right" -- \
-        tcpdump -Z root -i "$2" -n -s 0 -U --immediate-mode -w "$work/$1.pcap" 2>"$work/$1.log" &
+    nsenter --net="/run/netns/$2" -- \
+        tcpdump -Z root -i "$3" -n -s 0 -U --immediate-mode -w "$work/$1.pcap" 2>"$work/$1.log" &
     captures+=($!)
     wait_for "tcpdump" grep -q "listening on" "$work/$1.log"
 }
@@ -223,8 +238,8 @@ look_for_plaintext() {
     local marker receiver others inside outside
     # 16 bytes, as many as ping repeats over a whole packet.
     marker=$(printf WEFT-PLAIN-%05d "$RANDOM")
-    capture inside weft0
-    capture underlay underlay
+    capture inside "$right" weft0
+    capture underlay "$switch" switch
     on_right socat -u TCP-LISTEN:9001,bind=10.77.0.2 OPEN:/dev/null &
     receiver=$!
     wait_for "the receiver" listening 9001

@@ -3,6 +3,8 @@
 #include "CWeftLinux.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <sched.h>
 #include <spawn.h>
@@ -10,6 +12,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 void weft_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
@@ -85,4 +88,46 @@ int weft_spawn_detached(const char *file, int writing, int ready, const char *va
         return -1;
     }
     return child;
+}
+
+static int ethtool(const char *name, void *command) {
+    struct ifreq request = {0};
+    int any = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), result, error;
+    if (any < 0) {
+        return -1;
+    }
+    strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+    request.ifr_data = command;
+    result = ioctl(any, SIOCETHTOOL, &request);
+    error = errno;
+    close(any);
+    errno = error;
+    return result;
+}
+
+int weft_set_offload(const char *name, enum weft_ethtool offload, int on) {
+    static const unsigned int commands[] = {
+        [WEFT_ETHTOOL_RX_CHECKSUM] = ETHTOOL_SRXCSUM,
+        [WEFT_ETHTOOL_TX_CHECKSUM] = ETHTOOL_STXCSUM,
+        [WEFT_ETHTOOL_SCATTER_GATHER] = ETHTOOL_SSG,
+        [WEFT_ETHTOOL_TSO] = ETHTOOL_STSO,
+        [WEFT_ETHTOOL_GSO] = ETHTOOL_SGSO,
+        [WEFT_ETHTOOL_GRO] = ETHTOOL_SGRO,
+    };
+    struct ethtool_value value = {.cmd = commands[offload], .data = on != 0};
+    return ethtool(name, &value);
+}
+
+int weft_receive_queues(const char *name) {
+    struct ethtool_channels channels = {.cmd = ETHTOOL_GCHANNELS};
+    if (ethtool(name, &channels) != 0) {
+        return 1;
+    }
+    unsigned int queues = channels.combined_count + channels.rx_count;
+    return queues > 0 ? (int)queues : 1;
+}
+
+int weft_unlimit_locked_memory(void) {
+    const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+    return setrlimit(RLIMIT_MEMLOCK, &unlimited);
 }

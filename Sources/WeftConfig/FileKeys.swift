@@ -34,6 +34,11 @@ public enum InterfaceKey: String, CaseIterable, Sendable {
     case pinThreads = "PinThreads"
     case sourcePorts = "SourcePorts"
     case offloads = "Offloads"
+    case driver = "Driver"
+    case underlay = "Underlay"
+    case bindMode = "BindMode"
+    case needWakeup = "NeedWakeup"
+    case busyPoll = "BusyPoll"
 }
 
 extension InterfaceKey: FileKey {
@@ -52,6 +57,11 @@ extension InterfaceKey: FileKey {
         case .pinThreads: "on or off"
         case .sourcePorts: "a number from 1 to \(InterfaceConfiguration.mostSourcePorts)"
         case .offloads: "all, off, or some of \(Offloads.all)"
+        case .driver: "auto, tun or xdp"
+        case .underlay: "an interface's name such as eth0"
+        case .bindMode: "auto, or one of driver and generic, one of zero-copy and copy, or both"
+        case .needWakeup: "on or off"
+        case .busyPoll: "off, or a number of microseconds from 1 to 1000000"
         }
     }
 }

@@ -54,8 +54,22 @@ public struct InterfaceConfiguration: Sendable {
     public let sourcePorts: Int
     /// What may be left to the kernel.
     public let offloads: Offloads
+    /// What carries the packets.
+    public let driver: Driver
+    /// The underlay's interface for AF_XDP; nil for the one that leads to the endpoints.
+    public let underlay: String?
+    /// How AF_XDP is used.
+    public let xdp: XDPOptions
     /// Where each key stands in the file.
     public let lines: SectionLines<InterfaceKey>
+
+    /// What carries a tunnel's packets.
+    public enum Driver: String, Hashable, Sendable, CaseIterable {
+        /// AF_XDP where it is the faster one, else a TUN device.
+        case auto
+        case tun
+        case xdp
+    }
 
     /// Which kernel routing table the routes go to.
     public enum RoutingTable: Hashable, Sendable {

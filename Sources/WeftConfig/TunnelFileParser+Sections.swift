@@ -16,6 +16,21 @@ struct InterfaceDraft {
     var pinsThreads: Bool?
     var sourcePorts: UInt32?
     var offloads: Offloads?
+    var driver: InterfaceConfiguration.Driver?
+    var underlay: String?
+    var bindMode: (attachment: XDPOptions.Attachment?, copying: XDPOptions.Copying?)?
+    var needsWakeup: Bool?
+    /// 0 for off.
+    var busyPoll: UInt32?
+
+    private var xdp: XDPOptions {
+        var options = XDPOptions()
+        options.attachment = bindMode?.attachment
+        options.copying = bindMode?.copying
+        options.needsWakeup = needsWakeup ?? true
+        options.busyPoll = busyPoll.flatMap { $0 == 0 ? nil : $0 }
+        return options
+    }
 
     /// Our side of each route; nil if that isn't known.
     var localIPs: [Prefix]? {
@@ -40,6 +55,9 @@ struct InterfaceDraft {
             pinsThreads: pinsThreads ?? false,
             sourcePorts: Int(sourcePorts ?? 1),
             offloads: offloads ?? .all,
+            driver: driver ?? .auto,
+            underlay: underlay,
+            xdp: xdp,
             lines: lines)
     }
 }
@@ -89,6 +107,11 @@ extension TunnelFileParser {
             FileValues.number($0, in: 1...UInt32(InterfaceConfiguration.mostSourcePorts))
         }
         draft.offloads = value(of: .offloads, in: entries, FileValues.offloads)
+        draft.driver = value(of: .driver, in: entries, FileValues.driver)
+        draft.underlay = value(of: .underlay, in: entries, FileValues.interfaceName)
+        draft.bindMode = value(of: .bindMode, in: entries, FileValues.bindMode)
+        draft.needsWakeup = value(of: .needWakeup, in: entries, FileValues.onOrOff)
+        draft.busyPoll = value(of: .busyPoll, in: entries) { FileValues.numberOrOff($0, in: 1...1_000_000) }
         return draft
     }
 

@@ -16,14 +16,7 @@ public struct TUNConfiguration: Sendable {
     public var routes: Routes
 
     /// Where the overlay's prefixes are routed.
-    public enum Routes: Sendable {
-        /// Nowhere: the caller makes its own routes.
-        case none
-        /// Into a table of the caller's choice, without rules.
-        case table([Prefix], UInt32)
-        /// Into the main table, and through a table of their own where they cover a peer's endpoint.
-        case policy(PolicyRouting)
-    }
+    public typealias Routes = TunnelRoutes
 
     /// What the underlay's datagrams are marked with; 0 for nothing.
     public var mark: UInt32
@@ -148,15 +141,7 @@ public final class TUNDatapath: Datapath {
             interface, segments: UInt32(max(segments, 1)),
             bytes: UInt32(clamping: min(FromOverlay.largestPacket - 1, max(segments, 1) * configuration.mtu)))
         for address in configuration.addresses { try netlink.replaceAddress(address, on: interface) }
-        switch configuration.routes {
-        case .none: break
-        case .table(let prefixes, let table):
-            try netlink.replaceRoutes(prefixes, device: interface, table: table)
-        case .policy(let plan):
-            // A life that was killed leaves its rules behind, though not its routes.
-            try netlink.removeRules(table: plan.table)
-            try netlink.install(plan, device: interface)
-        }
+        try netlink.install(configuration.routes, device: interface)
         return interface
     }
 

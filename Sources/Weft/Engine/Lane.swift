@@ -25,6 +25,8 @@ public struct Lane: ~Copyable, @unchecked Sendable {
     var plans: FixedArray<SealPlan>
     var runs: FixedArray<SealRun>
     var coalescer = Coalescer()
+    /// The network of the packet that a transform of single packets last forwarded, for a transport that then refuses it.
+    public internal(set) var lastVNI: UInt32 = 0
 
     /// The most packets that share one reservation of counters or one hold of a window; a larger batch takes several.
     public static let batchLimit = 256

@@ -64,6 +64,8 @@ struct Status: Codable, Sendable {
     let uptime: Double
     let interface: Interface
     let driver: String
+    /// What the driver counts beside the packets' totals; empty for TUN.
+    let driverCounters: [String: UInt64]
     let cipher: String
     let peers: [Peer]
     let totals: Totals

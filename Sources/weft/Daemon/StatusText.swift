@@ -11,6 +11,10 @@ extension Status {
             "  \(Console.bold("driver")): \(driver)",
             "  \(Console.bold("cipher")): \(cipher)",
         ]
+        if !driverCounters.isEmpty {
+            let counters = driverCounters.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
+            lines.append("  \(Console.bold("driver counters")): \(counters.joined(separator: ", "))")
+        }
         if interface.mark != 0 {
             lines.append("  \(Console.bold("fwmark")): 0x\(String(interface.mark, radix: 16))")
         }

@@ -3,14 +3,14 @@ import Glibc
 import Weft
 import WeftConfig
 import WeftLink
-import WeftTUN
 
 /// A tunnel that a file describes: its engine and its data path.
 final class Tunnel: Sendable {
     let name: String
     let configuration: TunnelConfiguration
     let engine: Engine
-    let datapath: TUNDatapath
+    let datapath: any TunnelDatapath
+    let usesXDP: Bool
     private let mark: UInt32
     private let started: Instant
 
@@ -24,13 +24,13 @@ final class Tunnel: Sendable {
         self.name = name
         self.configuration = configuration
         started = SystemCall.now()
-        let queues =
-            configuration.interface.queues
-            ?? TUNDatapath.queues(processors: sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+        let driver = DriverChoice(configuration)
+        usesXDP = driver.driver == .xdp
+        if driver.reason != "" { log.info(driver.reason) }
         do {
             engine = try Engine(
                 EngineConfiguration(
-                    port: configuration.interface.listenPort, lanes: TUNDatapath.lanes(queues: queues)))
+                    mode: driver.mode, port: configuration.interface.listenPort, lanes: driver.lanes))
             for peer in configuration.peers {
                 try engine.add(
                     NetworkConfiguration(
@@ -48,14 +48,7 @@ final class Tunnel: Sendable {
         do {
             let (routes, mark) = try Self.routes(name, configuration, log)
             self.mark = mark
-            var driver = TUNConfiguration(
-                name: name, addresses: configuration.interface.addresses, mtu: configuration.interface.mtu,
-                port: configuration.interface.listenPort, routes: routes, mark: mark)
-            driver.queues = queues
-            driver.sourcePorts = configuration.interface.sourcePorts
-            driver.pinsThreads = configuration.interface.pinsThreads
-            driver.offloads = configuration.interface.offloads
-            datapath = try TUNDatapath(driver, engine: engine)
+            datapath = try driver.datapath(name, configuration, routes: routes, mark: mark, engine: engine)
         } catch {
             throw CommandFailure(.failed, "\(error)")
         }
@@ -64,7 +57,7 @@ final class Tunnel: Sendable {
     /// Where the AllowedIPs are routed, and how the underlay's own datagrams are marked to stay out of the tunnel.
     private static func routes(
         _ name: String, _ configuration: TunnelConfiguration, _ log: Log
-    ) throws(LinkError) -> (TUNConfiguration.Routes, mark: UInt32) {
+    ) throws(LinkError) -> (TunnelRoutes, mark: UInt32) {
         let prefixes = configuration.peers.flatMap(\.allowedIPs)
         let own = numberBase | UInt32(configuration.interface.listenPort)
         let mark = configuration.interface.firewallMark
@@ -90,7 +83,7 @@ final class Tunnel: Sendable {
             interface: .init(
                 name: name, addresses: interface.addresses.map(\.description), listenPort: interface.listenPort,
                 mtu: interface.mtu, mark: mark),
-            driver: datapath.capabilities, cipher: "\(Suite.aes128GCM.name), \(engine.cipherName)",
+            driver: datapath.capabilities, driverCounters: datapath.counters, cipher: "\(Suite.aes128GCM.name), \(engine.cipherName)",
             peers: configuration.peers.compactMap { peer in
                 networks.first { $0.vni == peer.vni }.map { Status.Peer(peer, $0, at: now) }
             },

@@ -58,7 +58,7 @@ enum Up {
         let server = try AdminServer(name: tunnel.name, status: { tunnel.status() }, stop: Signals.stop)
         defer { server.close() }
         // Capabilities are a thread's: drop them before there is another.
-        if !Privileges.drop() { log.warning("could not drop capabilities") }
+        if !Privileges.drop(usesXDP: tunnel.usesXDP) { log.warning("could not drop capabilities") }
         let serving = try WorkerThread(name: "weft-admin") { server.run() }
         let pumps = try WorkerThread(name: "weft") {
             do throws(DatapathError) {

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+
+/// Where a tunnel's prefixes are routed.
+public enum TunnelRoutes: Sendable {
+    /// Nowhere: the caller makes its own routes.
+    case none
+    /// Into a table of the caller's choice, without rules.
+    case table([Prefix], UInt32)
+    /// Into the main table, and through a table of their own where they cover a peer's endpoint.
+    case policy(PolicyRouting)
+}
+
+extension Netlink {
+    /// Routes into a device that is up.
+    public mutating func install(_ routes: TunnelRoutes, device: Int32) throws(LinkError) {
+        switch routes {
+        case .none: break
+        case .table(let prefixes, let table): try replaceRoutes(prefixes, device: device, table: table)
+        case .policy(let plan):
+            // A life that was killed leaves its rules behind.
+            try removeRules(table: plan.table)
+            try install(plan, device: device)
+        }
+    }
+}
