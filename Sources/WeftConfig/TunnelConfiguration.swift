@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Weft
+import WeftDiscovery
 
 /// What a tunnel file says, checked.
 public struct TunnelConfiguration: Sendable {
@@ -43,6 +44,10 @@ public struct InterfaceConfiguration: Sendable {
     /// The folder where key states are kept, an absolute path. Two folders know nothing of each other: a key that has
     /// been used with one of them must not be used with another.
     public let stateDirectory: String
+    /// Servers that are asked how they see us; none unless the file names some.
+    public let stunServers: [STUNServerName]
+    /// Whether we answer those who ask the same.
+    public let respondsToSTUN: Bool
     /// Where each key stands in the file.
     public let lines: SectionLines<InterfaceKey>
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Weft
+import WeftDiscovery
 
 /// What could be read of `[Interface]`.
 struct InterfaceDraft {
@@ -11,6 +12,8 @@ struct InterfaceDraft {
     var firewallMark: UInt32?
     var table: InterfaceConfiguration.RoutingTable?
     var stateDirectory: String?
+    var stunServers: ItemList<STUNServerName>?
+    var respondsToSTUN: Bool?
 
     /// Our side of each route; nil if that isn't known.
     var localIPs: [Prefix]? {
@@ -31,6 +34,8 @@ struct InterfaceDraft {
             firewallMark: firewallMark == 0 ? nil : firewallMark,
             table: table ?? .automatic,
             stateDirectory: stateDirectory ?? InterfaceConfiguration.defaultStateDirectory,
+            stunServers: stunServers?.items ?? [],
+            respondsToSTUN: respondsToSTUN ?? false,
             lines: lines)
     }
 }
@@ -74,6 +79,8 @@ extension TunnelFileParser {
         draft.firewallMark = value(of: .firewallMark, in: entries, FileValues.firewallMark)
         draft.table = value(of: .table, in: entries, FileValues.table)
         draft.stateDirectory = value(of: .stateDirectory, in: entries, FileValues.path)
+        draft.stunServers = list(of: .stun, in: entries, identity: \.self) { STUNServerName($0) }
+        draft.respondsToSTUN = value(of: .stunResponder, in: entries, FileValues.onOrOff)
         return draft
     }
 

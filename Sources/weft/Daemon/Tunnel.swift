@@ -2,6 +2,7 @@
 import Glibc
 import Weft
 import WeftConfig
+import WeftDiscovery
 import WeftLink
 import WeftTUN
 
@@ -11,6 +12,8 @@ final class Tunnel: Sendable {
     let configuration: TunnelConfiguration
     let engine: Engine
     let datapath: TUNDatapath
+    /// Nil where the file asks for nothing of it.
+    let stun: STUNAgent?
     private let mark: UInt32
     private let started: Instant
 
@@ -49,6 +52,13 @@ final class Tunnel: Sendable {
                     name: name, addresses: configuration.interface.addresses, mtu: configuration.interface.mtu,
                     port: configuration.interface.listenPort, routes: routes, mark: mark),
                 engine: engine)
+            let interface = configuration.interface
+            stun =
+                interface.stunServers.isEmpty && !interface.respondsToSTUN
+                ? nil
+                : try STUNAgent(
+                    datapath.plane, by: datapath.underlay.id, servers: interface.stunServers,
+                    responds: interface.respondsToSTUN)
         } catch {
             throw CommandFailure(.failed, "\(error)")
         }
@@ -87,6 +97,6 @@ final class Tunnel: Sendable {
             peers: configuration.peers.compactMap { peer in
                 networks.first { $0.vni == peer.vni }.map { Status.Peer(peer, $0, at: now) }
             },
-            totals: .init(engine.totals()))
+            stun: stun.map { STUNStatus($0.current) }, totals: .init(engine.totals()))
     }
 }
