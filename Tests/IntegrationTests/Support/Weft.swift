@@ -174,6 +174,7 @@ struct TunnelStatus: Decodable {
         let toOverlay: UInt64
         let rx: Traffic
         let tx: Traffic
+        let streams: [String: UInt64]
         let drops: [String: UInt64]
     }
 
