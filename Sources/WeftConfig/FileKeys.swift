@@ -39,6 +39,8 @@ public enum InterfaceKey: String, CaseIterable, Sendable {
     case bindMode = "BindMode"
     case needWakeup = "NeedWakeup"
     case busyPoll = "BusyPoll"
+    case stun = "STUN"
+    case stunResponder = "STUNResponder"
 }
 
 extension InterfaceKey: FileKey {
@@ -52,6 +54,8 @@ extension InterfaceKey: FileKey {
         case .localIPs: "a prefix such as 10.77.0.0/24 or fd77::/64"
         case .firewallMark: "off, or a number from 0 to 4294967295, decimal or hexadecimal after 0x"
         case .table: "auto, off, or a number from 1 to 4294967295"
+        case .stun: "HOST or HOST:PORT such as stun.example.org:3478 or [2001:db8::3]:3478"
+        case .stunResponder: "on or off"
         case .stateDirectory: "an absolute path such as \(InterfaceConfiguration.defaultStateDirectory)"
         case .queues: "auto, or a number from 1 to \(InterfaceConfiguration.mostQueues)"
         case .pinThreads: "on or off"

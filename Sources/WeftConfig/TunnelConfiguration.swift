@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Weft
+import WeftDiscovery
 
 /// What a tunnel file says, checked.
 public struct TunnelConfiguration: Sendable {
@@ -60,6 +61,10 @@ public struct InterfaceConfiguration: Sendable {
     public let underlay: String?
     /// How AF_XDP is used.
     public let xdp: XDPOptions
+    /// Servers that are asked how they see us; none unless the file names some.
+    public let stunServers: [STUNServerName]
+    /// Whether we answer those who ask the same.
+    public let respondsToSTUN: Bool
     /// Where each key stands in the file.
     public let lines: SectionLines<InterfaceKey>
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Weft
+import WeftDiscovery
 
 /// What could be read of `[Interface]`.
 struct InterfaceDraft {
@@ -31,6 +32,8 @@ struct InterfaceDraft {
         options.busyPoll = busyPoll.flatMap { $0 == 0 ? nil : $0 }
         return options
     }
+    var stunServers: ItemList<STUNServerName>?
+    var respondsToSTUN: Bool?
 
     /// Our side of each route; nil if that isn't known.
     var localIPs: [Prefix]? {
@@ -58,6 +61,8 @@ struct InterfaceDraft {
             driver: driver ?? .auto,
             underlay: underlay,
             xdp: xdp,
+            stunServers: stunServers?.items ?? [],
+            respondsToSTUN: respondsToSTUN ?? false,
             lines: lines)
     }
 }
@@ -112,6 +117,8 @@ extension TunnelFileParser {
         draft.bindMode = value(of: .bindMode, in: entries, FileValues.bindMode)
         draft.needsWakeup = value(of: .needWakeup, in: entries, FileValues.onOrOff)
         draft.busyPoll = value(of: .busyPoll, in: entries) { FileValues.numberOrOff($0, in: 1...1_000_000) }
+        draft.stunServers = list(of: .stun, in: entries, identity: \.self) { STUNServerName($0) }
+        draft.respondsToSTUN = value(of: .stunResponder, in: entries, FileValues.onOrOff)
         return draft
     }
 

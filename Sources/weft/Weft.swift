@@ -63,7 +63,7 @@ struct CommandFailure: Error {
 }
 
 enum Verb: String, CaseIterable {
-    case up, down, show, check, genkey, pubkey, help, completion
+    case up, down, show, check, stun, identify, genkey, pubkey, help, completion
 
     func run(_ arguments: [String]) throws(CommandFailure) {
         switch self {
@@ -71,6 +71,8 @@ enum Verb: String, CaseIterable {
         case .down: try Down.run(arguments)
         case .show: try Show.run(arguments)
         case .check: try Check.run(arguments)
+        case .stun: try STUN.run(arguments)
+        case .identify: try Identify.run(arguments)
         case .genkey: try GenKey.run(arguments)
         case .pubkey: try PubKey.run(arguments)
         case .help: try Help.run(arguments)

@@ -12,13 +12,19 @@ protocol TunnelDatapath: Datapath {
     var capabilities: String { get }
     /// What it counts beside the engine, by name.
     var counters: [String: UInt64] { get }
+    /// Where other packets than data on the tunnel's port go, and the transport that answers leave by; nil where the
+    /// driver has no such streams.
+    var streams: (plane: DataPlane, transport: TransportID)? { get }
 }
 
 extension TUNDatapath: TunnelDatapath {
     var counters: [String: UInt64] { [:] }
+    var streams: (plane: DataPlane, transport: TransportID)? { (plane, underlay.id) }
 }
 
-extension XDPDatapath: TunnelDatapath {}
+extension XDPDatapath: TunnelDatapath {
+    var streams: (plane: DataPlane, transport: TransportID)? { nil }
+}
 
 /// Which driver carries a tunnel, and why.
 struct DriverChoice {

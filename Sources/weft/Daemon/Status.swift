@@ -47,7 +47,7 @@ struct Status: Codable, Sendable {
     }
 
     /// The books of the whole tunnel, whose sums must be equal, drops by a transport apart: `fromOverlay` = `tx` - its
-    /// keep-alives + the drops towards the underlay, `fromUnderlay` = `rx` + the drops towards the overlay.
+    /// keep-alives + the drops towards the underlay, `fromUnderlay` = `rx` + `streams` + the drops towards the overlay.
     struct Totals: Codable, Sendable {
         let fromOverlay: UInt64
         let toUnderlay: UInt64
@@ -55,6 +55,8 @@ struct Status: Codable, Sendable {
         let toOverlay: UInt64
         let rx: Traffic
         let tx: Traffic
+        /// Datagrams of other kinds than data that went to who takes them, by kind; kinds without one are left out.
+        let streams: [String: UInt64]
         let drops: [String: UInt64]
     }
 
@@ -68,6 +70,8 @@ struct Status: Codable, Sendable {
     let driverCounters: [String: UInt64]
     let cipher: String
     let peers: [Peer]
+    /// Nil where the file names no STUN server and the responder is off.
+    let stun: STUNStatus?
     let totals: Totals
 }
 
@@ -110,6 +114,7 @@ extension Status.Totals {
         toOverlay = statistics.toOverlay
         rx = .init(receivedBy: statistics)
         tx = .init(sentBy: statistics)
+        streams = Dictionary(uniqueKeysWithValues: statistics.handedOver.map { ("\($0.key)", $0.value) })
         drops = statistics.dropsByName
     }
 }

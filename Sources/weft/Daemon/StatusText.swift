@@ -18,6 +18,12 @@ extension Status {
         if interface.mark != 0 {
             lines.append("  \(Console.bold("fwmark")): 0x\(String(interface.mark, radix: 16))")
         }
+        if let stun {
+            lines += stun.text.map { "  \(Console.bold($0.name)): \($0.value)" }
+        }
+        if !totals.streams.isEmpty {
+            lines.append("  \(Console.bold("other packets")): \(Self.list(totals.streams.map { ($0.key, $0.value) }))")
+        }
         for peer in peers { lines += peer.lines }
         let unattributed = totals.drops.compactMap { reason, count in
             let known = peers.reduce(0) { $0 + ($1.drops[reason] ?? 0) }

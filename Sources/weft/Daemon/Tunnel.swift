@@ -2,6 +2,7 @@
 import Glibc
 import Weft
 import WeftConfig
+import WeftDiscovery
 import WeftLink
 
 /// A tunnel that a file describes: its engine and its data path.
@@ -11,6 +12,8 @@ final class Tunnel: Sendable {
     let engine: Engine
     let datapath: any TunnelDatapath
     let usesXDP: Bool
+    /// Nil where the file asks for nothing of it.
+    let stun: STUNAgent?
     private let mark: UInt32
     private let started: Instant
 
@@ -49,8 +52,23 @@ final class Tunnel: Sendable {
             let (routes, mark) = try Self.routes(name, configuration, log)
             self.mark = mark
             datapath = try driver.datapath(name, configuration, routes: routes, mark: mark, engine: engine)
+            stun = try Self.stun(configuration.interface, datapath)
         } catch {
             throw CommandFailure(.failed, "\(error)")
+        }
+    }
+
+    /// What the file asks of STUN; nil where that is nothing.
+    private static func stun(
+        _ interface: InterfaceConfiguration, _ datapath: any TunnelDatapath
+    ) throws(DatapathError) -> STUNAgent? {
+        guard !interface.stunServers.isEmpty || interface.respondsToSTUN else { return nil }
+        guard let (plane, transport) = datapath.streams else { throw .setup("STUN needs Driver = tun") }
+        do {
+            return try STUNAgent(
+                plane, by: transport, servers: interface.stunServers, responds: interface.respondsToSTUN)
+        } catch {
+            throw .setup("\(error)")
         }
     }
 
@@ -87,6 +105,6 @@ final class Tunnel: Sendable {
             peers: configuration.peers.compactMap { peer in
                 networks.first { $0.vni == peer.vni }.map { Status.Peer(peer, $0, at: now) }
             },
-            totals: .init(engine.totals()))
+            stun: stun.map { STUNStatus($0.current) }, totals: .init(engine.totals()))
     }
 }

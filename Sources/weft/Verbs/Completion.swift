@@ -27,6 +27,8 @@ enum Completion {
             case $verb in
                 up) COMPREPLY=($(compgen -W "$files --detach" -- "$current") $(compgen -f -- "$current")) ;;
                 check) COMPREPLY=($(compgen -W "$files --json" -- "$current") $(compgen -f -- "$current")) ;;
+                stun) COMPREPLY=($(compgen -W "--json" -- "$current")) ;;
+                identify) COMPREPLY=($(compgen -W "--json" -- "$current") $(compgen -f -- "$current")) ;;
                 down) COMPREPLY=($(compgen -W "$running" -- "$current")) ;;
                 show) COMPREPLY=($(compgen -W "$running --json" -- "$current")) ;;
                 genkey) COMPREPLY=($(compgen -W "--force --manual" -- "$current") $(compgen -f -- "$current")) ;;
@@ -53,6 +55,8 @@ enum Completion {
             case $words[2] in
                 up) compadd -- $files --detach; _files ;;
                 check) compadd -- $files --json; _files ;;
+                stun) compadd -- --json ;;
+                identify) compadd -- --json; _files ;;
                 down) compadd -- $running ;;
                 show) compadd -- $running --json ;;
                 genkey) compadd -- --force --manual; _files ;;
@@ -73,8 +77,9 @@ enum Completion {
         complete -c weft -n '__fish_seen_subcommand_from up' -a "$files"
         complete -c weft -n '__fish_seen_subcommand_from up' -l detach
         complete -c weft -n '__fish_seen_subcommand_from check' -a "$files"
-        complete -c weft -n '__fish_seen_subcommand_from check show' -l json
+        complete -c weft -n '__fish_seen_subcommand_from check show stun identify' -l json
         complete -c weft -n '__fish_seen_subcommand_from down show' -f -a "$running"
+        complete -c weft -n '__fish_seen_subcommand_from stun' -f
         complete -c weft -n '__fish_seen_subcommand_from genkey' -l force
         complete -c weft -n '__fish_seen_subcommand_from genkey' -l manual
         complete -c weft -n '__fish_seen_subcommand_from help' -f -a '\(verbs) drops'

@@ -10,6 +10,8 @@ enum Help {
           weft down NAME               take it down
           weft show [NAME] [--json]    who is connected, how much went through, what was dropped and why
           weft check FILE [--json]     find what is wrong with a file
+          weft stun [SERVER...]        which address others see us under
+          weft identify FILE.pcap      what the datagrams in a capture are
           weft genkey [FILE]           make a host's identity, or with --manual a key for a file
           weft pubkey [FILE]           print an identity's public key
           weft help VERB|drops         more about one of these, or about the reasons for drops
@@ -36,6 +38,8 @@ enum Help {
         case .down: "usage: weft down NAME"
         case .show: "usage: weft show [NAME] [--json]"
         case .check: "usage: weft check FILE [--json]"
+        case .stun: "usage: weft stun [SERVER...] [--json]"
+        case .identify: "usage: weft identify FILE [--json]"
         case .genkey: "usage: weft genkey [FILE] [--force] | weft genkey --manual"
         case .pubkey: "usage: weft pubkey [FILE]"
         case .help: "usage: weft help [VERB|drops]"
@@ -60,6 +64,19 @@ enum Help {
             the time they have left, and how many packets were dropped by reason. `weft help drops` explains the reasons.
             """
         case .check: "Reads a tunnel file and prints everything that is wrong with it, with file and line."
+        case .stun:
+            """
+            Asks STUN servers, HOST or HOST:PORT, under which address and port they see us, from a port of its own, and
+            says whether that depends on who is asked: name two or more. Without a server it prints what the tunnels
+            that are up have learned about their own ports from the servers in their files (STUN). It exits with 1 when
+            no server answered.
+            """
+        case .identify:
+            """
+            Reads a capture (pcap or pcapng) and prints for each UDP datagram what Weft takes it for and why: data,
+            control (QUIC), stun, disco, wireGuard or unknown, with the VNI where it is inside Geneve; then totals.
+            Weft gives a datagram that comes to its port to the engine, or to who takes its kind, by the same rules.
+            """
         case .genkey:
             """
             Makes a host's identity (ECDSA P-256, PKCS#8 PEM) and prints it, or writes it to FILE with mode 0600; a

@@ -68,6 +68,8 @@ enum Up {
                 Signals.stop()
             }
         }
+        let asking: WorkerThread? =
+            if let stun = tunnel.stun { try WorkerThread(name: "weft-stun") { stun.run() } } else { nil }
         var capabilities = tunnel.datapath.capabilities
         log.info(
             "up on UDP port \(tunnel.configuration.interface.listenPort), \(capabilities), \(tunnel.engine.cipherName)")
@@ -82,8 +84,10 @@ enum Up {
             }
             for line in drops.lines(for: tunnel.engine.totals(), at: SystemCall.now()) { log.info(line) }
         }
+        tunnel.stun?.close()
         tunnel.datapath.close()
         pumps.join()
+        if let asking { asking.join() }
         keeper.save(tunnel.engine, log)
         server.close()
         serving.join()
