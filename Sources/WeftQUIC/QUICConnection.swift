@@ -192,6 +192,13 @@ final class QUICConnection {
         if case .open = state { true } else { false }
     }
 
+    /// Where the peer is.
+    var remote: Endpoint? {
+        unsafe withConnection { connection in
+            unsafe ngtcp2_conn_get_path(connection).flatMap { unsafe NetworkPath.endpoint(of: $0.pointee.remote) }
+        }
+    }
+
     /// When ``advance(to:)`` has something to do.
     var deadline: Instant {
         switch state {

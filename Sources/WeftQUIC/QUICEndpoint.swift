@@ -94,6 +94,11 @@ public final class QUICEndpoint: SessionTransport {
 
     public func receive(_ datagram: Span<UInt8>, from source: Endpoint, now: Instant) {
         let now = later(now)
+        // ngtcp2 takes it for granted that there is something; nothing shorter than a stateless reset means anything.
+        guard datagram.count >= Self.shortestDatagram else {
+            counters.malformed += 1
+            return
+        }
         var version = unsafe ngtcp2_version_cid()
         // Safe: the ids point into the datagram and are copied while it is lent.
         let (code, destination, origin) = unsafe datagram.withUnsafeBufferPointer { bytes in
@@ -121,9 +126,12 @@ public final class QUICEndpoint: SessionTransport {
         if isLong {
             acceptFirst(datagram, from: source, now)
         } else {
-            reset(destination, datagram.count, source, now)
+            takeStray(datagram, destination, source, now)
         }
     }
+
+    /// Bytes in the shortest datagram that QUIC could have sent us (RFC 9000, section 10.3).
+    private static let shortestDatagram = 21
 
     private func negotiateVersion(
         _ count: Int, _ destination: [UInt8], _ origin: [UInt8], _ source: Endpoint, _ now: Instant
@@ -173,10 +181,21 @@ public final class QUICEndpoint: SessionTransport {
         settle(connection)
     }
 
-    private func reset(_ destination: [UInt8], _ count: Int, _ source: Endpoint, _ now: Instant) {
+    /// A short packet for no connection of ours: the reset of one, or one that a session before our restart goes on with.
+    private func takeStray(_ datagram: Span<UInt8>, _ destination: [UInt8], _ source: Endpoint, _ now: Instant) {
+        guard mayAnswer(now) else { return }
+        arrivalPath.set(to: source)
+        for connection in connections.values where connection.isOpen && connection.remote == source {
+            connection.receive(datagram, over: arrivalPath, now: now)
+            settle(connection)
+            if connection.sawReset { return }
+        }
+        reset(destination, datagram.count, source)
+    }
+
+    private func reset(_ destination: [UInt8], _ count: Int, _ source: Endpoint) {
         // Two ends without state must not answer each other for ever: each answer is shorter than what caused it.
-        let shortest = Int(NGTCP2_MIN_STATELESS_RESET_RANDLEN) + ResetTokens.byteCount
-        guard destination.first == ConnectionID.firstByte, count > shortest, mayAnswer(now) else {
+        guard destination.first == ConnectionID.firstByte, count > Self.shortestDatagram else {
             counters.malformed += 1
             return
         }
