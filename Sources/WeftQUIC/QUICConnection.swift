@@ -232,9 +232,11 @@ final class QUICConnection {
             isEstablished = true
             lastAuthentic = now
             setKeepAlive(QUICRules.keepAlive, probing: false)
-            events.append(.established(id, peer: peer, at: endpoint, dialed: isDialed))
+            // Bytes of a stream may have come in the same datagram, before we looked.
+            events.insert(.established(id, peer: peer, at: endpoint, dialed: isDialed), at: 0)
             return
         }
+        events.removeAll()
         close(.violation(violation), code: 1, now)
     }
 
