@@ -41,6 +41,7 @@ let package = Package(
         .library(name: "WeftXDP", targets: ["WeftXDP"]),
         .library(name: "WeftLink", targets: ["WeftLink"]),
         .library(name: "WeftControl", targets: ["WeftControl"]),
+        .library(name: "WeftQUIC", targets: ["WeftQUIC"]),
         .library(name: "WeftConfig", targets: ["WeftConfig"]),
         .library(name: "WeftDiscovery", targets: ["WeftDiscovery"]),
     ],
@@ -50,6 +51,7 @@ let package = Package(
         .systemLibrary(name: "CWeftCapability", pkgConfig: "libcap"),
         .systemLibrary(name: "CWeftBPF", pkgConfig: "libbpf"),
         .systemLibrary(name: "CWeftPcap", pkgConfig: "libpcap"),
+        .systemLibrary(name: "CWeftQUIC", pkgConfig: "libngtcp2_crypto_gnutls"),
         .target(name: "CWeftLinux"),
         .plugin(name: "BPFPlugin", capability: .buildTool(), dependencies: ["bpf-embed"]),
         .executableTarget(name: "bpf-embed", swiftSettings: swiftSettings),
@@ -62,6 +64,7 @@ let package = Package(
         module("WeftCapture", ["Weft", "CWeftPcap"]),
         module("WeftDiscovery", ["Weft", "WeftUDP", "CWeftLinux"]),
         module("WeftConfig", ["Weft", "WeftDiscovery", "CWeftOpenSSL"]),
+        module("WeftQUIC", ["WeftControl", "Weft", "CWeftQUIC"]),
         .executableTarget(
             name: "weft",
             dependencies: [
@@ -80,7 +83,8 @@ let package = Package(
         tests("WeftTests", ["Weft", "WeftTestSupport", "AllocationCounter"]),
         tests("WeftTUNTests", ["WeftTUN", "WeftUDP", "Weft", "WeftTestSupport", "AllocationCounter"]),
         tests("WeftUDPTests", ["WeftUDP", "Weft", "CWeftLinux", "WeftTestSupport"]),
-        tests("WeftControlTests", ["WeftControl", "WeftTestSupport"]),
+        tests("WeftControlTests", ["WeftControl", "Weft", "WeftTestSupport"]),
+        tests("WeftQUICTests", ["WeftQUIC", "WeftControl", "Weft", "WeftTestSupport"]),
         tests("WeftConfigTests", ["WeftConfig", "WeftTestSupport"]),
         tests("WeftCaptureTests", ["WeftCapture", "Weft", "WeftTestSupport"]),
         tests("WeftDiscoveryTests", ["WeftDiscovery", "Weft", "WeftUDP", "WeftTestSupport"]),

@@ -5,7 +5,7 @@ import Weft
 ///
 /// These are the numbers of the wire, whatever they are: ``SAAgreement`` judges them.
 public struct SAOffer: Hashable, Sendable {
-    /// The number of a ``CipherSuite``.
+    /// The number of a ``Suite``.
     public let suite: UInt8
     /// The bits of an ``SPI``.
     public let receiveSPI: UInt32
@@ -15,7 +15,7 @@ public struct SAOffer: Hashable, Sendable {
         self.receiveSPI = receiveSPI
     }
 
-    public init(suite: CipherSuite, receiveSPI: SPI) {
+    public init(suite: Suite, receiveSPI: SPI) {
         self.init(suite: suite.rawValue, receiveSPI: receiveSPI.rawValue)
     }
 }

@@ -54,3 +54,14 @@ public struct Identity: ~Copyable, Sendable {
         PEM.encode(privateKey.span)
     }
 }
+
+extension Identity {
+    /// Bytes of ``secret(for:)``.
+    public static let derivedSecretByteCount = 32
+
+    /// A secret that only this identity's owner can derive, and always derives again, for one purpose.
+    public func secret(for purpose: String) throws(KeyDerivationError) -> SecretBytes {
+        try KeyDerivation.hkdf(
+            secret: privateKey.span, info: Array(purpose.utf8).span, count: Self.derivedSecretByteCount)
+    }
+}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CWeftOpenSSL
+import Weft
 
 /// Why no key could be derived.
 public enum KeyDerivationError: Error, Hashable, Sendable, CustomStringConvertible {
@@ -77,14 +78,14 @@ enum KeyDerivation {
     /// Block i, from 1, is CMAC(be32(i) ‖ label ‖ be32(SPI) ‖ be32(bits of the key)). The master key has 32 bytes. The
     /// SPI isn't checked here: ``SPI`` does that.
     static func saKey(
-        masterKey: borrowing SecretBytes, spi: UInt32, suite: CipherSuite
+        masterKey: borrowing SecretBytes, spi: UInt32, suite: Suite
     ) throws(KeyDerivationError) -> SecretBytes {
         guard masterKey.count == MasterKeys.keyByteCount else { throw .wrongKeyLength(masterKey.count) }
         // The label is "Pv0\0" or "Pv1\0".
-        let fixed = [0x50, 0x76, 0x30 + suite.rawValue, 0] + bigEndian(spi) + bigEndian(UInt32(suite.keyByteCount * 8))
+        let fixed = [0x50, 0x76, 0x30 + suite.rawValue, 0] + bigEndian(spi) + bigEndian(UInt32(suite.keyLength * 8))
         let masterKey = masterKey.span
-        return try SecretBytes(count: suite.keyByteCount) { bytes throws(KeyDerivationError) in
-            for block in 0..<suite.keyByteCount / cmacByteCount {
+        return try SecretBytes(count: suite.keyLength) { bytes throws(KeyDerivationError) in
+            for block in 0..<suite.keyLength / cmacByteCount {
                 let message = bigEndian(UInt32(block + 1)) + fixed
                 var tag = bytes.part(block * cmacByteCount..<(block + 1) * cmacByteCount)
                 try cmac(key: masterKey, message: message.span, into: &tag)

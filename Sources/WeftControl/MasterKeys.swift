@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Weft
 
 /// Which of a session's two master keys an SA's key comes from; bit 31 of its SPI.
 ///
@@ -33,7 +34,7 @@ public struct MasterKeys: ~Copyable, Sendable {
     }
 
     /// The key of the SA with this SPI; 16 or 32 bytes, as the suite wants.
-    public func saKey(for spi: SPI, suite: CipherSuite) throws(KeyDerivationError) -> SecretBytes {
+    public func saKey(for spi: SPI, suite: Suite) throws(KeyDerivationError) -> SecretBytes {
         switch spi.masterKeyIndex {
         case .first: try KeyDerivation.saKey(masterKey: first, spi: spi.rawValue, suite: suite)
         case .second: try KeyDerivation.saKey(masterKey: second, spi: spi.rawValue, suite: suite)

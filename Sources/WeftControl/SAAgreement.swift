@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+import Weft
 
 /// Why two ends got no SAs.
 public enum SAAgreementError: Error, Hashable, Sendable, CustomStringConvertible {
     /// Our own SPI carries the other role's bit.
     case ownSPIOfOtherRole(SPI)
-    case suiteMismatch(own: CipherSuite, peer: UInt8)
+    case suiteMismatch(own: Suite, peer: UInt8)
     case invalidPeerSPI(SPIError)
     /// The peer offers an SPI from our half: accepting it could give two SAs the same key.
     case peerSPIOfOwnRole(SPI)
@@ -17,7 +18,7 @@ public enum SAAgreementError: Error, Hashable, Sendable, CustomStringConvertible
         case .ownSPIOfOtherRole(let spi):
             "SPI \(spi) has the peer's role: allocate SPIs with this end's role"
         case .suiteMismatch(let own, let peer):
-            "this end wants \(own), the peer suite \(peer): configure the same cipher suite on both ends"
+            "this end wants \(own.name), the peer suite \(peer): configure the same cipher suite on both ends"
         case .invalidPeerSPI(let error):
             "the peer offered an SPI that isn't one (\(error)): run a peer that follows the protocol"
         case .peerSPIOfOwnRole(let spi):
@@ -34,8 +35,8 @@ public enum SAAgreementError: Error, Hashable, Sendable, CustomStringConvertible
 @frozen
 public struct SecurityAssociation: ~Copyable, Sendable {
     public let spi: SPI
-    public let suite: CipherSuite
-    /// ``CipherSuite/keyByteCount`` bytes.
+    public let suite: Suite
+    /// ``Suite/keyLength`` bytes.
     public let key: SecretBytes
 }
 
@@ -57,14 +58,14 @@ public struct AgreedSAs: ~Copyable, Sendable {
 /// responder's answer is part of that result: it can't be written before the initiator's offer was found good.
 public struct SAAgreement: ~Copyable, Sendable {
     public let role: Role
-    public let suite: CipherSuite
+    public let suite: Suite
     /// Our SPI, which also says which master key is active.
     public let receiveSPI: SPI
 
     /// An exchange in which this end offers `receiveSPI`, fresh from its ``SPIAllocator``.
     ///
     /// Throws ``SAAgreementError/ownSPIOfOtherRole(_:)``.
-    public init(role: Role, suite: CipherSuite, receiveSPI: SPI) throws(SAAgreementError) {
+    public init(role: Role, suite: Suite, receiveSPI: SPI) throws(SAAgreementError) {
         guard receiveSPI.role == role else { throw .ownSPIOfOtherRole(receiveSPI) }
         self.role = role
         self.suite = suite

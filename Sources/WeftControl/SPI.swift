@@ -76,6 +76,9 @@ public struct SPIAllocator: Sendable {
         nextCounters = Dictionary(uniqueKeysWithValues: MasterKeyIndex.allCases.map { ($0, firstCounter) })
     }
 
+    /// Whether the first master key's counter has come half its way.
+    var isHalfUsed: Bool { (nextCounters[.first] ?? .max) > SPI.counters.upperBound / 2 }
+
     /// The next SPI of a master key; each key has its own counter.
     ///
     /// Throws ``SPIError/exhausted(_:)`` after 2^30 - 1 of them, from then on always: the session must end.

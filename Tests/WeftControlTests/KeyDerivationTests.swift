@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Testing
+import Weft
 import WeftTestSupport
 
 @testable import WeftControl
@@ -73,7 +74,7 @@ struct KeyDerivationTests {
 
     @Test(arguments: try Vectors.load("psp_derive_sa_key", as: SAKeyVector.self))
     func saKeyVector(_ vector: SAKeyVector) throws {
-        let suite = CipherSuite(rawValue: vector.version)
+        let suite = Suite(rawValue: vector.version)
         guard let expected = vector.saKey else {
             // Two kinds of error: an unknown suite can't even be named, a bad master key is refused.
             let error = try #require(vector.error)
@@ -108,7 +109,7 @@ struct KeyDerivationTests {
             let spi = try SPI(rawValue: sa.spi)
             #expect(spi.masterKeyIndex.rawValue == sa.masterKeyIndex)
             #expect(spi.role.rawValue == sa.role)
-            let key = try keys.saKey(for: spi, suite: #require(CipherSuite(rawValue: sa.version)))
+            let key = try keys.saKey(for: spi, suite: #require(Suite(rawValue: sa.version)))
             #expect(key.exposed == expected.bytes)
         }
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Testing
+import Weft
 import WeftTestSupport
 
 @testable import WeftControl
@@ -32,7 +33,7 @@ struct AgreementVector: NamedVector {
 }
 
 struct SAAgreementTests {
-    private func expect(_ sas: borrowing AgreedSAs, toBe end: AgreementVector.End, suite: CipherSuite) {
+    private func expect(_ sas: borrowing AgreedSAs, toBe end: AgreementVector.End, suite: Suite) {
         let receiveKey = sas.receive.key.exposed
         let transmitKey = sas.transmit.key.exposed
         let spis = [sas.receive.spi.rawValue, sas.transmit.spi.rawValue]
@@ -58,7 +59,7 @@ struct SAAgreementTests {
     @Test(arguments: try Vectors.load("negotiate", as: AgreementVector.self).filter { $0.kind == .exchange })
     func exchangeVector(_ vector: AgreementVector) throws {
         let keys = try MasterKeys(rootSecret: SecretBytes(vector.rootSecret))
-        let suite = try #require(CipherSuite(rawValue: vector.version))
+        let suite = try #require(Suite(rawValue: vector.version))
         let ends = (try #require(vector.initiator), try #require(vector.responder))
         let initiator = try SAAgreement(
             role: .initiator, suite: suite, receiveSPI: SPI(rawValue: ends.0.rxSpi))
@@ -83,7 +84,7 @@ struct SAAgreementTests {
 
     /// Nil when the exchange succeeds.
     private func failure(
-        role: Role, suite: CipherSuite = .aes128GCM, receiveSPI: UInt32, peer: SAOffer, root: [UInt8]
+        role: Role, suite: Suite = .aes128GCM, receiveSPI: UInt32, peer: SAOffer, root: [UInt8]
     ) throws -> SAAgreementError? {
         let keys = try MasterKeys(rootSecret: SecretBytes(copying: root.span))
         let receiveSPI = try SPI(rawValue: receiveSPI)
@@ -99,7 +100,7 @@ struct SAAgreementTests {
     @Test(arguments: try Vectors.load("negotiate", as: AgreementVector.self).filter { $0.kind == .derive })
     func deriveVector(_ vector: AgreementVector) throws {
         let peer = try offer(in: try #require(vector.peerOffer).bytes)
-        let suite = try #require(CipherSuite(rawValue: vector.version))
+        let suite = try #require(Suite(rawValue: vector.version))
         let failure = try failure(
             role: try #require(vector.localRole.flatMap { Role(rawValue: $0) }), suite: suite,
             receiveSPI: try #require(vector.localRxSpi), peer: peer, root: vector.rootSecret.bytes)

@@ -104,6 +104,56 @@ extension Engine {
         publish(networks, topology: nil, in: &state)
     }
 
+    /// Installs one direction of what key agreement made: what the peer seals opens from now on. What we seal doesn't
+    /// change, and older receive SAs stay as they are until ``installTransmit(spi:key:expiry:for:at:)``.
+    /// - Throws: for SPI 0, or the key that we send with; nothing changes then.
+    public func installReceive(
+        spi: UInt32, key: PacketKey, expiry: Instant, for vni: UInt32, at now: Instant
+    ) throws(EngineError) {
+        try withState { (state: inout State) throws(EngineError) in
+            let slot = try slot(of: vni, in: state)
+            guard spi != 0 else { throw .zeroSPI }
+            var networks = state.snapshot.networks
+            let network = networks[slot]
+            if let transmit = network.transmit, transmit.key.isEqual(to: key) { throw .equalKeys }
+            let older = network.receive.filter { $0.spi != spi && now <= $0.expiry }
+            // What a peer can make us keep is bounded: the oldest go.
+            let kept = older.prefix(Self.mostReceiveSAs - 1)
+            networks[slot] = network.with(
+                transmit: network.transmit, receive: [ReceiveSA(spi: spi, key: key, expiry: expiry)] + kept)
+            publish(networks, topology: nil, in: &state)
+        }
+    }
+
+    /// Installs the other direction, once the peer is known to be able to open it. All receive SAs but the newest
+    /// expire within ``grace``.
+    /// - Throws: for SPI 0, or a key that opens, or the SPI and key that are sending now; nothing changes then.
+    public func installTransmit(
+        spi: UInt32, key: PacketKey, expiry: Instant, for vni: UInt32, at now: Instant
+    ) throws(EngineError) {
+        try withState { (state: inout State) throws(EngineError) in
+            let slot = try slot(of: vni, in: state)
+            guard spi != 0 else { throw .zeroSPI }
+            var networks = state.snapshot.networks
+            let network = networks[slot]
+            guard !network.receive.contains(where: { $0.key.isEqual(to: key) }) else { throw .equalKeys }
+            if let live = network.transmit, live.spi == spi, live.key.isEqual(to: key) {
+                throw .transmitKeyInUse(spi: spi)
+            }
+            guard !state.usedTransmitKeys.contains(key.fingerprint(spi: spi)) else {
+                throw .transmitKeyUsedBefore(spi: spi)
+            }
+            let graceEnd = now.advanced(by: Self.grace)
+            for association in network.receive.dropFirst() { association.expire(by: graceEnd) }
+            networks[slot] = network.with(
+                transmit: TransmitSA(spi: spi, key: key, expiry: expiry), receive: network.receive)
+            publish(networks, topology: nil, in: &state)
+        }
+    }
+
+    /// Receive SAs that a network has at most: rekeying every second holds thirty within their grace.
+    static let mostReceiveSAs = 64
+
     /// Lets a network's transmit SA use counters up to `counter`, if it still is the one with this SPI.
     public func raiseCounterCeiling(of vni: UInt32, spi: UInt32, to counter: UInt64) throws(EngineError) {
         try withState { (state: inout State) throws(EngineError) in

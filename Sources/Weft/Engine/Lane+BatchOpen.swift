@@ -119,6 +119,7 @@ extension Lane {
                 batch.arena.bytes.extracting(located.datagram.range), located.header, slot: located.slot,
                 from: batch.buffers[located.buffer].source.address, at: now, blame: &network)
             candidate.plaintext.offset = start + located.header.length
+            candidate.buffer = located.buffer
             var bytes = batch.arena.mutableBytes
             // Safe: header, text and tag were found within the datagram, which lies in the arena.
             let isAuthentic = unsafe bytes.withUnsafeMutableBytes { memory in
@@ -142,7 +143,9 @@ extension Lane {
         _ run: Range<Int>, of batch: borrowing FromUnderlay, into packets: inout ToOverlay, at now: Instant
     ) {
         let network = view.networks[opened[run.lowerBound].slot]
+        var highestBefore: UInt64 = 0
         network.receive[opened[run.lowerBound].association].withWindow { window in
+            highestBefore = window.highest
             for position in run { opened[position].isFresh = window.accept(opened[position].counter) }
         }
         var accepted = 0
@@ -153,6 +156,10 @@ extension Lane {
                 guard candidate.isFresh else { throw .replayed }
                 if candidate.protocolType == Geneve.ProtocolType.outOfBand {
                     count(1, .rxOutOfBand, network.counters)
+                    let source = batch.buffers[candidate.buffer].source
+                    if candidate.counter > highestBefore, source != network.endpoint {
+                        snapshot.networks[candidate.slot].roaming.put(source)
+                    }
                 } else {
                     try permit(batch.arena.bytes.extracting(candidate.plaintext.range), candidate, network)
                     guard !packets.packets.isFull else { throw .noOverlayRoom }

@@ -11,6 +11,8 @@ extension Lane {
         var protocolType: UInt16
         /// Where the plaintext stands in the output.
         var plaintext: PacketRange
+        /// Which of the batch's buffers it came in.
+        var buffer = 0
         /// Set once the window has accepted the counter.
         var isFresh = false
     }

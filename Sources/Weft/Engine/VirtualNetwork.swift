@@ -46,6 +46,7 @@ final class VirtualNetwork: Sendable {
     let counters: CounterBlocks
     let keepAlive: KeepAliveTimer
     let rateLimit: RateLimit?
+    let roaming: RoamingCell
 
     private let receiveViews: FixedArray<NetworkView.Receive>
 
@@ -61,6 +62,7 @@ final class VirtualNetwork: Sendable {
         counters = CounterBlocks(lanes: lanes)
         keepAlive = KeepAliveTimer(interval: configuration.keepAliveInterval)
         rateLimit = configuration.receiveRateLimit.map(RateLimit.init)
+        roaming = RoamingCell()
     }
 
     private init(
@@ -80,6 +82,7 @@ final class VirtualNetwork: Sendable {
         counters = other.counters
         keepAlive = other.keepAlive
         rateLimit = other.rateLimit
+        roaming = other.roaming
     }
 
     /// What the outer headers of a frame to the endpoint need; nil until all of it is known.
@@ -101,6 +104,15 @@ final class VirtualNetwork: Sendable {
         return VirtualNetwork(self, configuration: configuration, local: local, transmit: transmit, receive: receive)
     }
 
+    /// - Parameter local: what we send from towards the endpoint.
+    func with(endpoint: Endpoint?, local: LocalAddress?) -> VirtualNetwork {
+        var configuration = configuration
+        configuration.endpoint = endpoint
+        return VirtualNetwork(
+            self, configuration: configuration,
+            local: endpoint == self.configuration.endpoint ? self.local : local, transmit: transmit, receive: receive)
+    }
+
     func with(transmit: TransmitSA?, receive: [ReceiveSA]) -> VirtualNetwork {
         VirtualNetwork(self, configuration: configuration, local: local, transmit: transmit, receive: receive)
     }
@@ -116,18 +128,38 @@ final class KeepAliveTimer: Sendable {
     private let interval: UInt64?
     /// Nanoseconds; 0 before the first.
     private let next = Atomic<UInt64>(0)
+    /// One was asked for, whatever the interval.
+    private let isRequested = Atomic(false)
 
     init(interval: Duration?) { self.interval = interval?.wholeNanoseconds }
 
-    var isDisabled: Bool { interval == nil }
+    var isDisabled: Bool { interval == nil && !isRequested.load(ordering: .relaxed) }
+
+    /// Makes one due now.
+    func request() { isRequested.store(true, ordering: .relaxed) }
 
     /// Whether a keep-alive is due. Of several threads that ask at once, one is told so.
     func isDue(at now: Instant) -> Bool {
+        if isRequested.load(ordering: .relaxed), isRequested.exchange(false, ordering: .relaxed) { return true }
         guard let interval else { return false }
         let due = next.load(ordering: .relaxed)
         guard now.nanoseconds >= due else { return false }
         let following = max(now.advanced(byNanoseconds: interval).nanoseconds, 1)
         return next.compareExchange(expected: due, desired: following, ordering: .relaxed).exchanged
+    }
+}
+
+/// Where the newest authentic keep-alive came from, until somebody asks.
+final class RoamingCell: Sendable {
+    private let source = Mutex<Endpoint?>(nil)
+
+    func put(_ endpoint: Endpoint) { source.withLock { $0 = endpoint } }
+
+    func take() -> Endpoint? {
+        source.withLock { source in
+            defer { source = nil }
+            return source
+        }
     }
 }
 

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a network shows of its peer's presence, without its books.
+public struct NetworkActivity: Sendable {
+    public let vni: UInt32
+    /// Datagrams sent since the engine began, keep-alives apart.
+    public let sent: UInt64
+    /// When the last authentic datagram came; nil before the first.
+    public let lastReceive: Instant?
+    public let endpoint: Endpoint?
+    /// The newest receive SA's number, and whether anything has come under it.
+    public let newestReceive: (spi: UInt32, isUsed: Bool)?
+    /// Where a fresh, authentic keep-alive came from, if that isn't the endpoint; told once.
+    public let roamedTo: Endpoint?
+}
+
+extension Engine {
+    /// Moves a network's peer. Data packets never do that by themselves: who calls this knows why.
+    public func updateEndpoint(of vni: UInt32, to endpoint: Endpoint?) throws(EngineError) {
+        let local = endpoint.flatMap { LocalAddress.best(for: $0.address, among: configuration.localAddresses) }
+        try withState { (state: inout State) throws(EngineError) in
+            let slot = try slot(of: vni, in: state)
+            var networks = state.snapshot.networks
+            guard networks[slot].configuration.endpoint != endpoint else { return }
+            networks[slot] = networks[slot].with(endpoint: endpoint, local: local)
+            publish(networks, topology: nil, in: &state)
+        }
+    }
+
+    /// Makes a keep-alive due now, whatever the network's interval: a sign of life that shows the peer where we are.
+    public func requestKeepAlive(of vni: UInt32) throws(EngineError) {
+        try withState { (state: inout State) throws(EngineError) in
+            state.snapshot.networks[try slot(of: vni, in: state)].keepAlive.request()
+        }
+    }
+
+    /// All networks' signs of life, by VNI.
+    public func activities() -> [UInt32: NetworkActivity] {
+        let snapshot = state.withLock { $0.snapshot }
+        var activities: [UInt32: NetworkActivity] = [:]
+        activities.reserveCapacity(snapshot.networks.count)
+        for network in snapshot.networks {
+            let statistics = network.counters.total()
+            let vni = network.configuration.vni
+            activities[vni] = NetworkActivity(
+                vni: vni, sent: statistics.txPackets &- statistics.txKeepAlives, lastReceive: statistics.lastReceive,
+                endpoint: network.configuration.endpoint,
+                newestReceive: network.receive.first.map { newest in
+                    (newest.spi, newest.window.withLock { $0.highest > 0 })
+                },
+                roamedTo: network.roaming.take())
+        }
+        return activities
+    }
+}

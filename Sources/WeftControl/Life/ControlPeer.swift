@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+
+/// A peer that keys are agreed with.
+public struct ControlPeer: Hashable, Sendable {
+    public var publicKey: PublicKey
+    /// The virtual network that leads to it.
+    public var vni: UInt32
+    /// Where it's reached; nil while only it knows where we are.
+    public var endpoint: Endpoint?
+    /// Whether the endpoint stays what it is, wherever the peer shows up.
+    public var isPinned: Bool
+    /// The peer's UDP port for control where that isn't its data port. Only ICX's peers have one: towards them ICX's own
+    /// timers hold, and the end with the lower key dials.
+    public var controlPort: UInt16?
+    public var suite: Suite
+    /// How often keys are renewed.
+    public var rekeyInterval: Duration
+
+    public static let defaultRekeyInterval = Duration.seconds(120)
+
+    public init(
+        publicKey: PublicKey, vni: UInt32, endpoint: Endpoint? = nil, isPinned: Bool = false,
+        controlPort: UInt16? = nil, suite: Suite = .aes128GCM, rekeyInterval: Duration = defaultRekeyInterval
+    ) {
+        self.publicKey = publicKey
+        self.vni = vni
+        self.endpoint = endpoint
+        self.isPinned = isPinned
+        self.controlPort = controlPort
+        self.suite = suite
+        self.rekeyInterval = rekeyInterval
+    }
+
+    /// How long an SA lives: four renewals, at least an hour and at most a day.
+    public var associationLifetime: Duration {
+        min(max(rekeyInterval * 4, .seconds(3600)), .seconds(86_400))
+    }
+
+    /// The VNI that two ends share unless their files name one: 24 bits of the SHA-256 of both keys, the lower first.
+    public static func derivedVNI(_ one: PublicKey, _ other: PublicKey) -> UInt32 {
+        let keys = [one.subjectPublicKeyInfo, other.subjectPublicKeyInfo]
+            .sorted { $0.lexicographicallyPrecedes($1) }
+        let digest = EVPKey.sha256((Array("weft vni v1".utf8) + keys[0] + keys[1]).span)
+        let bits = digest.prefix(3).reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+        return max(bits, 1)
+    }
+}
+
+/// How a peer is doing, for people.
+public struct ControlPeerStatus: Hashable, Sendable {
+    public enum State: String, Hashable, Sendable {
+        /// A session is up and keys were agreed.
+        case connected
+        /// A session is up; keys are being agreed.
+        case agreeing
+        /// We are calling the peer.
+        case dialing
+        /// The next call comes later.
+        case waiting
+        /// We don't know where the peer is: it has to call us.
+        case listening
+    }
+
+    public let publicKey: PublicKey
+    public let vni: UInt32
+    public let state: State
+    public let endpoint: Endpoint?
+    public let role: Role
+    /// When keys were agreed last; nil if never.
+    public let lastAgreement: Instant?
+    /// Agreements so far.
+    public let agreements: UInt64
+    /// Sessions that ended, and exchanges that failed.
+    public let failures: UInt64
+    /// The last failure since keys were agreed last.
+    public let lastFailure: String?
+}

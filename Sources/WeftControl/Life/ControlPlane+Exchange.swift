@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+
+/// Agreement on SAs over a session's streams: the initiator offers, the responder installs what it receives with and
+/// answers, the initiator installs both directions, and the responder sends with the new key once it knows that.
+extension ControlPlane {
+    /// How long after the peer has our answer an ICX peer, whose transport runs beside it, may take to install it.
+    private static let installTime = Duration.milliseconds(100)
+
+    func offer(on session: LiveSession, of life: PeerLife, _ now: Instant) {
+        do {
+            let spi = try life.allocator.next()
+            let agreement = try SAAgreement(role: life.role, suite: life.peer.suite, receiveSPI: spi)
+            guard let offer = agreement.opening,
+                let stream = transport.open(ControlMessage.saOffer(offer).frame, on: session.id)
+            else {
+                session.nextRekey = now.advanced(by: .seconds(1))
+                return
+            }
+            session.exchange = .init(
+                stream: stream, receiveSPI: spi, deadline: now.advanced(by: Self.exchangeTimeout))
+        } catch {
+            end(life, "\(error)", code: CloseCode.failed, at: now)
+        }
+    }
+
+    func received(_ id: SessionID, _ stream: StreamID, _ bytes: [UInt8], isEnd: Bool, _ now: Instant) {
+        guard let life = bySession[id], let session = life.session, session.id == id else { return }
+        if session.exchange?.stream == stream { return answered(bytes, isEnd: isEnd, session, life, now) }
+        guard life.role == .responder else { return transport.abandon(stream, of: id) }
+        var reader = session.incoming[stream] ?? ControlFrameReader()
+        do {
+            let payload = try reader.receive(bytes.span)
+            session.incoming[stream] = reader
+            if let payload { try respond(to: payload, on: stream, session, life, now) }
+            if isEnd {
+                session.incoming[stream] = nil
+                try reader.end()
+            }
+        } catch {
+            session.incoming[stream] = nil
+            transport.abandon(stream, of: id)
+            fail(life, "\(error)", at: now)
+        }
+    }
+
+    /// What a peer's offer can fail with beside the agreement itself.
+    enum ExchangeError: Error, Hashable, CustomStringConvertible {
+        case unexpected(type: UInt8)
+        case repeatedSPI(UInt32)
+        case tooOften
+
+        var description: String {
+            switch self {
+            case .unexpected(let type): "control message type \(type) has no place here: run a peer that follows the protocol"
+            case .repeatedSPI(let spi):
+                "the peer offered SPI \(spi) a second time: run a peer that follows the protocol"
+            case .tooOften: "the peer offers keys more than 20 times a second: run a peer that follows the protocol"
+            }
+        }
+    }
+
+    /// The responder's part.
+    private func respond(
+        to payload: [UInt8], on stream: StreamID, _ session: LiveSession, _ life: PeerLife, _ now: Instant
+    ) throws {
+        let message = try ControlMessage(payload: payload.span)
+        guard case .saOffer(let offer) = message else { throw ExchangeError.unexpected(type: message.kind.rawValue) }
+        guard session.admitsOffer(at: now) else { throw ExchangeError.tooOften }
+        let spi = try life.allocator.next()
+        let agreed = try SAAgreement(role: life.role, suite: life.peer.suite, receiveSPI: spi)
+            .conclude(with: offer, masterKeys: session.masterKeys)
+        guard session.offered.insert(offer.receiveSPI), let reply = agreed.reply else {
+            throw ExchangeError.repeatedSPI(offer.receiveSPI)
+        }
+        let expiry = now.advanced(by: life.peer.associationLifetime)
+        let receiveKey = try agreed.receive.packetKey()
+        let transmitKey = try agreed.transmit.packetKey()
+        // An earlier agreement that the peer never used makes way.
+        try engine.installReceive(
+            spi: agreed.receive.spi.rawValue, key: receiveKey, expiry: expiry, for: life.peer.vni, at: now)
+        session.pending = .init(
+            receiveSPI: agreed.receive.spi.rawValue, transmitSPI: agreed.transmit.spi.rawValue, key: transmitKey,
+            expiry: expiry, stream: stream)
+        transport.answer(ControlMessage.saOffer(reply).frame, on: stream, of: session.id)
+    }
+
+    /// The peer has all that we sent on a stream.
+    func delivered(_ id: SessionID, _ stream: StreamID, _ now: Instant) {
+        guard let life = bySession[id], let session = life.session, session.id == id,
+            session.pending?.stream == stream
+        else { return }
+        session.pending?.usableFrom = life.isICX ? now.advanced(by: Self.installTime) : now
+        confirm(session, of: life, nil, now)
+    }
+
+    /// The responder sends with its new key as soon as the peer can open it: it has sent with its own new one, or it has
+    /// our answer.
+    func confirm(_ session: LiveSession, of life: PeerLife, _ activity: NetworkActivity?, _ now: Instant) {
+        guard let pending = session.pending else { return }
+        let isUsed = activity?.newestReceive.map { $0.spi == pending.receiveSPI && $0.isUsed } ?? false
+        guard isUsed || pending.usableFrom.map({ now >= $0 }) ?? false else { return }
+        session.pending = nil
+        do {
+            try engine.installTransmit(
+                spi: pending.transmitSPI, key: pending.key, expiry: pending.expiry, for: life.peer.vni, at: now)
+            agreed(session, life, now)
+        } catch {
+            end(life, "\(error)", code: CloseCode.failed, at: now)
+        }
+    }
+
+    /// The initiator's part: the peer's answer, or a piece of it.
+    private func answered(
+        _ bytes: [UInt8], isEnd: Bool, _ session: LiveSession, _ life: PeerLife, _ now: Instant
+    ) {
+        guard var exchange = session.exchange else { return }
+        do {
+            let payload = try exchange.reader.receive(bytes.span)
+            session.exchange = exchange
+            guard let payload else {
+                if isEnd { try exchange.reader.end() }
+                return
+            }
+            let message = try ControlMessage(payload: payload.span)
+            guard case .saOffer(let offer) = message else {
+                throw ExchangeError.unexpected(type: message.kind.rawValue)
+            }
+            let agreed = try SAAgreement(role: life.role, suite: life.peer.suite, receiveSPI: exchange.receiveSPI)
+                .conclude(with: offer, masterKeys: session.masterKeys)
+            guard session.offered.insert(offer.receiveSPI) else {
+                throw ExchangeError.repeatedSPI(offer.receiveSPI)
+            }
+            try engine.install(
+                SAPair(
+                    receiveSPI: agreed.receive.spi.rawValue, receiveKey: agreed.receive.packetKey(),
+                    transmitSPI: agreed.transmit.spi.rawValue, transmitKey: agreed.transmit.packetKey(),
+                    expiry: now.advanced(by: life.peer.associationLifetime)),
+                for: life.peer.vni, at: now)
+            session.exchange = nil
+            session.nextRekey = now.advanced(by: life.peer.rekeyInterval)
+            // The first datagram under the new key tells the responder that it may send with its own.
+            try engine.requestKeepAlive(of: life.peer.vni)
+            self.agreed(session, life, now)
+        } catch {
+            end(life, "\(error)", code: CloseCode.failed, at: now)
+        }
+    }
+
+    private func agreed(_ session: LiveSession, _ life: PeerLife, _ now: Instant) {
+        life.agreements += 1
+        life.lastAgreement = now
+        life.redial.reset()
+        if !session.hasAgreed {
+            say(life, "connected\(life.endpoint.map { " at \($0)" } ?? "")")
+            life.lastFailure = nil
+        }
+        session.hasAgreed = true
+    }
+
+    func streamFailed(_ id: SessionID, _ stream: StreamID, _ now: Instant) {
+        guard let life = bySession[id], let session = life.session, session.id == id else { return }
+        session.incoming[stream] = nil
+        guard session.exchange?.stream == stream else { return }
+        end(life, "the peer refused our offer of keys: check that both files name the same suite", code: CloseCode.failed, at: now)
+    }
+}
+
+extension SecurityAssociation {
+    /// The key as the engine wants it.
+    borrowing func packetKey() throws(EngineError) -> PacketKey { try unsafe PacketKey(key.span.bytes) }
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+
+extension ControlPlane {
+    func handleEvents(at now: Instant) {
+        while let event = transport.nextEvent() {
+            switch event {
+            case .established(let id, let peer, let place, let dialed): adopt(id, peer, at: place, dialed: dialed, now)
+            case .ended(let id, _, let why): ended(id, why, now)
+            case .moved(let id, let place):
+                guard let life = bySession[id], life.session?.id == id, !life.peer.isPinned else { continue }
+                follow(life, to: place)
+            case .received(let id, let stream, let bytes, let isEnd): received(id, stream, bytes, isEnd: isEnd, now)
+            case .delivered(let id, let stream): delivered(id, stream, now)
+            case .streamFailed(let id, let stream): streamFailed(id, stream, now)
+            }
+        }
+    }
+
+    /// A peer's control came from somewhere.
+    private func follow(_ life: PeerLife, to place: Endpoint) {
+        // Where control has a port of its own, only the address tells about data.
+        let port = life.isICX ? (life.endpoint?.port ?? Geneve.port) : place.port
+        move(life, to: Endpoint(place.address, port: port))
+    }
+
+    private func adopt(_ id: SessionID, _ peer: PublicKey, at place: Endpoint, dialed: Bool, _ now: Instant) {
+        guard let life = lives[peer] else {
+            return transport.close(id, code: CloseCode.failed, now: now)
+        }
+        let isInitiators = dialed == (life.role == .initiator)
+        if let old = life.session {
+            // Of two that were dialled at the same time the lower key's wins; later a new one means that the peer lost
+            // the old one.
+            if old.isInitiators, !isInitiators, now < old.since.advanced(by: Self.race) {
+                bySession[id] = nil
+                if life.call == id { life.call = nil }
+                transport.close(id, code: CloseCode.superseded, now: now)
+                return transport.probe(old.id)
+            }
+            forget(old, of: life)
+            transport.close(old.id, code: CloseCode.superseded, now: now)
+        }
+        if let call = life.call, call != id, life.role == .responder {
+            bySession[call] = nil
+            life.call = nil
+            transport.close(call, code: CloseCode.superseded, now: now)
+        }
+        if life.call == id { life.call = nil }
+        guard let keys = transport.masterKeys(of: id) else {
+            return transport.close(id, code: CloseCode.failed, now: now)
+        }
+        // SPIs go on from session to session, so that an old SA on its way out keeps its number.
+        if life.allocator.isHalfUsed { life.allocator = SPIAllocator(role: life.role) }
+        let session = LiveSession(id, isInitiators: isInitiators, keys, at: now)
+        life.session = session
+        life.silence.reset()
+        bySession[id] = life
+        if !dialed, !life.peer.isPinned { follow(life, to: place) }
+        if dialed, let endpoint = life.endpoint { move(life, to: endpoint) }
+        if life.role == .initiator { offer(on: session, of: life, now) }
+    }
+
+    private func ended(_ id: SessionID, _ why: SessionEnd, _ now: Instant) {
+        guard let life = bySession.removeValue(forKey: id) else { return }
+        if life.call == id {
+            life.call = nil
+            if why == .closedByPeer(code: CloseCode.superseded) { return }
+            return fail(life, why.description, at: now)
+        }
+        guard let session = life.session, session.id == id else { return }
+        forget(session, of: life)
+        if why == .closedByPeer(code: CloseCode.superseded) { return }
+        fail(life, why.description, at: now)
+        if session.hasAgreed { life.redial.reset() }
+    }
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+
+/// Keeps an engine's networks in keys: calls peers, agrees on SAs with them, renews them, follows peers to where they go.
+///
+/// It does no I/O and reads no clock: datagrams go in and come out, and the time is passed in. One thread uses it.
+public final class ControlPlane {
+    /// Application error codes of sessions that we close.
+    enum CloseCode {
+        static let done: UInt64 = 0
+        static let failed: UInt64 = 1
+        /// Another session with the same peer took its place.
+        static let superseded: UInt64 = 2
+        static let silent: UInt64 = 3
+    }
+
+    /// How often peers are looked at.
+    static let period = Duration.milliseconds(50)
+    static let exchangeTimeout = Duration.seconds(10)
+    /// Streams that a peer may have open at once.
+    static let streams = 4
+    /// Two sessions that come up within this time were dialled at the same time.
+    static let race = Duration.seconds(2)
+
+    let own: PublicKey
+    let transport: any SessionTransport
+    let engine: Engine
+    private let log: (String) -> Void
+    private let jitter: () -> Double
+    var lives: [PublicKey: PeerLife] = [:]
+    var bySession: [SessionID: PeerLife] = [:]
+    private var nextLook = Instant(nanoseconds: 0)
+
+    /// - Parameters:
+    ///   - log: takes a line for people, without keys in it.
+    ///   - jitter: a number from 0 to 1 for each call.
+    public init(
+        _ own: PublicKey, over transport: any SessionTransport, engine: Engine,
+        jitter: @escaping () -> Double = { .random(in: 0...1) }, log: @escaping (String) -> Void
+    ) {
+        self.own = own
+        self.transport = transport
+        self.engine = engine
+        self.jitter = jitter
+        self.log = log
+    }
+
+    // MARK: Peers
+
+    /// Sets who the peers are. Those that stay as they were keep their sessions and SAs.
+    ///
+    /// The engine must have their networks before this and for as long as they are peers.
+    public func setPeers(_ peers: [ControlPeer], at now: Instant) throws(RoleElectionError) {
+        var wanted: [PublicKey: (peer: ControlPeer, role: Role)] = [:]
+        for peer in peers { wanted[peer.publicKey] = (peer, try Role(local: own, peer: peer.publicKey)) }
+        for (key, life) in lives {
+            guard let (peer, _) = wanted[key], peer.vni == life.peer.vni, peer.controlPort == life.peer.controlPort,
+                peer.suite == life.peer.suite
+            else {
+                drop(life, at: now)
+                continue
+            }
+            if peer.endpoint != life.peer.endpoint {
+                life.endpoint = peer.endpoint ?? life.endpoint
+                life.redial.reset()
+            }
+            life.peer = peer
+        }
+        for (key, (peer, role)) in wanted where lives[key] == nil { lives[key] = PeerLife(peer, role: role) }
+        transport.authorize(wanted.mapValues { _ in Self.streams })
+        nextLook = now
+    }
+
+    private func drop(_ life: PeerLife, at now: Instant) {
+        for session in [life.session?.id, life.call].compactMap(\.self) {
+            bySession[session] = nil
+            transport.close(session, code: CloseCode.done, now: now)
+        }
+        lives[life.peer.publicKey] = nil
+    }
+
+    /// Peers whose endpoint's name should be looked up again; told once.
+    public func takeLookups() -> [PublicKey] {
+        lives.values.filter(\.wantsLookup).map { life in
+            life.wantsLookup = false
+            return life.peer.publicKey
+        }
+    }
+
+    /// A name was looked up.
+    public func setEndpoint(_ endpoint: Endpoint, of peer: PublicKey, at now: Instant) {
+        guard let life = lives[peer], life.session == nil, life.endpoint != endpoint else { return }
+        move(life, to: endpoint)
+        life.redial.reset()
+        nextLook = now
+    }
+
+    public func statuses() -> [ControlPeerStatus] { lives.values.map { $0.status() } }
+
+    // MARK: Time and datagrams
+
+    public func receive(_ datagram: Span<UInt8>, from source: Endpoint, now: Instant) {
+        transport.receive(datagram, from: source, now: now)
+        handleEvents(at: now)
+    }
+
+    /// When ``advance(to:)`` has something to do.
+    public var nextDeadline: Instant { min(transport.nextDeadline ?? nextLook, nextLook) }
+
+    public func advance(to now: Instant) {
+        transport.advance(to: now)
+        handleEvents(at: now)
+        guard now >= nextLook else { return }
+        nextLook = now.advanced(by: Self.period)
+        let activities = engine.activities()
+        for life in lives.values { look(at: life, activities[life.peer.vni], now) }
+        handleEvents(at: now)
+    }
+
+    public func flush(now: Instant, _ send: (Span<UInt8>, Endpoint) -> Void) {
+        transport.flush(now: now, send)
+        handleEvents(at: now)
+    }
+
+    /// Tells all peers that we go.
+    public func close(at now: Instant) {
+        for life in Array(lives.values) { drop(life, at: now) }
+    }
+
+    private func look(at life: PeerLife, _ activity: NetworkActivity?, _ now: Instant) {
+        if let place = activity?.roamedTo, !life.peer.isPinned { move(life, to: place) }
+        if let session = life.session {
+            confirm(session, of: life, activity, now)
+            keep(session, of: life, activity, now)
+        } else if let call = life.call, now >= life.redial.givenUp {
+            bySession[call] = nil
+            life.call = nil
+            transport.close(call, code: CloseCode.done, now: now)
+            fail(life, SessionEnd.timeout.description, at: now)
+        }
+        if life.session == nil, life.call == nil, now >= life.redial.due { dial(life, now) }
+    }
+
+    private func dial(_ life: PeerLife, _ now: Instant) {
+        guard let target = life.target else {
+            life.wantsLookup = true
+            return
+        }
+        life.redial.begin(at: now, jitter: jitter())
+        guard let call = transport.dial(life.peer.publicKey, at: target, now: now) else {
+            return fail(life, "no call could be begun", at: now)
+        }
+        life.call = call
+        bySession[call] = life
+    }
+
+    /// What a session needs as time goes by.
+    private func keep(_ session: LiveSession, of life: PeerLife, _ activity: NetworkActivity?, _ now: Instant) {
+        if let exchange = session.exchange, now >= exchange.deadline {
+            return end(life, "the peer didn't answer an offer of keys", code: CloseCode.failed, at: now)
+        }
+        if life.role == .initiator, session.exchange == nil, now >= session.nextRekey {
+            offer(on: session, of: life, now)
+        }
+        guard !life.isICX, let activity else { return }
+        let authentic = [transport.lastAuthentic(of: session.id), activity.lastReceive].compactMap(\.self).max()
+        switch life.silence.judge(authentic: authentic, sent: activity.sent, at: now) {
+        case .fine: break
+        case .probe:
+            transport.probe(session.id)
+            // Shows the peer where we are, should we have moved.
+            try? engine.requestKeepAlive(of: life.peer.vni)
+        case .gone: end(life, "the peer is silent", code: CloseCode.silent, at: now)
+        }
+    }
+
+    /// Where a peer is, as something authentic showed.
+    func move(_ life: PeerLife, to endpoint: Endpoint) {
+        life.endpoint = endpoint
+        try? engine.updateEndpoint(of: life.peer.vni, to: endpoint)
+    }
+
+    // MARK: Ends
+
+    /// Ends a peer's session for a reason of ours; the next call follows at once.
+    func end(_ life: PeerLife, _ why: String, code: UInt64, at now: Instant) {
+        guard let session = life.session else { return }
+        let isNew = !session.hasAgreed
+        forget(session, of: life)
+        transport.close(session.id, code: code, now: now)
+        fail(life, why, at: now)
+        if !isNew { life.redial.reset() }
+    }
+
+    func forget(_ session: LiveSession, of life: PeerLife) {
+        bySession[session.id] = nil
+        if life.session === session {
+            life.session = nil
+            life.silence.reset()
+        }
+        life.wantsLookup = true
+        nextLook = Instant(nanoseconds: 0)
+    }
+
+    /// Counts a failure, and logs it unless the same was logged within the last minute.
+    func fail(_ life: PeerLife, _ why: String, at now: Instant) {
+        life.failures += 1
+        life.wantsLookup = true
+        let isNews = life.lastFailure != why
+        life.lastFailure = why
+        guard isNews || now >= life.nextLog else { return }
+        life.nextLog = now.advanced(by: .seconds(60))
+        log("peer \(life.peer.publicKey.shortName): \(why)")
+    }
+
+    func say(_ life: PeerLife, _ text: String) { log("peer \(life.peer.publicKey.shortName): \(text)") }
+}
+
+extension PublicKey {
+    /// Enough of the fingerprint to tell peers apart in a log.
+    public var shortName: String { String(fingerprint.prefix(10)) }
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+
+/// What is known of one peer, from the file and from its sessions.
+final class PeerLife {
+    var peer: ControlPeer
+    let role: Role
+    /// Where it's called, and where its data goes.
+    var endpoint: Endpoint?
+    var session: LiveSession?
+    /// The call that is under way.
+    var call: SessionID?
+    var redial: Redial
+    var allocator: SPIAllocator
+    var silence = Silence()
+
+    var agreements: UInt64 = 0
+    var lastAgreement: Instant?
+    var failures: UInt64 = 0
+    var lastFailure: String?
+    /// When the same failure may be logged again.
+    var nextLog = Instant(nanoseconds: 0)
+    /// Since when its endpoint's name should be looked up again.
+    var wantsLookup = false
+
+    init(_ peer: ControlPeer, role: Role) {
+        self.peer = peer
+        self.role = role
+        endpoint = peer.endpoint
+        redial = Redial(isICX: peer.controlPort != nil)
+        allocator = SPIAllocator(role: role)
+    }
+
+    var isICX: Bool { peer.controlPort != nil }
+
+    /// Where to call; nil when the peer has to.
+    var target: Endpoint? {
+        guard let endpoint else { return nil }
+        guard let controlPort = peer.controlPort else { return endpoint }
+        return role == .initiator ? Endpoint(endpoint.address, port: controlPort) : nil
+    }
+
+    func status() -> ControlPeerStatus {
+        let state: ControlPeerStatus.State =
+            if let session { session.hasAgreed ? .connected : .agreeing } else if call != nil { .dialing } else {
+                target == nil ? .listening : .waiting
+            }
+        return ControlPeerStatus(
+            publicKey: peer.publicKey, vni: peer.vni, state: state, endpoint: endpoint, role: role,
+            lastAgreement: lastAgreement, agreements: agreements, failures: failures, lastFailure: lastFailure)
+    }
+}
+
+/// A session with a peer, in use.
+final class LiveSession {
+    let id: SessionID
+    /// Whether the end with the initiator's role dialled it.
+    let isInitiators: Bool
+    let since: Instant
+    let masterKeys: MasterKeys
+    /// What the peer has offered.
+    var offered = SPISet()
+    var hasAgreed = false
+    var exchange: OwnExchange?
+    var nextRekey: Instant
+    /// The peer's streams that haven't ended.
+    var incoming: [StreamID: ControlFrameReader] = [:]
+    /// What we send with once the peer is known to be able to open it.
+    var pending: PendingTransmit?
+    /// How many offers the peer may still make now.
+    var offerAllowance: Double = 20
+    var offerAllowanceSince: Instant
+
+    init(_ id: SessionID, isInitiators: Bool, _ masterKeys: consuming MasterKeys, at now: Instant) {
+        self.id = id
+        self.isInitiators = isInitiators
+        self.masterKeys = masterKeys
+        since = now
+        nextRekey = now
+        offerAllowanceSince = now
+    }
+
+    /// An exchange that we began.
+    struct OwnExchange {
+        let stream: StreamID
+        let receiveSPI: SPI
+        let deadline: Instant
+        var reader = ControlFrameReader()
+    }
+
+    struct PendingTransmit {
+        let receiveSPI: UInt32
+        let transmitSPI: UInt32
+        let key: PacketKey
+        let expiry: Instant
+        /// The stream of our answer, and when the peer is known to have it.
+        let stream: StreamID
+        var usableFrom: Instant?
+    }
+
+    /// Whether the peer may make another offer now: 20 at once, and 20 a second.
+    func admitsOffer(at now: Instant) -> Bool {
+        let elapsed = Double(now.nanoseconds &- offerAllowanceSince.nanoseconds) / 1e9
+        offerAllowance = min(20, offerAllowance + elapsed * 20)
+        offerAllowanceSince = now
+        guard offerAllowance >= 1 else { return false }
+        offerAllowance -= 1
+        return true
+    }
+}
+
+/// Notices that we send and nothing authentic comes back.
+struct Silence {
+    private var lastAuthentic: Instant?
+    private var sentThen: UInt64 = 0
+    private var since: Instant?
+    private var hasProbed = false
+
+    enum Verdict {
+        case fine
+        /// Ask the peer whether it's there. Told once for each silence.
+        case probe
+        /// The session is of no more use.
+        case gone
+    }
+
+    static let probeAfter = Duration.seconds(1)
+    static let goneAfter = Duration.seconds(2)
+
+    /// - Parameters:
+    ///   - authentic: when something authentic came last, data or control.
+    ///   - sent: datagrams sent so far.
+    mutating func judge(authentic: Instant?, sent: UInt64, at now: Instant) -> Verdict {
+        if authentic != lastAuthentic || sent < sentThen {
+            lastAuthentic = authentic
+            sentThen = sent
+            since = nil
+            hasProbed = false
+            return .fine
+        }
+        guard sent > sentThen else { return .fine }
+        guard let since else {
+            since = now
+            return .fine
+        }
+        if now >= since.advanced(by: Self.goneAfter) { return .gone }
+        if !hasProbed, now >= since.advanced(by: Self.probeAfter) {
+            hasProbed = true
+            return .probe
+        }
+        return .fine
+    }
+
+    /// Begins anew, with a new session.
+    mutating func reset() { self = Silence() }
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+import CWeftQUIC
+import WeftControl
+
+/// A QUIC connection id (RFC 9000, section 5.1).
+///
+/// Those that we give out begin with ``firstByte``, so that a datagram on a shared port is told for QUIC's even when its
+/// sender clears the fixed bit (RFC 9287).
+struct ConnectionID: Hashable {
+    static let firstByte: UInt8 = 0x51
+    /// Bytes in an id of ours.
+    static let byteCount = 18
+
+    let bytes: [UInt8]
+
+    init(_ bytes: some Sequence<UInt8>) { self.bytes = Array(bytes) }
+
+    init(_ id: ngtcp2_cid) {
+        bytes = unsafe withUnsafeBytes(of: id.data) { unsafe Array($0.prefix(id.datalen)) }
+    }
+
+    /// A new one of ours.
+    static func random() -> ConnectionID {
+        ConnectionID([firstByte] + (1..<byteCount).map { _ in UInt8.random(in: 0...255) })
+    }
+
+    /// ngtcp2's form. Longer ids than QUIC allows are cut.
+    var native: ngtcp2_cid {
+        var id = ngtcp2_cid()
+        id.datalen = min(bytes.count, Int(NGTCP2_MAX_CIDLEN))
+        unsafe withUnsafeMutableBytes(of: &id.data) { unsafe $0.copyBytes(from: bytes.prefix(id.datalen)) }
+        return id
+    }
+}
+
+/// Stateless reset tokens (RFC 9000, section 10.3), derived from the identity: an end that was restarted knows the tokens
+/// that it gave out before.
+final class ResetTokens {
+    static let byteCount = Int(NGTCP2_STATELESS_RESET_TOKENLEN)
+    private let secret: SecretBytes
+
+    init(_ identity: borrowing Identity) throws(KeyDerivationError) {
+        secret = try identity.secret(for: "weft stateless reset v1")
+    }
+
+    /// The token for a connection id of ours; written to `token`, which has room for ``byteCount`` bytes.
+    @unsafe
+    func write(for id: UnsafePointer<ngtcp2_cid>, to token: UnsafeMutablePointer<UInt8>) -> Bool {
+        unsafe Self.write(secret, id, token)
+    }
+
+    @unsafe
+    private static func write(
+        _ secret: borrowing SecretBytes, _ id: UnsafePointer<ngtcp2_cid>, _ token: UnsafeMutablePointer<UInt8>
+    ) -> Bool {
+        unsafe secret.span.withUnsafeBufferPointer { secret in
+            unsafe ngtcp2_crypto_generate_stateless_reset_token(token, secret.baseAddress, secret.count, id) == 0
+        }
+    }
+}

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: Apache-2.0
+import CWeftQUIC
+import Weft
+import WeftControl
+
+/// One end's QUIC connections (RFC 9000), dialled and accepted, over whatever carries datagrams.
+public final class QUICEndpoint: SessionTransport {
+    /// Limits on what strangers can make us keep and do.
+    public struct Limits: Sendable {
+        /// Connections whose other end hasn't proved its key yet.
+        public var handshakes = 128
+        /// Answers per second to datagrams that belong to no connection: Retry, version negotiation, stateless reset.
+        public var statelessAnswersPerSecond = 2000
+
+        public init() {}
+    }
+
+    /// What strangers sent.
+    public struct Counters: Hashable, Sendable {
+        /// No QUIC, or QUIC of no use.
+        public var malformed: UInt64 = 0
+        public var retries: UInt64 = 0
+        public var resets: UInt64 = 0
+        public var versionNegotiations: UInt64 = 0
+        /// A token that isn't ours, or is too old.
+        public var badTokens: UInt64 = 0
+        /// Beyond ``Limits``.
+        public var overLimit: UInt64 = 0
+    }
+
+    public private(set) var counters = Counters()
+    private let limits: Limits
+    private let credentials: Credentials
+    let resets: ResetTokens
+    /// Keys the tokens of Retry packets; good as long as the process lives.
+    let retrySecret = (0..<32).map { _ in UInt8.random(in: 0...255) }
+
+    private var authorized: [PublicKey: Int] = [:]
+    private var connections: [SessionID: QUICConnection] = [:]
+    private var byID: [ConnectionID: SessionID] = [:]
+    /// Those that may have something to send or tell.
+    private var touched: Set<SessionID> = []
+    private var events: [SessionEvent] = []
+    private var nextSession: UInt64 = 1
+    private var handshakes = 0
+    private var latest = Instant(nanoseconds: 1)
+    private let arrivalPath = NetworkPath()
+    private let departurePath = NetworkPath()
+    private var buffer = [UInt8](repeating: 0, count: QUICRules.datagramByteCount)
+    /// Answers that belong to no connection.
+    private var loose: [(bytes: [UInt8], to: Endpoint)] = []
+    private var allowance: Double = 100
+    private var allowanceSince = Instant(nanoseconds: 0)
+
+    public init(_ identity: borrowing Identity, limits: Limits = Limits()) throws {
+        self.limits = limits
+        credentials = try Credentials(identity)
+        resets = try ResetTokens(identity)
+    }
+
+    /// How many connections there are, those that are being closed included.
+    public var connectionCount: Int { connections.count }
+
+    public func authorize(_ peers: [PublicKey: Int]) { authorized = peers }
+
+    public func dial(_ peer: PublicKey, at endpoint: Endpoint, now: Instant) -> SessionID? {
+        begin(at: endpoint, streams: authorized[peer] ?? 4, now, accepting: nil) { $0 == peer }
+    }
+
+    private func begin(
+        at endpoint: Endpoint, streams: Int, _ now: Instant, accepting first: QUICConnection.FirstPacket?,
+        wanted: @escaping (PublicKey) -> Bool
+    ) -> SessionID? {
+        let id = SessionID(rawValue: nextSession)
+        nextSession += 1
+        let beginning = QUICConnection.Beginning(
+            id: id, endpoint: endpoint, credentials: credentials, resets: resets, streamLimit: streams,
+            now: later(now), wanted: wanted)
+        guard let connection = QUICConnection(beginning, accepting: first) else { return nil }
+        connections[id] = connection
+        for name in connection.ids { byID[name] = id }
+        touched.insert(id)
+        if first != nil { handshakes += 1 }
+        return id
+    }
+
+    /// ngtcp2 aborts when the time goes backwards.
+    private func later(_ now: Instant) -> Instant {
+        latest = max(latest, now)
+        return latest
+    }
+
+    // MARK: Datagrams
+
+    public func receive(_ datagram: Span<UInt8>, from source: Endpoint, now: Instant) {
+        let now = later(now)
+        // ngtcp2 takes it for granted that there is something; nothing shorter than a stateless reset means anything.
+        guard datagram.count >= Self.shortestDatagram else {
+            counters.malformed += 1
+            return
+        }
+        var version = unsafe ngtcp2_version_cid()
+        // Safe: the ids point into the datagram and are copied while it is lent.
+        let (code, destination, origin) = unsafe datagram.withUnsafeBufferPointer { bytes in
+            guard let base = bytes.baseAddress else { return (NGTCP2_ERR_INVALID_ARGUMENT, [UInt8](), [UInt8]()) }
+            let code = unsafe ngtcp2_pkt_decode_version_cid(&version, base, bytes.count, ConnectionID.byteCount)
+            guard code == 0 || code == NGTCP2_ERR_VERSION_NEGOTIATION else { return (code, [], []) }
+            return unsafe (
+                code, Array(UnsafeBufferPointer(start: version.dcid, count: version.dcidlen)),
+                Array(UnsafeBufferPointer(start: version.scid, count: version.scidlen))
+            )
+        }
+        if code == NGTCP2_ERR_VERSION_NEGOTIATION {
+            return negotiateVersion(datagram.count, destination, origin, source, now)
+        }
+        guard code == 0, source.port != 0 else {
+            counters.malformed += 1
+            return
+        }
+        let isLong = unsafe version.version != 0 || datagram[0] & 0x80 != 0
+        if let session = byID[ConnectionID(destination)], let connection = connections[session] {
+            arrivalPath.set(to: source)
+            connection.receive(datagram, over: arrivalPath, now: now)
+            return settle(connection)
+        }
+        if isLong {
+            acceptFirst(datagram, from: source, now)
+        } else {
+            takeStray(datagram, destination, source, now)
+        }
+    }
+
+    /// Bytes in the shortest datagram that QUIC could have sent us (RFC 9000, section 10.3).
+    private static let shortestDatagram = 21
+
+    private func negotiateVersion(
+        _ count: Int, _ destination: [UInt8], _ origin: [UInt8], _ source: Endpoint, _ now: Instant
+    ) {
+        guard count >= QUICRules.datagramByteCount, mayAnswer(now) else { return }
+        counters.versionNegotiations += 1
+        var versions = [NGTCP2_PROTO_VER_V1]
+        unsafe answer(to: source) { packet in
+            unsafe ngtcp2_pkt_write_version_negotiation(
+                packet.baseAddress, packet.count, UInt8.random(in: 0...255), origin, origin.count, destination,
+                destination.count, &versions, versions.count)
+        }
+    }
+
+    private func acceptFirst(_ datagram: Span<UInt8>, from source: Endpoint, _ now: Instant) {
+        var header = unsafe ngtcp2_pkt_hd()
+        let (code, token) = unsafe datagram.withUnsafeBufferPointer { bytes in
+            let code = unsafe ngtcp2_accept(&header, bytes.baseAddress, bytes.count)
+            // Safe: the token points into the datagram and is copied while it is lent.
+            let token = unsafe code == 0 ? Array(UnsafeBufferPointer(start: header.token.base, count: header.token.len)) : []
+            return (code, token)
+        }
+        guard code == 0, datagram.count >= QUICRules.datagramByteCount else {
+            counters.malformed += 1
+            return
+        }
+        guard !token.isEmpty else { return unsafe retry(header, source, now) }
+        guard let original = unsafe verify(token, header, source, now) else {
+            counters.badTokens += 1
+            return
+        }
+        guard handshakes < limits.handshakes else {
+            counters.overLimit += 1
+            return
+        }
+        let first = unsafe QUICConnection.FirstPacket(
+            version: header.version, destination: ConnectionID(header.dcid), source: ConnectionID(header.scid),
+            original: original, token: token)
+        let streams = authorized.values.max() ?? 4
+        guard
+            let session = begin(
+                at: source, streams: streams, now, accepting: first, wanted: { [weak self] in self?.authorized[$0] != nil }),
+            let connection = connections[session]
+        else { return }
+        arrivalPath.set(to: source)
+        connection.receive(datagram, over: arrivalPath, now: now)
+        settle(connection)
+    }
+
+    /// A short packet for no connection of ours: the reset of one, or one that a session before our restart goes on with.
+    private func takeStray(_ datagram: Span<UInt8>, _ destination: [UInt8], _ source: Endpoint, _ now: Instant) {
+        guard mayAnswer(now) else { return }
+        arrivalPath.set(to: source)
+        for connection in connections.values where connection.isOpen && connection.remote == source {
+            connection.receive(datagram, over: arrivalPath, now: now)
+            settle(connection)
+            if connection.sawReset { return }
+        }
+        reset(destination, datagram.count, source)
+    }
+
+    private func reset(_ destination: [UInt8], _ count: Int, _ source: Endpoint) {
+        // Two ends without state must not answer each other for ever: each answer is shorter than what caused it.
+        guard destination.first == ConnectionID.firstByte, count > Self.shortestDatagram else {
+            counters.malformed += 1
+            return
+        }
+        var id = ConnectionID(destination).native
+        var token = [UInt8](repeating: 0, count: ResetTokens.byteCount)
+        let isMade = unsafe token.withUnsafeMutableBufferPointer { token in
+            unsafe token.baseAddress.map { unsafe resets.write(for: &id, to: $0) } ?? false
+        }
+        guard isMade else { return }
+        counters.resets += 1
+        var noise = (0..<min(count - 1, 42) - ResetTokens.byteCount).map { _ in UInt8.random(in: 0...255) }
+        // Where a connection id stands in other packets, so that a shared port tells this one for QUIC's too.
+        noise[1] = ConnectionID.firstByte
+        unsafe answer(to: source) { packet in
+            unsafe ngtcp2_pkt_write_stateless_reset(packet.baseAddress, packet.count, token, noise, noise.count)
+        }
+    }
+
+    /// Puts a packet of its own into the queue.
+    func answer(to endpoint: Endpoint, _ write: (UnsafeMutableBufferPointer<UInt8>) -> ngtcp2_ssize) {
+        var packet = [UInt8](repeating: 0, count: QUICRules.datagramByteCount)
+        let count = unsafe packet.withUnsafeMutableBufferPointer { unsafe write($0) }
+        guard count > 0 else { return }
+        loose.append((Array(packet.prefix(count)), endpoint))
+    }
+
+    func countRetry() { counters.retries += 1 }
+
+    /// Whether a stranger may be answered now.
+    func mayAnswer(_ now: Instant) -> Bool {
+        let rate = Double(limits.statelessAnswersPerSecond)
+        let elapsed = Double(now.nanoseconds - min(allowanceSince.nanoseconds, now.nanoseconds)) / 1e9
+        allowance = min(rate / 10, allowance + elapsed * rate)
+        allowanceSince = now
+        guard allowance >= 1 else {
+            counters.overLimit += 1
+            return false
+        }
+        allowance -= 1
+        return true
+    }
+
+    // MARK: Time
+
+    public var nextDeadline: Instant? {
+        if !touched.isEmpty || !loose.isEmpty { return latest }
+        return connections.values.map(\.deadline).min().flatMap { $0 == .distantFuture ? nil : $0 }
+    }
+
+    public func advance(to now: Instant) {
+        let now = later(now)
+        for connection in connections.values where connection.deadline <= now {
+            guard connection.isOpen else {
+                forget(connection)
+                continue
+            }
+            connection.advance(to: now)
+            settle(connection)
+        }
+    }
+
+    public func flush(now: Instant, _ send: (Span<UInt8>, Endpoint) -> Void) {
+        let now = later(now)
+        for answer in loose { send(answer.bytes.span, answer.to) }
+        loose.removeAll(keepingCapacity: true)
+        // Sending may end a connection, whose last words then follow at once.
+        let due = touched
+        touched.removeAll(keepingCapacity: true)
+        for session in due {
+            guard let connection = connections[session] else { continue }
+            connection.flush(into: &buffer, over: departurePath, now: now, send)
+            settle(connection)
+            touched.remove(session)
+        }
+    }
+
+    /// Takes over what a connection has to tell.
+    private func settle(_ connection: QUICConnection) {
+        touched.insert(connection.id)
+        for id in connection.newIDs {
+            connection.ids.append(id)
+            byID[id] = connection.id
+        }
+        connection.newIDs.removeAll()
+        for id in connection.retiredIDs {
+            connection.ids.removeAll { $0 == id }
+            byID[id] = nil
+        }
+        connection.retiredIDs.removeAll()
+        for event in connection.events {
+            switch event {
+            case .established where !connection.isDialed: handshakes -= 1
+            case .ended where !connection.isDialed && !connection.isEstablished: handshakes -= 1
+            default: break
+            }
+            events.append(event)
+        }
+        connection.events.removeAll()
+    }
+
+    private func forget(_ connection: QUICConnection) {
+        for id in connection.ids { byID[id] = nil }
+        connections[connection.id] = nil
+        touched.remove(connection.id)
+    }
+
+    // MARK: Sessions
+
+    public func nextEvent() -> SessionEvent? { events.isEmpty ? nil : events.removeFirst() }
+
+    public func masterKeys(of session: SessionID) -> MasterKeys? { connections[session]?.masterKeys() }
+
+    public func open(_ message: [UInt8], on session: SessionID) -> StreamID? {
+        touched.insert(session)
+        return connections[session]?.open(message)
+    }
+
+    public func answer(_ message: [UInt8], on stream: StreamID, of session: SessionID) {
+        touched.insert(session)
+        connections[session]?.answer(message, on: stream)
+    }
+
+    public func abandon(_ stream: StreamID, of session: SessionID) {
+        touched.insert(session)
+        connections[session]?.abandon(stream)
+    }
+
+    public func probe(_ session: SessionID) { connections[session]?.probe() }
+
+    public func lastAuthentic(of session: SessionID) -> Instant? { connections[session]?.lastAuthentic }
+
+    public func close(_ session: SessionID, code: UInt64, now: Instant) {
+        guard let connection = connections[session] else { return }
+        connection.close(.closed, code: code, later(now))
+        settle(connection)
+    }
+}

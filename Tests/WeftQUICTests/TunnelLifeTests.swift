@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+import Testing
+import Weft
+import WeftControl
+import WeftQUIC
+
+struct TunnelLifeTests {
+    @Test(arguments: [(true, true), (true, false), (false, true)], Suite.allCases)
+    func keysAreAgreedWhoeverDials(dials: (Bool, Bool), suite: Suite) throws {
+        let tunnels = try Tunnels(dials: (dials.0, dials.1), suite: suite)
+        let time = try #require(tunnels.time { tunnels.isUp })
+        #expect(time <= .milliseconds(300))
+        tunnels.run(for: .seconds(5))
+        #expect(tunnels.isUp)
+        let lower = try #require(tunnels.hosts[0].network)
+        let upper = try #require(tunnels.hosts[1].network)
+        // Bit 30 is the role of the end that receives with the SPI.
+        #expect(lower.receive.allSatisfy { $0.spi >> 30 & 1 == 0 })
+        #expect(upper.receive.allSatisfy { $0.spi >> 30 & 1 == 1 })
+        for host in tunnels.hosts {
+            #expect(host.control.statuses().map(\.state) == [.connected])
+            #expect(host.control.statuses().map(\.agreements) == [1])
+            #expect(host.endpoint.connectionCount == 1, "one session is left")
+            #expect(host.network?.endpoint == tunnels.hosts.first { $0 !== host }?.address)
+        }
+    }
+
+    @Test func keysAreRenewed() throws {
+        let tunnels = try Tunnels()
+        for host in tunnels.hosts {
+            try tunnels.set(
+                host, towards: tunnels.hosts.first { $0 !== host } ?? host, dials: true, rekeyInterval: .seconds(2))
+        }
+        #expect(tunnels.time { tunnels.isUp } != nil)
+        for _ in 0..<1000 {
+            tunnels.run(for: .milliseconds(100))
+            #expect(tunnels.isUp)
+        }
+        for host in tunnels.hosts {
+            #expect((48...52).contains(host.control.statuses()[0].agreements))
+            // The engine isn't swept here: what lives within its grace, and the newest.
+            let live = try #require(host.network).receive.filter { tunnels.now <= $0.expiry }
+            #expect(live.count <= 17)
+            #expect(host.control.statuses()[0].failures == 0)
+        }
+    }
+
+    @Test(arguments: [0, 1], [(true, true), (true, false), (false, true)])
+    func aRestartedEndIsUpAgainSoon(which: Int, dials: (Bool, Bool)) throws {
+        let tunnels = try Tunnels(dials: (dials.0, dials.1))
+        #expect(tunnels.time { tunnels.isUp } != nil)
+        tunnels.run(for: .seconds(30))
+        let old = tunnels.hosts[which]
+        let other = tunnels.hosts[1 - which]
+        old.isConnected = false
+        tunnels.run(for: .milliseconds(700))
+        let fresh = try old.restarted()
+        tunnels.hosts[which] = fresh
+        try tunnels.set(fresh, towards: other, dials: which == 0 ? dials.0 : dials.1)
+        // Where the restarted end can't call, the other one has to notice: by its keep-alive at the latest.
+        let canCall = which == 0 ? dials.0 : dials.1
+        let time = try #require(tunnels.time { tunnels.isUp })
+        #expect(time <= (canCall ? .milliseconds(300) : .seconds(11)))
+    }
+
+    @Test func anEndThatIsCutOffComesBack() throws {
+        let tunnels = try Tunnels()
+        #expect(tunnels.time { tunnels.isUp } != nil)
+        let cut = tunnels.hosts[1]
+        for seconds in [1, 7, 45, 100] {
+            cut.isConnected = false
+            tunnels.run(for: .seconds(seconds))
+            cut.isConnected = true
+            let before = cut.control.statuses()[0].agreements
+            tunnels.run(for: .seconds(3))
+            #expect(cut.control.statuses()[0].state == .connected, "after \(seconds) s, \(cut.control.statuses())")
+            #expect(seconds < 40 || cut.control.statuses()[0].agreements > before)
+        }
+    }
+
+    @Test func aPeerWithAnotherKeyIsSaidOnce() throws {
+        let tunnels = try Tunnels(dials: (true, false))
+        let other = try Tunnels.Host(Identity.generate(), at: tunnels.hosts[1].address)
+        tunnels.hosts[1] = other
+        try other.control.setPeers([], at: tunnels.now)
+        tunnels.run(for: .seconds(59))
+        let dialer = tunnels.hosts[0]
+        #expect(dialer.log.lines.count == 1, "\(dialer.log.lines)")
+        #expect(dialer.log.lines.first?.contains("weft pubkey") == true)
+        // 0.2, 0.5, 1, 2 and then 5 s apart.
+        #expect((12...18).contains(dialer.control.statuses()[0].failures))
+    }
+
+    @Test func differentSuitesAreSaid() throws {
+        let tunnels = try Tunnels()
+        try tunnels.set(tunnels.hosts[1], towards: tunnels.hosts[0], dials: true, suite: .aes256GCM)
+        tunnels.run(for: .seconds(10))
+        #expect(!tunnels.isUp)
+        #expect(tunnels.hosts[1].log.lines.contains { $0.contains("AES-256-GCM") }, "\(tunnels.hosts[1].log.lines)")
+    }
+}
