@@ -21,6 +21,12 @@ func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
 }
 
+/// A module whose folder `BPF/` holds eBPF programs, which it gets as `BPFObject.NAME`.
+func moduleWithBPF(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(
+        name: name, dependencies: dependencies, exclude: ["BPF"], swiftSettings: swiftSettings, plugins: ["BPFPlugin"])
+}
+
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
 }
@@ -33,6 +39,7 @@ let package = Package(
         .library(name: "WeftTUN", targets: ["WeftTUN"]),
         .library(name: "WeftUDP", targets: ["WeftUDP"]),
         .library(name: "WeftLink", targets: ["WeftLink"]),
+        .library(name: "WeftTunnelMap", targets: ["WeftTunnelMap"]),
         .library(name: "WeftControl", targets: ["WeftControl"]),
         .library(name: "WeftConfig", targets: ["WeftConfig"]),
     ],
@@ -40,11 +47,15 @@ let package = Package(
         .systemLibrary(name: "CWeftOpenSSL", pkgConfig: "libcrypto"),
         .systemLibrary(name: "CWeftNetlink", pkgConfig: "libnl-route-3.0"),
         .systemLibrary(name: "CWeftCapability", pkgConfig: "libcap"),
+        .systemLibrary(name: "CWeftBPF", pkgConfig: "libbpf"),
         .target(name: "CWeftLinux"),
+        .plugin(name: "BPFPlugin", capability: .buildTool(), dependencies: ["bpf-embed"]),
+        .executableTarget(name: "bpf-embed", swiftSettings: swiftSettings),
         module("Weft", ["CWeftOpenSSL", "CWeftLinux"] + ipsecMB),
         module("WeftUDP", ["Weft", "CWeftLinux"]),
         module("WeftTUN", ["Weft", "WeftUDP", "WeftLink", "CWeftLinux"]),
         module("WeftLink", ["Weft", "CWeftNetlink"]),
+        moduleWithBPF("WeftTunnelMap", ["Weft", "WeftLink", "CWeftBPF", "CWeftLinux"]),
         module("WeftControl", ["Weft", "CWeftOpenSSL"]),
         module("WeftConfig", ["Weft", "CWeftOpenSSL"]),
         .executableTarget(

@@ -17,7 +17,7 @@ if [[ ${1:-} == --list ]]; then
 fi
 (($# > 0)) || usage
 
-build=(make pkg-config libssl-dev libnl-route-3-dev libcap-dev)
+build=(make pkg-config libssl-dev libnl-route-3-dev libcap-dev libbpf-dev linux-libc-dev)
 # Debian packages ipsec-mb for amd64 only; everywhere else OpenSSL seals.
 [[ $(uname -m) != x86_64 ]] || build+=(libipsec-mb-dev)
 # What makes hosts out of namespaces, and looks at them.
