@@ -49,3 +49,9 @@ int weft_accept(int descriptor);
 /// Runs `PROGRAM up FILE` in a session of its own, without standard input, with `writing` as descriptor `ready` and
 /// `variable` set. The program is the one that is running. Returns its process number, or -1 with errno set.
 int weft_spawn_detached(const char *file, int writing, int ready, const char *variable);
+
+/// Whether a BPF file system is mounted at `path`: 1 or 0. Its magic number and statfs(2) are not in Glibc's module.
+int weft_is_bpf_file_system(const char *path);
+
+/// The six bytes of an interface's MAC address. Returns -1 when it is gone or its packets have no Ethernet header.
+int weft_ethernet_address(const char *name, unsigned char *address);
