@@ -56,13 +56,17 @@ let package = Package(
         module("WeftUDP", ["Weft", "CWeftLinux"]),
         module("WeftTUN", ["Weft", "WeftUDP", "WeftLink", "CWeftLinux"]),
         module("WeftLink", ["Weft", "CWeftNetlink"]),
-        moduleWithBPF("WeftTunnelMap", ["Weft", "CWeftBPF", "CWeftTunnelMap", "CWeftCapability", "CWeftLinux"]),
+        moduleWithBPF(
+            "WeftTunnelMap",
+            ["Weft", "WeftControl", "CWeftBPF", "CWeftTunnelMap", "CWeftCapability", "CWeftLinux", "CWeftOpenSSL"]),
+        module("WeftEtcd", []),
         module("WeftControl", ["Weft", "CWeftOpenSSL"]),
         module("WeftConfig", ["Weft", "CWeftOpenSSL"]),
         .executableTarget(
             name: "weft",
             dependencies: [
-                "Weft", "WeftTUN", "WeftUDP", "WeftLink", "WeftControl", "WeftConfig", "CWeftCapability", "CWeftLinux",
+                "Weft", "WeftTUN", "WeftUDP", "WeftLink", "WeftControl", "WeftConfig", "WeftTunnelMap", "WeftEtcd",
+                "CWeftCapability", "CWeftLinux",
                 "SanitizedMutex",
             ],
             swiftSettings: swiftSettings),

@@ -74,7 +74,9 @@ struct Books {
     init(reading tables: Tables) throws(TunnelMapError) {
         var books = Books()
         try tables.groups.forEach { number, value throws(TunnelMapError) in
-            guard let content = GroupContent(value) else { throw .damaged("group \(number) has \(value.count) members") }
+            guard let content = GroupContent(value) else {
+                throw .damaged("group \(number) has \(value.count) members")
+            }
             books.groups[number] = Group(content: content)
             books.groupNumbers[content] = number
         }

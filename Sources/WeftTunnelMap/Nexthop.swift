@@ -80,7 +80,9 @@ public struct Nexthop: Hashable, Sendable {
 
     /// What is wrong with it, or nil.
     var flaw: String? {
-        if remote == nil, setsKey || `protocol` == .geneveDirect { return "a nexthop by \(`protocol`.rawValue) needs a remote address" }
+        if remote == nil, setsKey || `protocol` == .geneveDirect {
+            return "a nexthop by \(`protocol`.rawValue) needs a remote address"
+        }
         if let remote, remote.isUnspecified { return "\(remote) is no nexthop's address" }
         if let local, let remote, local.family != remote.family {
             return "local address \(local) and remote address \(remote) are of different families"

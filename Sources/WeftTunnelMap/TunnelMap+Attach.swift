@@ -147,7 +147,8 @@ extension TunnelMap {
     }
 
     private static func detach(_ pin: String, _ pins: Pins) {
-        guard let (place, isClsact) = Attachment.Place.parse(pin), let found = try? BPFFileSystem.open(pins.linkPath(pin))
+        guard let (place, isClsact) = Attachment.Place.parse(pin),
+            let found = try? BPFFileSystem.open(pins.linkPath(pin))
         else { return }
         if isClsact {
             // Somebody else may have put a filter in the place of ours.

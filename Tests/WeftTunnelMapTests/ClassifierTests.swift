@@ -31,7 +31,21 @@ struct ClassifierTests {
         for text in ["10.1.0.0/31", "10.1.0.1", "10.2.0.2", "fd00:100::/127", "fd00:100::3", "10.0.0.0/8"] {
             entries.append(TunnelMapEntry(prefix: try prefix(text), nexthops: [nexthop(17), nexthop(18, weight: 7)]))
         }
+        for text in ["10.6.0.0/24", "fd00:600::/64"] {
+            entries.append(TunnelMapEntry(prefix: try prefix(text), nexthops: [nexthop(2)], neverInTheClear: true))
+        }
+        for text in ["10.7.0.0/24", "fd00:700::/64"] {
+            entries.append(TunnelMapEntry(prefix: try prefix(text), nexthops: [nexthop(1), nexthop(2)]))
+        }
         return entries
+    }
+
+    private static func isCutInsideBaseHeader(_ frame: [UInt8]) -> Bool {
+        switch (frame[12], frame[13]) {
+        case (0x08, 0x00): frame.count < 14 + 20
+        case (0x86, 0xDD): frame.count < 14 + 40
+        default: false
+        }
     }
 
     /// The chosen nexthop's address is in the inner MAC address.
@@ -43,7 +57,8 @@ struct ClassifierTests {
         try map.reconcile(entries)
         var healthy = Set((1...18).map { "peer\($0)" })
         var draining: Set<String> = []
-        for name in ["peer1", "peer2", "peer5", "peer9", "peer17"] where map.peers().contains(where: { $0.name == name }) {
+        for name in ["peer1", "peer2", "peer5", "peer9", "peer17"]
+        where map.peers().contains(where: { $0.name == name }) {
             try map.setHealth(of: name, to: false)
             healthy.remove(name)
         }
@@ -53,7 +68,10 @@ struct ClassifierTests {
         }
         let reference = ReferenceClassifier(entries: entries, healthy: healthy, draining: draining)
         var expected: [ClassifierOutcome: UInt64] = [:]
-        for index in 0..<10_000 {
+        var refused = 0
+        var index = 0
+        while index - refused < 10_000 {
+            defer { index += 1 }
             let frame = RandomFrame.make(&random)
             var mark: UInt32 = 0
             var probed: String?
@@ -61,12 +79,21 @@ struct ClassifierTests {
                 mark = 0x7767_0000 | peer.number
                 probed = peer.name
             }
-            let verdict = try run(map.egress.raw, over: frame, mark: mark)
             let wanted = reference.classify(frame, probedPeer: probed)
+            let verdict: Verdict
+            do {
+                verdict = try run(map.egress.raw, over: frame, mark: mark)
+            } catch let error as RunFailed where error.errorNumber == EINVAL && Self.isCutInsideBaseHeader(frame) {
+                // The kernel's test run doesn't take these; between real interfaces they are tried elsewhere.
+                #expect(wanted == .drop(.malformed), "seed \(seed), frame \(index)")
+                refused += 1
+                continue
+            }
             switch wanted {
             case .pass(let outcome):
                 expected[outcome, default: 0] += 1
-                #expect(verdict.action == Verdict.pass && verdict.frame == frame, "seed \(seed), frame \(index): \(wanted)")
+                #expect(
+                    verdict.action == Verdict.pass && verdict.frame == frame, "seed \(seed), frame \(index): \(wanted)")
             case .drop(let outcome):
                 expected[outcome, default: 0] += 1
                 #expect(verdict.action == Verdict.drop, "seed \(seed), frame \(index): \(wanted)")
@@ -80,11 +107,13 @@ struct ClassifierTests {
             if verdict.action != Verdict.redirect { continue }
             #expect(verdict.frame.dropFirst(12) == frame.dropFirst(12), "seed \(seed), frame \(index)")
         }
+        #expect(refused < 2000)
         let counted = map.outcomes().mapValues(\.packets).filter { $0.value > 0 }
         #expect(counted == expected, "seed \(seed)")
         // A comparison of nothing would agree as well.
         for outcome in [
-            ClassifierOutcome.forwarded, .probe, .noEntry, .unhealthyPassed, .unhealthyDropped, .notIP, .vlan, .notUnicast,
+            ClassifierOutcome.forwarded, .probe, .noEntry, .unhealthyPassed, .unhealthyDropped, .notIP, .vlan,
+            .notUnicast,
             .malformed,
         ] { #expect(counted[outcome, default: 0] > 10, "\(outcome), seed \(seed)") }
     }

@@ -79,7 +79,9 @@ enum RandomFrame {
         default: break
         }
         let fragment: UInt16 = [0, 0, 0, 0, 0x4000, 0x2000, 0x0007, 0x2010].randomElement(using: &random) ?? 0
-        return [0x40 | UInt8(words), UInt8.random(in: 0...255, using: &random), UInt8(length >> 8), UInt8(length & 255)]
+        return [
+            0x40 | UInt8(words), UInt8.random(in: 0...255, using: &random), UInt8(length >> 8), UInt8(length & 255),
+        ]
             + bytes(2, &random) + [UInt8(fragment >> 8), UInt8(fragment & 255), 64, number, 0, 0]
             + [192, 0, 2, UInt8.random(in: 0...255, using: &random)] + destination(v6: false, &random) + options + body
     }

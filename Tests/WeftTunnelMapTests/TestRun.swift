@@ -29,8 +29,8 @@ struct RunFailed: Error {
 /// - Parameter repetitions: more than 1 only for what doesn't change the frame.
 func run(_ program: Int32, over frame: [UInt8], mark: UInt32 = 0, repetitions: Int32 = 1) throws -> Verdict {
     var output = [UInt8](repeating: 0, count: frame.count + 256)
-    var context = __sk_buff()
-    context.mark = mark
+    var context = unsafe __sk_buff()
+    unsafe context.mark = mark
     var options = unsafe bpf_test_run_opts()
     unsafe options.sz = MemoryLayout<bpf_test_run_opts>.size
     unsafe options.repeat = repetitions
@@ -47,7 +47,8 @@ func run(_ program: Int32, over frame: [UInt8], mark: UInt32 = 0, repetitions: I
             }
         }
     }
-    guard status == 0 else { throw RunFailed(errorNumber: errno) }
+    let code = errno
+    guard status == 0 else { throw RunFailed(errorNumber: code) }
     return unsafe Verdict(
         action: options.retval, frame: Array(output.prefix(Int(options.data_size_out))), nanoseconds: options.duration)
 }

@@ -49,7 +49,7 @@ static __always_inline __u32 highest_bit(__u32 value)
 /// -log2(draw / 2^32) with 30 fractional bits, for a draw above 0: at most 2^35.
 ///
 /// log2(1 + x) is x + x(1 - x)(a - bx + cx^2) within 0.0001, exact at both ends, so that it never jumps.
-static __always_inline __u64 cost(__u32 draw)
+SEPARATE __u64 cost(__u32 draw)
 {
     const __u64 one = 1ULL << 30;
     __u32 bit = highest_bit(draw);
@@ -70,8 +70,10 @@ struct choice {
 };
 
 /// The group's member for a flow, or -1 if none is healthy. A peer that drains comes after all that don't.
-static __always_inline int choose(const struct weft_group *group, const struct choice *choice)
+SEPARATE int choose(const struct weft_group *group, const struct choice *choice)
 {
+    if (!group || !choice)
+        return -1;
     int best = -1;
     __u32 best_rank = 4;
     __u64 best_cost = 0;

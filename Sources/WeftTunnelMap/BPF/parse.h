@@ -12,6 +12,11 @@
 #include "layout.h"
 
 #define ETHERNET 14
+
+/// A function of its own to the verifier, which reads it once instead of along each path to each call. Its pointers may
+/// be null then, as far as the verifier knows.
+#define SEPARATE __attribute__((noinline))
+
 /// More extension headers than this and the flow goes by addresses.
 #define EXTENSIONS 8
 
@@ -47,18 +52,20 @@ static __always_inline void read_ports(struct __sk_buff *skb, struct packet *pac
     packet->has_ports = true;
 }
 
-/// False: the packet is no IPv4.
-static __always_inline bool parse_v4(struct __sk_buff *skb, struct packet *packet)
+/// 0: the packet is no IPv4.
+SEPARATE int parse_v4(struct __sk_buff *skb, struct packet *packet)
 {
     struct iphdr ip;
+    if (!packet)
+        return 0;
     __u32 present = skb->len - ETHERNET;
     if (bpf_skb_load_bytes(skb, ETHERNET, &ip, sizeof(ip)) || ip.version != 4)
-        return false;
+        return 0;
     __u32 header = ip.ihl * 4;
     // A superpacket that is too long for the field has none.
     __u32 end = ip.tot_len ? bpf_ntohs(ip.tot_len) : present;
     if (header < sizeof(ip) || end < header || present < header)
-        return false;
+        return 0;
     if (end > present)
         end = present;
     packet->v6 = false;
@@ -68,16 +75,18 @@ static __always_inline bool parse_v4(struct __sk_buff *skb, struct packet *packe
     packet->traffic_class = ip.tos;
     if (!(ip.frag_off & bpf_htons(0x3FFF)))
         read_ports(skb, packet, header, end);
-    return true;
+    return 1;
 }
 
-/// False: the packet is no IPv6.
-static __always_inline bool parse_v6(struct __sk_buff *skb, struct packet *packet)
+/// 0: the packet is no IPv6.
+SEPARATE int parse_v6(struct __sk_buff *skb, struct packet *packet)
 {
     struct ipv6hdr ip;
+    if (!packet)
+        return 0;
     __u32 present = skb->len - ETHERNET;
     if (bpf_skb_load_bytes(skb, ETHERNET, &ip, sizeof(ip)) || ip.version != 6)
-        return false;
+        return 0;
     __u32 offset = sizeof(ip);
     // As for IPv4, and a jumbogram has none either.
     __u32 end = ip.payload_len ? sizeof(ip) + bpf_ntohs(ip.payload_len) : present;
@@ -99,16 +108,16 @@ static __always_inline bool parse_v6(struct __sk_buff *skb, struct packet *packe
             kind != IPPROTO_FRAGMENT && kind != IPPROTO_AH)
             break;
         if (offset + 8 > end || bpf_skb_load_bytes(skb, ETHERNET + offset, &extension, sizeof(extension)))
-            return true;
+            return 1;
         // One that is whole but has this header (RFC 6946) is none.
         if (kind == IPPROTO_FRAGMENT && extension.fragment & bpf_htons(0xFFF9))
-            return true;
+            return 1;
         packet->protocol = extension.next;
         offset += kind == IPPROTO_FRAGMENT ? 8 : kind == IPPROTO_AH ? (extension.length + 2) * 4
                                                                       : (extension.length + 1) * 8;
     }
     read_ports(skb, packet, offset, end);
-    return true;
+    return 1;
 }
 
 /// Whether the destination is one that a route leads to, rather than a link's own.

@@ -112,8 +112,11 @@ final class Attachment: Sendable {
     }
 
     private static func failure(_ place: Place, _ code: Int32) -> TunnelMapError {
-        let operation = "attach the classifier to interface \(Interface.name(of: place.interface) ?? "\(place.interface)")"
-        if code == EPERM { return .missingCapabilities(operation: operation, Capabilities.missing([.bpf, .netAdmin]) ?? []) }
+        let operation =
+            "attach the classifier to interface \(Interface.name(of: place.interface) ?? "\(place.interface)")"
+        if code == EPERM {
+            return .missingCapabilities(operation: operation, Capabilities.missing([.bpf, .netAdmin]) ?? [])
+        }
         return .refused(operation: operation, errorNumber: code)
     }
 }

@@ -34,7 +34,9 @@ public enum BPFFileSystem {
         else {
             let code = errno
             let operation = "mount a BPF file system at \(ownMountPoint)"
-            if code == EPERM { throw .missingCapabilities(operation: operation, Capabilities.missing([.sysAdmin]) ?? []) }
+            if code == EPERM {
+                throw .missingCapabilities(operation: operation, Capabilities.missing([.sysAdmin]) ?? [])
+            }
             throw .refused(operation: operation, errorNumber: code)
         }
         let folder = ownMountPoint + "/weft"
@@ -65,7 +67,8 @@ public enum BPFFileSystem {
         let code = errno
         if code == ENOENT { return nil }
         if code == EPERM || code == EACCES {
-            throw .missingCapabilities(operation: "open \(path)", Capabilities.missing([.bpf, .netAdmin]) ?? ["CAP_BPF"])
+            throw .missingCapabilities(
+                operation: "open \(path)", Capabilities.missing([.bpf, .netAdmin]) ?? ["CAP_BPF"])
         }
         throw .refused(operation: "open \(path)", errorNumber: code)
     }

@@ -161,7 +161,8 @@ struct GroupContent: Hashable {
             for (index, member) in members.enumerated() {
                 unsafe bytes.storeBytes(
                     of: weft_member(
-                        seed: member.seed, nexthop: member.nexthop, peer: member.peer, weight: member.weight, reserved: 0),
+                        seed: member.seed, nexthop: member.nexthop, peer: member.peer, weight: member.weight,
+                        reserved: 0),
                     toByteOffset: index * MemoryLayout<weft_member>.stride, as: weft_member.self)
             }
         }

@@ -28,7 +28,8 @@ final class Tables: Sendable {
     }
 
     static let names = [
-        "weft_trie4", "weft_trie6", "weft_host4", "weft_host6", "weft_groups", "weft_nexthops", "weft_peers", "weft_names",
+        "weft_trie4", "weft_trie6", "weft_host4", "weft_host6", "weft_groups", "weft_nexthops", "weft_peers",
+        "weft_names",
         "weft_senders", "weft_settings", "weft_counters", "weft_outcomes",
     ]
 
@@ -73,7 +74,6 @@ final class Tables: Sendable {
             (outcomes.name, outcomes.descriptor),
         ]
     }
-
 
     /// Which map a prefix lives in.
     enum Home: Int, CaseIterable {
