@@ -36,20 +36,9 @@ struct Reconciliation {
     private mutating func target(of entry: TunnelMapEntry) throws(TunnelMapError) -> Int {
         let shape = Shape(nexthops: entry.nexthops, neverInTheClear: entry.neverInTheClear)
         if let known = shapes[shape] { return known }
-        guard (1...Nexthop.maximumCount).contains(entry.nexthops.count) else {
-            throw .invalid(
-                entry.prefix,
-                reason: "\(entry.nexthops.count) nexthops: expected 1 to \(Nexthop.maximumCount)")
-        }
-        var seeds: Set<UInt64> = []
-        for nexthop in entry.nexthops {
-            if let flaw = nexthop.flaw { throw .invalid(entry.prefix, reason: flaw) }
-            guard seeds.insert(nexthop.seed).inserted else {
-                throw .invalid(entry.prefix, reason: "the nexthop of peer \(nexthop.peer) stands there twice")
-            }
-            if interfaces[nexthop.interface] == nil {
-                interfaces[nexthop.interface] = try Interface(nexthop.interface).index
-            }
+        if let flaw = entry.flaw { throw .invalid(entry.prefix, reason: flaw) }
+        for nexthop in entry.nexthops where interfaces[nexthop.interface] == nil {
+            interfaces[nexthop.interface] = try Interface(nexthop.interface).index
         }
         targets.append(Target(nexthops: entry.nexthops, neverInTheClear: entry.neverInTheClear))
         shapes[shape] = targets.count - 1

@@ -162,3 +162,8 @@ extension TunnelMap {
         _ = unsafe unlink(pins.linkPath(pin))
     }
 }
+
+extension TunnelMap {
+    /// Whether there is an interface of this name, in the calling thread's network namespace.
+    public static func hasInterface(_ name: String) -> Bool { unsafe if_nametoindex(name) != 0 }
+}

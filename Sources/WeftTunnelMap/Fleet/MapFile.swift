@@ -145,12 +145,17 @@ enum FileText {
         }
     }
 
-    struct Entry: Codable {
+    struct Entry: Decodable {
         var prefix: String?
         var nexthops: [Hop]
         var neverInTheClear: Bool?
 
         enum CodingKeys: String, CodingKey, CaseIterable { case prefix, nexthops, neverInTheClear }
+
+        init(nexthops: [Hop], neverInTheClear: Bool) {
+            self.nexthops = nexthops
+            self.neverInTheClear = neverInTheClear
+        }
 
         init(from decoder: any Decoder) throws {
             try FileText.refuseUnknown(decoder, CodingKeys.self)
@@ -161,7 +166,7 @@ enum FileText {
         }
     }
 
-    struct Hop: Codable {
+    struct Hop: Decodable {
         var peer: String?
         var remote: String?
         var local: String?
@@ -173,6 +178,11 @@ enum FileText {
 
         enum CodingKeys: String, CodingKey, CaseIterable {
             case peer, remote, local, vni, interface, `protocol`, weight, setKey
+        }
+
+        init(peer: String, weight: Int) {
+            self.peer = peer
+            self.weight = weight
         }
 
         init(from decoder: any Decoder) throws {
