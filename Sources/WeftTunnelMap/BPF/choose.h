@@ -59,51 +59,64 @@ SEPARATE __u64 cost(__u32 draw)
     return ((__u64)(32 - bit) << 30) - x - bend;
 }
 
-/// What a choice looks for.
+/// What a choice looks for, and the best that it has found.
 struct choice {
     __u64 flow;
     /// Take a nexthop whatever its health.
     bool any;
     /// With `any`: only this peer's, unless it has none here.
     bool has_peer;
+    bool found;
     __u32 peer;
+    __u32 rank;
+    __u32 weight;
+    __u64 cost;
+    __u64 seed;
 };
 
-/// The group's member for a flow, or -1 if none is healthy. A peer that drains comes after all that don't.
-SEPARATE int choose(const struct weft_group *group, const struct choice *choice)
+/// 1 if the member is better than all before it. A peer that drains comes after all that don't.
+SEPARATE int consider(struct choice *choice, const struct weft_member *member)
 {
+    if (!choice || !member)
+        return 0;
+    __u32 peer = member->peer;
+    __u32 *state = bpf_map_lookup_elem(&weft_peers, &peer);
+    __u32 flags = state ? *state : 0;
+    __u32 rank;
+    if (choice->any)
+        rank = choice->has_peer && peer == choice->peer ? 0 : 1;
+    else if (!(flags & WEFT_PEER_HEALTHY))
+        return 0;
+    else
+        rank = flags & WEFT_PEER_DRAINING ? 1 : 0;
+    if (choice->found && rank > choice->rank)
+        return 0;
+    __u64 own = cost((__u32)(finish(choice->flow ^ member->seed) >> 32) | 1);
+    if (choice->found && rank == choice->rank) {
+        // own / weight < best / weight, without dividing.
+        __u64 left = own * choice->weight, right = choice->cost * member->weight;
+        if (left > right || (left == right && member->seed > choice->seed))
+            return 0;
+    }
+    choice->found = true;
+    choice->rank = rank;
+    choice->cost = own;
+    choice->weight = member->weight;
+    choice->seed = member->seed;
+    return 1;
+}
+
+/// The index of the group's member for a flow, or -1 if none is healthy.
+SEPARATE int choose(const struct weft_group *group, struct choice *choice)
+{
+    int best = -1;
     if (!group || !choice)
         return -1;
-    int best = -1;
-    __u32 best_rank = 4;
-    __u64 best_cost = 0;
     for (int i = 0; i < WEFT_MEMBERS; i++) {
         if ((__u32)i >= group->count)
             break;
-        const struct weft_member *member = &group->members[i];
-        __u32 peer = member->peer;
-        __u32 *state = bpf_map_lookup_elem(&weft_peers, &peer);
-        __u32 flags = state ? *state : 0;
-        __u32 rank;
-        if (choice->any)
-            rank = choice->has_peer && peer == choice->peer ? 0 : 1;
-        else if (!(flags & WEFT_PEER_HEALTHY))
-            continue;
-        else
-            rank = flags & WEFT_PEER_DRAINING ? 1 : 0;
-        if (rank > best_rank)
-            continue;
-        __u64 own = cost((__u32)(finish(choice->flow ^ member->seed) >> 32) | 1);
-        if (best >= 0 && rank == best_rank) {
-            const struct weft_member *other = &group->members[best & (WEFT_MEMBERS - 1)];
-            // own / weight < best / weight, without dividing.
-            __u64 left = own * other->weight, right = best_cost * member->weight;
-            if (left > right || (left == right && member->seed > other->seed))
-                continue;
-        }
-        best = i;
-        best_rank = rank;
-        best_cost = own;
+        if (consider(choice, &group->members[i]))
+            best = i;
     }
     return best;
 }
