@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/ethtool.h>
+#include <linux/magic.h>
 #include <linux/sockios.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <sched.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -13,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 void weft_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
@@ -130,4 +133,25 @@ int weft_receive_queues(const char *name) {
 int weft_unlimit_locked_memory(void) {
     const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
     return setrlimit(RLIMIT_MEMLOCK, &unlimited);
+}
+
+int weft_is_bpf_file_system(const char *path) {
+    struct statfs status;
+    return statfs(path, &status) == 0 && status.f_type == BPF_FS_MAGIC;
+}
+
+int weft_ethernet_address(const char *name, unsigned char *address) {
+    struct ifreq request = {0};
+    int descriptor = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) {
+        return -1;
+    }
+    strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+    int status = ioctl(descriptor, SIOCGIFHWADDR, &request);
+    close(descriptor);
+    if (status != 0 || request.ifr_hwaddr.sa_family != ARPHRD_ETHER) {
+        return -1;
+    }
+    memcpy(address, request.ifr_hwaddr.sa_data, 6);
+    return 0;
 }

@@ -63,7 +63,9 @@ struct CommandFailure: Error {
 }
 
 enum Verb: String, CaseIterable {
-    case up, down, show, check, stun, identify, genkey, pubkey, help, completion
+    case up, down, show, check, stun, identify, genkey, pubkey
+    case tunnelMap = "tunnel-map"
+    case help, completion
 
     func run(_ arguments: [String]) throws(CommandFailure) {
         switch self {
@@ -75,6 +77,7 @@ enum Verb: String, CaseIterable {
         case .identify: try Identify.run(arguments)
         case .genkey: try GenKey.run(arguments)
         case .pubkey: try PubKey.run(arguments)
+        case .tunnelMap: try TunnelMapVerb.run(arguments)
         case .help: try Help.run(arguments)
         case .completion: try Completion.run(arguments)
         }

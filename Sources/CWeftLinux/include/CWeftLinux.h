@@ -82,3 +82,9 @@ int weft_receive_queues(const char *name);
 
 /// Lifts the limit on locked memory, which a UMEM needs. Returns -1 with errno set when that fails.
 int weft_unlimit_locked_memory(void);
+
+/// Whether a BPF file system is mounted at `path`: 1 or 0. Its magic number and statfs(2) are not in Glibc's module.
+int weft_is_bpf_file_system(const char *path);
+
+/// The six bytes of an interface's MAC address. Returns -1 when it is gone or its packets have no Ethernet header.
+int weft_ethernet_address(const char *name, unsigned char *address);

@@ -14,6 +14,7 @@ enum Help {
           weft identify FILE.pcap      what the datagrams in a capture are
           weft genkey [FILE]           make a host's identity, or with --manual a key for a file
           weft pubkey [FILE]           print an identity's public key
+          weft tunnel-map ...          the kernel's fast path: prefixes that eBPF sends to healthy nexthops
           weft help VERB|drops         more about one of these, or about the reasons for drops
           weft completion SHELL        completion for bash, zsh or fish
           weft --version
@@ -42,6 +43,7 @@ enum Help {
         case .identify: "usage: weft identify FILE [--json]"
         case .genkey: "usage: weft genkey [FILE] [--force] | weft genkey --manual"
         case .pubkey: "usage: weft pubkey [FILE]"
+        case .tunnelMap: TunnelMapVerb.usage
         case .help: "usage: weft help [VERB|drops]"
         case .completion: "usage: weft completion bash|zsh|fish"
         }
@@ -84,6 +86,7 @@ enum Help {
             ReceiveKey: one for each direction, written into both files with the roles exchanged.
             """
         case .pubkey: "Prints the public key of the identity in FILE, or on standard input."
+        case .tunnelMap: TunnelMapVerb.description
         case .help: "Prints help."
         case .completion: "Prints a completion script; `source <(weft completion bash)` tries it out."
         }

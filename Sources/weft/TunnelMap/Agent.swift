@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Synchronization
+import Weft
+import WeftTunnelMap
+
+/// Keeps a tunnel map as a file and a fleet want it, and peers' health as probes find it.
+final class Agent: Sendable {
+    private struct State {
+        var file: MapFile
+        var fleet: Fleet
+        var prober: Prober?
+        /// What was complained of last, so that it is said once.
+        var complaints: Set<String> = []
+        var needsAnotherTry = false
+    }
+
+    let map: TunnelMap
+    private let log: Log
+    private let state: Mutex<State>
+
+    /// Loads the map or takes it over, and gives it what the file says, before anything is attached.
+    init(_ file: MapFile, root: String, _ log: Log) throws(CommandFailure) {
+        var options = TunnelMap.Options(name: file.name)
+        options.capacity = file.capacity
+        do throws(TunnelMapError) {
+            map = try TunnelMap.load(options)
+        } catch {
+            throw CommandFailure(.failed, error.description)
+        }
+        self.log = log
+        state = Mutex(State(file: file, fleet: Fleet(root: root)))
+    }
+
+    /// Brings the map to what is wanted now, and attaches it.
+    func start(waitingForFleet: Bool) throws(CommandFailure) {
+        do {
+            // A predecessor's entries from etcd stay until etcd has said what is to be.
+            if !(waitingForFleet && map.origin == .takenOver) { try apply() }
+            try state.withLock { state throws(TunnelMapError) in try attach(state.file) }
+            map.removeOtherLayouts()
+        } catch {
+            throw CommandFailure(.failed, "\(error)")
+        }
+        switch map.origin {
+        case .new: log.info("loaded for \(map.capacity) prefixes")
+        case .takenOver: log.info("took over \(map.list().count) prefixes")
+        case .replacing(let layout): log.info("replaced a map of layout \(layout)")
+        }
+    }
+
+    private func attach(_ file: MapFile) throws(TunnelMapError) {
+        for underlay in file.decapsulate { try map.attachDecapsulation(to: underlay, overlay: file.interface) }
+        try map.attach(to: file.interface)
+        map.detach(exceptFrom: [file.interface], decapsulation: file.decapsulate)
+    }
+
+    /// A new file. Its name and capacity count from the next start on.
+    func take(_ file: MapFile) {
+        let failure = state.withLock { state -> TunnelMapError? in
+            state.file = file
+            do throws(TunnelMapError) { try attach(file) } catch { return error }
+            return nil
+        }
+        if let failure { log.warning("\(failure)") }
+        applyOrComplain()
+    }
+
+    /// What happened in etcd.
+    func take(_ change: (inout Fleet) -> [String]) {
+        let complaints = state.withLock { change(&$0.fleet) }
+        for complaint in complaints { log.warning(complaint) }
+        applyOrComplain()
+    }
+
+    func setProber(_ prober: Prober) {
+        state.withLock { $0.prober = prober }
+        applyOrComplain()
+    }
+
+    /// Tries again what failed, such as for an interface that wasn't there.
+    func tryAgain() {
+        if state.withLock({ $0.needsAnotherTry }) { applyOrComplain() }
+    }
+
+    private func applyOrComplain() {
+        do throws(ReconcileError) { try apply() } catch { log.warning("\(error)") }
+    }
+
+    private func apply() throws(ReconcileError) {
+        try state.withLock { state throws(ReconcileError) in
+            let wish = state.fleet.wish(of: state.file, hasInterface: TunnelMap.hasInterface)
+            for complaint in Set(wish.complaints).subtracting(state.complaints).sorted() { log.warning(complaint) }
+            state.complaints = Set(wish.complaints)
+            state.needsAnotherTry = true
+            let changes = try map.reconcile(wish.entries, probed: Set(wish.probes.keys))
+            state.needsAnotherTry = !wish.complaints.isEmpty
+            if changes.writes > 0 {
+                log.info("\(changes.added) added, \(changes.changed) changed, \(changes.removed) removed")
+            }
+            let peers = map.peers()
+            state.prober?.setTargets(
+                wish.probes, numbers: Dictionary(uniqueKeysWithValues: peers.map { ($0.name, $0.number) }),
+                health: Dictionary(uniqueKeysWithValues: peers.map { ($0.name, $0.isHealthy) }))
+        }
+    }
+
+    /// A peer's health changed.
+    func set(_ change: HealthMachine.Change) {
+        do throws(TunnelMapError) {
+            let count = try map.setHealth(of: change.peer, to: change.isHealthy)
+            log.info("\(change.peer) is \(change.isHealthy ? "healthy" : "dead"): \(count) prefixes")
+        } catch {
+            // It has just been taken out.
+            guard case .noPeer = error else { return log.warning("\(error)") }
+        }
+    }
+}
