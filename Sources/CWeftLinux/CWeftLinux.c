@@ -79,9 +79,10 @@ int weft_spawn_detached(const char *file, int writing, int ready, const char *va
     posix_spawnattr_init(&attributes);
     // POSIX_SPAWN_SETSID and the descriptor that dup2 makes without close-on-exec are what Swift's Glibc can't express.
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
+    // First: `writing` may be one of the standard descriptors, where the caller had closed those.
+    posix_spawn_file_actions_adddup2(&actions, writing, ready);
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions, writing, ready);
     int code = posix_spawn(&child, "/proc/self/exe", &actions, &attributes, arguments, environ);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);

@@ -14,13 +14,12 @@ public enum TunnelRoutes: Sendable {
 extension Netlink {
     /// Routes into a device that is up.
     public mutating func install(_ routes: TunnelRoutes, device: Int32) throws(LinkError) {
+        // A life that was killed leaves its rules behind, though not its routes.
+        try removeStrayRules()
         switch routes {
         case .none: break
         case .table(let prefixes, let table): try replaceRoutes(prefixes, device: device, table: table)
-        case .policy(let plan):
-            // A life that was killed leaves its rules behind.
-            try removeRules(table: plan.table)
-            try install(plan, device: device)
+        case .policy(let plan): try install(plan, device: device)
         }
     }
 }

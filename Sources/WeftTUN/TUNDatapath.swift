@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Synchronization
 import Weft
 import WeftLink
 import WeftUDP
@@ -51,6 +52,7 @@ public final class TUNDatapath: Datapath {
     private let senders: [UDPSocket]
     private let pumps: PumpedDatapath
     private let interface: Int32
+    private let hasRun = Atomic(false)
 
     /// The kernel's limit (MAX_TAP_QUEUES).
     private static let mostQueues = 256
@@ -106,9 +108,9 @@ public final class TUNDatapath: Datapath {
 
     /// A socket for each queue, all on one port.
     private static func sockets(_ configuration: TUNConfiguration) throws(DatapathError) -> [UDPSocket] {
-        let role: UDPSocket.Role = configuration.queues > 1 ? .sharesPort : .alone
         var sockets: [UDPSocket] = []
-        for _ in 0..<configuration.queues {
+        for queue in 0..<configuration.queues {
+            let role: UDPSocket.Role = configuration.queues == 1 ? .alone : queue == 0 ? .opensPort : .sharesPort
             sockets.append(
                 try UDPSocket(
                     port: sockets.first?.port ?? configuration.port, mark: configuration.mark, role: role,
@@ -146,12 +148,18 @@ public final class TUNDatapath: Datapath {
     }
 
     public func run() throws(DatapathError) {
+        guard !hasRun.exchange(true, ordering: .relaxed) else { throw .alreadyRun }
         defer {
             removeRules()
             for device in devices { device.close() }
             for socket in sockets + senders { socket.close() }
         }
         try pumps.run()
+    }
+
+    /// Rules outlive the process: they go also when it never came to running.
+    deinit {
+        if !hasRun.load(ordering: .relaxed) { removeRules() }
     }
 
     public func close() { pumps.close() }
@@ -164,7 +172,11 @@ public final class TUNDatapath: Datapath {
 
     /// What the device and the socket do for us at present, in words: `tun (...), udp (...)`.
     public var capabilities: String {
-        var text = "tun (\(devices[0].capabilities)), udp (\(sockets[0].capabilities))"
+        // What one queue's socket was refused is worth knowing.
+        let udp = UDPSocket.Capabilities(
+            segmentation: sockets.allSatisfy(\.capabilities.segmentation),
+            coalescing: sockets.allSatisfy(\.capabilities.coalescing))
+        var text = "tun (\(devices[0].capabilities)), udp (\(udp))"
         if devices.count > 1 { text += ", \(devices.count) queues" }
         if senders.count > 1 { text += ", \(senders.count) source ports" }
         return text

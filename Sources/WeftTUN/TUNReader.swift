@@ -85,7 +85,7 @@ public final class TUNReader: OverlayReceiver {
                 }
             }
             guard count > 0 else {
-                let code = count < 0 ? errno : EAGAIN
+                let code = count < 0 ? errno : EBADMSG
                 result = code == EAGAIN || code == EINTR ? .nothing : .failed(code)
                 return (count: 0, offload: .none)
             }

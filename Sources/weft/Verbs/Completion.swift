@@ -18,8 +18,8 @@ enum Completion {
         """
         _weft() {
             local current=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]}
-            local running=$(for s in "${WEFT_RUNTIME_DIRECTORY:-/run/weft}"/*.sock; do s=${s##*/}; echo "${s%.sock}"; done 2>/dev/null)
-            local files=$(for f in /etc/weft/*.conf; do f=${f##*/}; echo "${f%.conf}"; done 2>/dev/null)
+            local running=$(for s in "${WEFT_RUNTIME_DIRECTORY:-/run/weft}"/*.sock; do [ -e "$s" ] || continue; s=${s##*/}; echo "${s%.sock}"; done 2>/dev/null)
+            local files=$(for f in /etc/weft/*.conf; do [ -e "$f" ] || continue; f=${f##*/}; echo "${f%.conf}"; done 2>/dev/null)
             if [ "$COMP_CWORD" -eq 1 ]; then
                 COMPREPLY=($(compgen -W "\(verbs) --version --help" -- "$current"))
                 return
@@ -71,8 +71,8 @@ enum Completion {
 
     private static var fish: String {
         """
-        set -l running '(for s in /run/weft/*.sock; string replace -r ".*/(.*).sock" "$1" $s; end)'
-        set -l files '(for f in /etc/weft/*.conf; string replace -r ".*/(.*).conf" "$1" $f; end)'
+        set -l running '(for s in /run/weft/*.sock; string replace -r ".*/(.*).sock" "\\$1" $s; end)'
+        set -l files '(for f in /etc/weft/*.conf; string replace -r ".*/(.*).conf" "\\$1" $f; end)'
         complete -c weft -n __fish_use_subcommand -f -a '\(verbs)'
         complete -c weft -n '__fish_seen_subcommand_from up' -a "$files"
         complete -c weft -n '__fish_seen_subcommand_from up' -l detach

@@ -39,8 +39,8 @@ enum Up {
         let signals = Signals()
         let log = Log(name: name)
         var keeper = KeyKeeper()
-        let tunnel = try Tunnel(name: name, configuration, keeper: &keeper, log)
         try RuntimeFolder.make()
+        let tunnel = try Tunnel(name: name, configuration, keeper: &keeper, log)
         let failure = Failure()
         do throws(TransportError) {
             try carry(tunnel, signals, keeper, log, failure)
