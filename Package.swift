@@ -35,6 +35,7 @@ let package = Package(
         .library(name: "WeftLink", targets: ["WeftLink"]),
         .library(name: "WeftControl", targets: ["WeftControl"]),
         .library(name: "WeftConfig", targets: ["WeftConfig"]),
+        .library(name: "WeftCapture", targets: ["WeftCapture"]),
         .library(name: "WeftDiscovery", targets: ["WeftDiscovery"]),
     ],
     targets: ipsecMBTarget + [
