@@ -107,9 +107,11 @@ background on_right turnserver --stun-only --listening-ip 192.0.2.2 --listening-
 turn=$last
 sleep 2
 record stun 3478
-on_left turnutils_stunclient 192.0.2.2 >>"$work/log" 2>&1
-on_left turnutils_stunclient fd00::2 >>"$work/log" 2>&1
-on_left "$weft" stun 192.0.2.2 '[fd00::2]' >>"$work/log" 2>&1
+{
+    on_left turnutils_stunclient 192.0.2.2
+    on_left turnutils_stunclient fd00::2
+    on_left "$weft" stun 192.0.2.2 '[fd00::2]'
+} >>"$work/log" 2>&1
 keep stun 40
 finish "$turn"
 

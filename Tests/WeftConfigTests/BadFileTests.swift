@@ -5,7 +5,9 @@ import Testing
 
 @Suite("Bad tunnel files")
 struct BadFileTests {
-    private static let interfaceKeys = "Address, ListenPort, MTU, LocalIPs, FwMark, Table, StateDirectory, STUN, STUNResponder"
+    private static let interfaceKeys =
+        "Address, ListenPort, MTU, LocalIPs, FwMark, Table, StateDirectory, STUN, "
+        + "STUNResponder"
     private static let peerKeys =
         "VNI, Endpoint, AllowedIPs, PersistentKeepalive, Epoch, SendKey, ReceiveKey, RateLimit, CheckSource"
     private static let noInterface =

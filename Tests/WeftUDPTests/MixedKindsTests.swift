@@ -130,7 +130,9 @@ struct MixedKindsTests {
                     toUnderlay: UDPSender(socket, wake: wake))
             ], timerSender: UDPSender(socket, wake: wake), wake: wake, clock: { Self.time })
         let books = Books()
-        let consumers = try Self.kinds.map { try datapath.plane.streams.consume($0, capacity: $0 == .stun ? 500 : 4096, room: 4 << 20) }
+        let consumers = try Self.kinds.map {
+            try datapath.plane.streams.consume($0, capacity: $0 == .stun ? 500 : 4096, room: 4 << 20)
+        }
         let clock = ContinuousClock()
         let start = clock.now
         try Threads.run(2 + consumers.count) { number in

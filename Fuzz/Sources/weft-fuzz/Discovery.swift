@@ -57,7 +57,8 @@ enum CapturedFrames {
         let options: [UInt8] =
             [0x60, 0, 0, 0, 0, 20, 0, 64] + [UInt8](repeating: 0xFD, count: 32) + [17, 0, 1, 4, 0, 0, 0, 0] + udp
         return [
-            [1] + ethernet + [8, 0] + v4, [1] + ethernet + [0x81, 0, 0, 7, 8, 0] + v4, [1] + ethernet + [0x86, 0xDD] + v6,
+            [1] + ethernet + [8, 0] + v4, [1] + ethernet + [0x81, 0, 0, 7, 8, 0] + v4,
+            [1] + ethernet + [0x86, 0xDD] + v6,
             [2] + v4, [2] + v6, [2] + options, [0, 2, 0, 0, 0] + v4,
             [4] + [UInt8](repeating: 0, count: 14) + [8, 0] + v4, [7, 8, 0] + [UInt8](repeating: 0, count: 18) + v4,
         ]

@@ -107,7 +107,9 @@ struct TransportChurnTests {
                         Threads.yield()
                         consumer.take(into: &batch)
                         for index in 0..<batch.datagrams.count {
-                            if batch.datagrams[index].identification.kind != kind { Issue.record("in another's stream") }
+                            if batch.datagrams[index].identification.kind != kind {
+                                Issue.record("in another's stream")
+                            }
                         }
                         books.consumed.add(UInt64(batch.datagrams.count), ordering: .relaxed)
                         consumer.close()
