@@ -14,6 +14,7 @@ struct TransportChurnTests {
     /// What the threads of a test have done.
     private final class Books: Sendable {
         let sent = Atomic<UInt64>(0)
+        let sentFromOverlays = Atomic<UInt64>(0)
         /// Probes that their senders think were taken, and that transports got.
         let probes = Atomic<UInt64>(0)
         let direct = Atomic<UInt64>(0)
@@ -51,6 +52,28 @@ struct TransportChurnTests {
         }
     }
 
+    /// An overlay transport that sends one packet, gets one past routing, and goes.
+    private static func comeAndGo(_ overlay: MemoryOverlay, through plane: DataPlane, _ books: Books) throws {
+        let transport = plane.add(overlay: overlay, name: "overlay")
+        var end = try transport.makeEnd(underlay: RecordingSender(), overlay: overlay)
+        let packet = Packets.udp(from: .right)
+        var batch = FromOverlay()
+        func fill() {
+            batch.removeAll()
+            batch.append { (space: inout MutableRawSpan) in
+                unsafe space.copy(packet.span.bytes, to: 0)
+                return packet.count
+            }
+        }
+        fill()
+        if end.send(&batch, at: End.start) { books.sentFromOverlays.add(1, ordering: .relaxed) }
+        if unsafe plane.send(packet.span.bytes, by: transport.id) != nil { Issue.record("refused") }
+        plane.remove(transport.id)
+        fill()
+        if end.send(&batch, at: End.start) { Issue.record("taken after it was removed") }
+        if unsafe plane.send(packet.span.bytes, by: transport.id) != .removed { Issue.record("sent when removed") }
+    }
+
     @Test("10,000 transports added and removed under traffic: nothing leaks or hangs, and the books balance")
     func transports() throws {
         let engine = try End(.right).engine()
@@ -76,6 +99,7 @@ struct TransportChurnTests {
                     plane.remove(transport.id)
                     Self.fill(&batch, datagrams)
                     if end.send(&batch, at: End.start) { Issue.record("taken after it was removed") }
+                    try Self.comeAndGo(overlay, through: plane, books)
                 }
                 if number == 0 { books.isDone.store(true, ordering: .releasing) }
             case 2:
@@ -121,9 +145,11 @@ struct TransportChurnTests {
         #expect(totals.fromUnderlay == books.sent.load(ordering: .relaxed))
         #expect(books.sent.load(ordering: .relaxed) >= UInt64(Self.rounds * datagrams.count))
         #expect(totals.rxPackets == 1)
+        #expect(totals.fromOverlay == books.sentFromOverlays.load(ordering: .relaxed))
+        #expect(totals.toUnderlay == totals.fromOverlay && totals.fromOverlay == UInt64(Self.rounds))
         #expect(totals.handedOver.values.reduce(0, +) >= books.consumed.load(ordering: .relaxed))
         #expect(books.direct.load(ordering: .relaxed) == books.probes.load(ordering: .relaxed))
-        #expect(plane.underlays.isEmpty)
+        #expect(plane.underlays.isEmpty && plane.overlays.isEmpty)
         #expect(books.alive.load(ordering: .relaxed) == 0)
         // Every lane came back.
         #expect(engine.state.withLock { $0.freeLanes.count } == engine.configuration.lanes)
