@@ -44,6 +44,7 @@ let package = Package(
         .library(name: "WeftControl", targets: ["WeftControl"]),
         .library(name: "WeftQUIC", targets: ["WeftQUIC"]),
         .library(name: "WeftConfig", targets: ["WeftConfig"]),
+        .library(name: "WeftCapture", targets: ["WeftCapture"]),
         .library(name: "WeftDiscovery", targets: ["WeftDiscovery"]),
     ],
     targets: ipsecMBTarget + [

@@ -59,15 +59,23 @@ public final class STUNAgent: Sendable {
     /// What is known now.
     public var current: State { state.withLock { $0 } }
 
-    /// Runs until ``close()``. A name that the resolver can't find holds answers up while it looks.
+    /// How often it looks whether names have been found: milliseconds.
+    private static let lookupWait: Int32 = 50
+
+    /// Runs until ``close()``, on the calling thread.
     public func run() {
         var batch = consumer.makeBatch()
+        var lookup: STUNLookup?
         var round: STUNRound?
         var nextRound = clock()
         while !isClosing.load(ordering: .acquiring) {
-            let now = clock()
-            if round == nil, !servers.isEmpty, now >= nextRound {
-                round = STUNRound(servers: servers, clock: clock)
+            if round == nil, lookup == nil, !servers.isEmpty, clock() >= nextRound {
+                nextRound = clock().advanced(by: Self.interval)
+                lookup = try? STUNLookup(servers, clock: clock)
+            }
+            if let found = lookup?.take() {
+                round = found
+                lookup = nil
             }
             round?.sendRequests(at: clock()) { bytes, server in plane.send(bytes, to: server, by: transport) }
             publish(round)
@@ -75,7 +83,8 @@ public final class STUNAgent: Sendable {
                 round = nil
                 nextRound = clock().advanced(by: Self.interval)
             }
-            let timeout = round?.timeout(at: clock(), longest: Self.longestWait) ?? Self.longestWait
+            let longest = lookup == nil ? Self.longestWait : Self.lookupWait
+            let timeout = round?.timeout(at: clock(), longest: longest) ?? longest
             do throws(TransportError) {
                 try consumer.receive(into: &batch, timeout: timeout, wake: wake)
             } catch {

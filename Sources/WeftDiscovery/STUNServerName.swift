@@ -46,6 +46,9 @@ public struct STUNServerName: Hashable, Sendable, CustomStringConvertible {
 
     public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 
+    /// Whether it is a name, and no address.
+    var needsResolver: Bool { IPAddress(host) == nil }
+
     /// Its endpoints, at most one of each family, as the system's resolver knows them; none when it knows none. A name
     /// can take the resolver seconds.
     public func resolve() -> [Endpoint] {

@@ -59,13 +59,13 @@ record() {
 keep() {
     sleep 1
     finish "$capture"
-    tcpdump -r "$work/$1.pcap" -w "$corpus/$1.pcap" -c "$2" 2>/dev/null
+    tcpdump -Z root -r "$work/$1.pcap" -w "$corpus/$1.pcap" -c "$2" 2>/dev/null
     echo "$1.pcap: $(tcpdump -r "$corpus/$1.pcap" 2>/dev/null | wc -l) frames"
 }
 
 echo "wireguard-go: handshake, data, keep-alives, and a handshake under load that is answered with a cookie"
 for side in left right; do
-    wg genkey >"$work/$side.key"
+    (umask 077 && wg genkey >"$work/$side.key")
     wg pubkey <"$work/$side.key" >"$work/$side.pub"
     background ip netns exec "${!side}" env WG_PROCESS_FOREGROUND=1 wireguard-go -f "wgc$$$side"
 done
@@ -84,6 +84,22 @@ on_left ping -q -c 3 -i 0.3 10.9.0.2 >/dev/null
 on_left ping -q -c 2 -i 0.3 -s 1392 10.9.0.2 >/dev/null
 sleep 3
 keep wireguard 40
+# Under load a handshake is answered with a cookie: one that was seen is sent again, often.
+record cookie 51820
+on_left python3 - "$corpus/wireguard.pcap" <<'PYTHON'
+import socket, sys, time
+
+capture = open(sys.argv[1], "rb").read()
+start = capture.index(b"\x01\x00\x00\x00", capture.index(b"\xc0\x00\x02\x01\xc0\x00\x02\x02"))
+port = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for _ in range(20000):
+    port.sendto(capture[start : start + 148], ("192.0.2.2", 51820))
+time.sleep(1)
+PYTHON
+sleep 1
+finish "$capture"
+tcpdump -Z root -r "$work/cookie.pcap" -w "$corpus/wireguard-cookie.pcap" -c 2 'udp[8] = 3' 2>/dev/null
+echo "wireguard-cookie.pcap: $(tcpdump -r "$corpus/wireguard-cookie.pcap" 2>/dev/null | wc -l) frames"
 
 echo "coturn: its client and its server, IPv4 and IPv6"
 background on_right turnserver --stun-only --listening-ip 192.0.2.2 --listening-ip fd00::2 --no-tls --no-dtls --no-cli \
@@ -91,9 +107,11 @@ background on_right turnserver --stun-only --listening-ip 192.0.2.2 --listening-
 turn=$last
 sleep 2
 record stun 3478
-on_left turnutils_stunclient 192.0.2.2 >>"$work/log" 2>&1
-on_left turnutils_stunclient fd00::2 >>"$work/log" 2>&1
-on_left "$weft" stun 192.0.2.2 '[fd00::2]' >>"$work/log" 2>&1
+{
+    on_left turnutils_stunclient 192.0.2.2
+    on_left turnutils_stunclient fd00::2
+    on_left "$weft" stun 192.0.2.2 '[fd00::2]'
+} >>"$work/log" 2>&1
 keep stun 40
 finish "$turn"
 

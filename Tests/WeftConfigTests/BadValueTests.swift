@@ -71,6 +71,14 @@ struct BadValueTests {
                 4, "FwMark = 4294967296",
                 "4: FwMark: \(mark), found \"4294967296\""
             ),
+            Case(
+                4, "STUN = a.example, b.example:0",
+                "4: STUN: expected HOST or HOST:PORT such as stun.example.org:3478 or [2001:db8::3]:3478, "
+                    + "found \"b.example:0\""),
+            Case(
+                4, "STUN = a.example, a.example:3478",
+                "4: STUN: a.example:3478 occurs twice in the list"),
+            Case(4, "STUNResponder = yes", "4: STUNResponder: expected on or off, found \"yes\""),
             Case(4, "Table = 0", "4: Table: expected auto, off, or a number from 1 to 4294967295, found \"0\""),
             Case(4, "Table = main", "4: Table: expected auto, off, or a number from 1 to 4294967295, found \"main\""),
             Case(

@@ -27,6 +27,7 @@ struct GoodFileTests {
         #expect(!interface.pinsThreads)
         #expect(interface.sourcePorts == 1)
         #expect(interface.offloads == .all)
+        #expect(interface.stunServers.isEmpty && !interface.respondsToSTUN)
         let peer = try #require(file.peers.first)
         #expect(file.peers.count == 1)
         #expect(peer.vni == 7)
@@ -42,6 +43,15 @@ struct GoodFileTests {
         #expect(
             file.routes(for: peer).map { "\($0.source) \($0.destination)" }
                 == ["10.77.0.0/24 10.77.0.2/32", "fd77::/64 fd77::2/128"])
+    }
+
+    @Test("STUN servers and the responder")
+    func stun() throws {
+        let text = Samples.full.replacing(
+            "Table = 77", with: "STUN = a.example, 192.0.2.3:99, [::1]\nSTUNResponder = ON")
+        let interface = try TunnelFile.parse(text, name: "weft0.conf").interface
+        #expect(interface.stunServers.map(\.description) == ["a.example:3478", "192.0.2.3:99", "[::1]:3478"])
+        #expect(interface.respondsToSTUN)
     }
 
     @Test("every key, two peers, and the lines they stand on")

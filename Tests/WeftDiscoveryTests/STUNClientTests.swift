@@ -35,7 +35,8 @@ struct STUNClientTests {
             let asked = requests(&client, at: start)
             #expect(asked.map(\.server) == (try endpoints(["192.0.2.1:3478", "192.0.2.2:3478"])))
             let later = start.advanced(by: .milliseconds(20))
-            let taken1 = client.receive(try answer(asked[0].bytes, "203.0.113.5:4000"), from: asked[0].server, at: later)
+            let taken1 = client.receive(
+                try answer(asked[0].bytes, "203.0.113.5:4000"), from: asked[0].server, at: later)
             #expect(taken1)
             #expect(client.mappings[.v4]?.dependsOnDestination == nil && !client.isDone)
             let taken2 = client.receive(try answer(asked[1].bytes, second), from: asked[1].server, at: later)

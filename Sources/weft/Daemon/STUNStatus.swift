@@ -80,7 +80,7 @@ extension STUNStatus.Server {
         case .notSent(let reason): error = reason
         }
         mapped = seen?.0.description
-        milliseconds = seen.map { Double($0.1.components.attoseconds / 1_000_000_000_000) / 1000 + Double($0.1.components.seconds) * 1000 }
+        milliseconds = seen.map { Double($0.1 / .microseconds(1)).rounded() / 1000 }
     }
 
     /// The server, and what it said.
