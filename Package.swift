@@ -49,11 +49,11 @@ let package = Package(
         module("WeftLink", ["Weft", "CWeftNetlink"]),
         module("WeftControl", ["Weft", "CWeftOpenSSL"]),
         module("WeftQUIC", ["WeftControl", "Weft", "CWeftQUIC"]),
-        module("WeftConfig", ["Weft", "CWeftOpenSSL"]),
+        module("WeftConfig", ["WeftControl", "Weft", "CWeftOpenSSL"]),
         .executableTarget(
             name: "weft",
             dependencies: [
-                "Weft", "WeftTUN", "WeftUDP", "WeftLink", "WeftControl", "WeftConfig", "CWeftCapability", "CWeftLinux",
+                "Weft", "WeftTUN", "WeftUDP", "WeftLink", "WeftControl", "WeftQUIC", "WeftConfig", "CWeftCapability", "CWeftLinux",
                 "SanitizedMutex",
             ],
             swiftSettings: swiftSettings),
@@ -69,7 +69,7 @@ let package = Package(
         tests("WeftUDPTests", ["WeftUDP", "Weft", "CWeftLinux", "WeftTestSupport"]),
         tests("WeftControlTests", ["WeftControl", "Weft", "WeftTestSupport"]),
         tests("WeftQUICTests", ["WeftQUIC", "WeftControl", "Weft", "WeftTestSupport"]),
-        tests("WeftConfigTests", ["WeftConfig", "WeftTestSupport"]),
+        tests("WeftConfigTests", ["WeftConfig", "WeftControl", "WeftTestSupport"]),
         tests("WeftLinkTests", ["WeftLink", "WeftTestSupport"]),
         .target(name: "CTestSupport", path: "Tests/CTestSupport"),
         tests("IntegrationTests", ["weft", "Weft", "CTestSupport"]),

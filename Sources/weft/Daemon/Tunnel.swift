@@ -2,6 +2,7 @@
 import Glibc
 import Weft
 import WeftConfig
+import WeftControl
 import WeftLink
 import WeftTUN
 
@@ -11,6 +12,8 @@ final class Tunnel: Sendable {
     let configuration: TunnelConfiguration
     let engine: Engine
     let datapath: TUNDatapath
+    /// Agrees on keys; nil where all are manual.
+    let control: ControlService?
     private let mark: UInt32
     private let started: Instant
 
@@ -56,6 +59,11 @@ final class Tunnel: Sendable {
             driver.pinsThreads = configuration.interface.pinsThreads
             driver.offloads = configuration.interface.offloads
             datapath = try TUNDatapath(driver, engine: engine)
+            if let identity = configuration.interface.identity {
+                control = try ControlService(identity, configuration, engine, datapath, log)
+            } else {
+                control = nil
+            }
         } catch {
             throw CommandFailure(.failed, "\(error)")
         }
@@ -73,7 +81,7 @@ final class Tunnel: Sendable {
         case .number(let table): return (.table(prefixes, table), mark ?? 0)
         case .automatic:
             let plan = try PolicyRouting(
-                allowedIPs: prefixes, endpoints: configuration.peers.map(\.endpoint.address), mark: mark ?? own,
+                allowedIPs: prefixes, endpoints: configuration.peers.compactMap(\.endpoint?.address), mark: mark ?? own,
                 table: own)
             if plan.usesRules(for: .v4), let warning = ReversePathFilter.warning(except: name) { log.warning(warning) }
             return (.policy(plan), plan.rules.isEmpty ? mark ?? 0 : mark ?? own)
@@ -85,6 +93,7 @@ final class Tunnel: Sendable {
         let now = SystemCall.now()
         let networks = engine.networks()
         let interface = configuration.interface
+        let control = control?.statuses() ?? [:]
         return Status(
             version: WeftCommand.version, processID: getpid(), uptime: now.seconds(since: started),
             interface: .init(
@@ -92,7 +101,7 @@ final class Tunnel: Sendable {
                 mtu: interface.mtu, mark: mark),
             driver: datapath.capabilities, cipher: "\(Suite.aes128GCM.name), \(engine.cipherName)",
             peers: configuration.peers.compactMap { peer in
-                networks.first { $0.vni == peer.vni }.map { Status.Peer(peer, $0, at: now) }
+                networks.first { $0.vni == peer.vni }.map { Status.Peer(peer, $0, peer.publicKey.flatMap { control[$0] }, at: now) }
             },
             totals: .init(engine.totals()))
     }

@@ -68,6 +68,9 @@ enum Up {
                 Signals.stop()
             }
         }
+        let controlling = try tunnel.control.map { control throws(TransportError) in
+            try WorkerThread(name: "weft-control") { control.run() }
+        }
         var capabilities = tunnel.datapath.capabilities
         log.info(
             "up on UDP port \(tunnel.configuration.interface.listenPort), \(capabilities), \(tunnel.engine.cipherName)")
@@ -82,6 +85,9 @@ enum Up {
             }
             for line in drops.lines(for: tunnel.engine.totals(), at: SystemCall.now()) { log.info(line) }
         }
+        // First, so that peers hear that we go.
+        tunnel.control?.close()
+        controlling?.join()
         tunnel.datapath.close()
         pumps.join()
         keeper.save(tunnel.engine, log)
