@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Two hosts made of network namespaces, a tunnel between them, and proof that it works.
+# Three hosts made of network namespaces, tunnels between them that agree on keys by themselves, and proof that they work.
 #
-# Root is enough, and so is a user who may make user namespaces. Only the two namespaces see traffic, and nothing
+# Root is enough, and so is a user who may make user namespaces. Only these namespaces see traffic, and nothing
 # is left behind: not after Ctrl-C or a failure either.
 #
 # WEFT names the command to show (.build/release/weft), DEMO_MIB the size of the file to copy (256). DRIVER is what
@@ -54,29 +54,32 @@ enter_private_namespace() {
 [[ -n ${WEFT_DEMO_INSIDE:-} ]] || enter_private_namespace
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/weft-demo.XXXXXX")
-left=weft-demo-$$-left
-right=weft-demo-$$-right
+hosts=(left right top)
+declare -A number=([left]=1 [right]=2 [top]=3)
 
+<<<<<<< HEAD
 switch=weft-demo-$$-switch
 
 on_switch() { nsenter --net="/run/netns/$switch" -- "$@"; }
 on_left() { WEFT_RUNTIME_DIRECTORY=$work/left/run nsenter --net="/run/netns/$left" -- "$@"; }
 on_right() { WEFT_RUNTIME_DIRECTORY=$work/right/run nsenter --net="/run/netns/$right" -- "$@"; }
+=======
+namespace() { echo "weft-demo-$$-$1"; }
+
+# on HOST COMMAND...
+on() { WEFT_RUNTIME_DIRECTORY=$work/$1/run nsenter --net="/run/netns/$(namespace "$1")" -- "${@:2}"; }
+>>>>>>> 1660875486f937259c254127d9da84b66d868a2b
 
 clean_up() {
     trap '' INT TERM HUP
     local host pids
-    for host in "$left" "$right"; do
-        [[ -e /run/netns/$host ]] || continue
-        if [[ $host == "$left" ]]; then
-            on_left "$weft" down weft0 &>/dev/null || true
-        else
-            on_right "$weft" down weft0 &>/dev/null || true
-        fi
-        pids=$(ip netns pids "$host")
+    for host in "${hosts[@]}"; do
+        [[ -e /run/netns/$(namespace "$host") ]] || continue
+        on "$host" "$weft" down weft0 &>/dev/null || true
+        pids=$(ip netns pids "$(namespace "$host")")
         # shellcheck disable=SC2086 # One word per process.
         [[ -z $pids ]] || kill -KILL $pids 2>/dev/null || true
-        ip netns delete "$host" || true
+        ip netns delete "$(namespace "$host")" || true
     done
     [[ ! -e /run/netns/$switch ]] || ip netns delete "$switch" || true
     rm -rf "$work"
@@ -105,7 +108,7 @@ wait_for() {
 mbits() { echo $(($1 * 8 / ($2 > 0 ? $2 : 1))); }
 microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
 
-# --- Two hosts -------------------------------------------------------------------------------------------------------
+# --- Three hosts -------------------------------------------------------------------------------------------------------
 
 make_hosts() {
     # Names of namespaces are mounts below /run/netns, which a fresh machine lacks.
@@ -115,6 +118,7 @@ make_hosts() {
         mount -t tmpfs weft-demo /run
         mkdir /run/netns
     fi
+<<<<<<< HEAD
     ip netns add "$left"
     ip netns add "$right"
     # Between them a switch, where the captures listen: AF_XDP sends past those on a host.
@@ -135,64 +139,124 @@ make_hosts() {
         "on_$host" ip address add "192.0.2.$number/30" dev underlay
         "on_$host" ip neighbour replace "192.0.2.$((3 - number))" lladdr "02:00:00:00:00:0$((3 - number))" \
             nud permanent dev underlay
+=======
+    local host
+    for host in "${hosts[@]}"; do
+        ip netns add "$(namespace "$host")"
+        on "$host" ip link set lo up
+>>>>>>> 1660875486f937259c254127d9da84b66d868a2b
     done
+    join left right 1
+    join right top 2
+    join top left 3
 }
 
-# write_file HOST NUMBER SENDKEY RECEIVEKEY
+# join ONE OTHER LINK: a cable between two hosts, a network of its own, on devices that are named after who is at the far end
+join() {
+    ip link add name "$2" address "02:00:00:00:0$3:01" netns "$(namespace "$1")" type veth \
+        peer name "$1" address "02:00:00:00:0$3:02" netns "$(namespace "$2")"
+    plug_in "$1" "$2" "$3" 1
+    plug_in "$2" "$1" "$3" 2
+}
+
+# plug_in HOST DEVICE LINK END
+plug_in() {
+    # Nothing but the tunnel shall speak on the underlay: no IPv6 autoconfiguration, no ARP.
+    on "$1" ip link set "$2" up addrgenmode none
+    on "$1" ip address add "192.0.2.$((4 * $3 + $4))/30" dev "$2"
+    on "$1" ip neighbour replace "192.0.2.$((4 * $3 + 3 - $4))" lladdr "02:00:00:00:0$3:0$((3 - $4))" nud permanent dev "$2"
+}
+
+# place HOST OTHER: where HOST finds OTHER on the underlay
+place() {
+    case $1-$2 in
+    left-right) echo 192.0.2.6 ;;
+    right-left) echo 192.0.2.5 ;;
+    right-top) echo 192.0.2.10 ;;
+    top-right) echo 192.0.2.9 ;;
+    top-left) echo 192.0.2.14 ;;
+    left-top) echo 192.0.2.13 ;;
+    esac
+}
+
 write_file() {
+<<<<<<< HEAD
     mkdir -p "$work/$1/run" "$work/$1/state"
     chmod 700 "$work/$1/state"
     local other=$((3 - $2)) driver=${drivers%,*}
     [[ $1 == left ]] || driver=${drivers#*,}
     cat >"$work/$1/weft0.conf" <<END
+=======
+    local other
+    {
+        cat <<END
+>>>>>>> 1660875486f937259c254127d9da84b66d868a2b
 [Interface]
-Address = 10.77.0.$2/24, fd77::$2/64
+Address = 10.77.0.${number[$1]}/24, fd77::${number[$1]}/64
 ListenPort = 6081
 MTU = 1400
+<<<<<<< HEAD
 Driver = $driver
 StateDirectory = $work/$1/state
+=======
+PrivateKeyFile = host.key
+END
+        for other in "${hosts[@]}"; do
+            [[ $other != "$1" ]] || continue
+            cat <<END
+>>>>>>> 1660875486f937259c254127d9da84b66d868a2b
 
 [Peer]
-VNI = 7
-Endpoint = 192.0.2.$other:6081
-AllowedIPs = 10.77.0.$other/32, fd77::$other/128
-PersistentKeepalive = 25
-Epoch = 1
-SendKey = $3
-ReceiveKey = $4
+PublicKey = $("$weft" pubkey "$work/$other/host.key")
+Endpoint = $(place "$1" "$other"):6081
+AllowedIPs = 10.77.0.${number[$other]}/32, fd77::${number[$other]}/128
 END
+        done
+    } >"$work/$1/weft0.conf"
 }
 
-start_tunnel() {
+start_tunnels() {
     umask 077
-    local there back
-    there=$("$weft" genkey --manual)
-    back=$("$weft" genkey --manual)
-    write_file left 1 "$there" "$back"
-    write_file right 2 "$back" "$there"
+    local host
+    for host in "${hosts[@]}"; do
+        mkdir -p "$work/$host/run"
+        "$weft" genkey "$work/$host/host.key"
+    done
+    for host in "${hosts[@]}"; do write_file "$host"; done
     echo "left's file, weft0.conf:"
-    sed -e 's/Key = .*/Key = (hidden)/' -e 's/^/    /' "$work/left/weft0.conf"
-    on_left "$weft" up --detach "$work/left/weft0.conf"
-    on_right "$weft" up --detach "$work/right/weft0.conf"
+    sed 's/^/    /' "$work/left/weft0.conf"
+    for host in "${hosts[@]}"; do
+        on "$host" "$weft" check "$work/$host/weft0.conf" >/dev/null
+        on "$host" "$weft" up --detach "$work/$host/weft0.conf"
+    done
 }
 
 # --- What the tunnel must do -----------------------------------------------------------------------------------------
 
-ping_both() {
-    on_left ping -q -c 5 -i 0.2 -W 2 10.77.0.2 || fail "no answer over IPv4"
-    on_left ping -q -c 5 -i 0.2 -W 2 fd77::2 || fail "no answer over IPv6"
+ping_all() {
+    local host other
+    for host in "${hosts[@]}"; do
+        for other in "${hosts[@]}"; do
+            [[ $host != "$other" ]] || continue
+            on "$host" ping -q -c 3 -i 0.2 -W 2 "10.77.0.${number[$other]}" >/dev/null || fail "no answer over IPv4"
+            on "$host" ping -q -c 3 -i 0.2 -W 2 "fd77::${number[$other]}" >/dev/null || fail "no answer over IPv6"
+            echo "$host reaches $other over IPv4 and IPv6"
+        done
+    done
 }
 
-listening() { [[ -n $(on_right ss -Hltn "sport = :$1") ]]; }
+connected() { [[ $(on "$1" "$weft" show weft0 --json | grep -c '"state" : "connected"') == 2 ]]; }
+
+listening() { [[ -n $(on right ss -Hltn "sport = :$1") ]]; }
 
 copy_file() {
     local size=$((mebibytes * 1048576)) began ended receiver sent received
     head -c "$size" /dev/urandom >"$work/left/file"
-    on_right socat -u -b 262144 TCP-LISTEN:9000,bind=10.77.0.2 "CREATE:$work/right/file" &
+    on right socat -u -b 262144 TCP-LISTEN:9000,bind=10.77.0.2 "CREATE:$work/right/file" &
     receiver=$!
     wait_for "the receiver" listening 9000
     began=$(microseconds)
-    on_left socat -u -b 262144 "OPEN:$work/left/file" TCP:10.77.0.2:9000 || fail "the file was not sent"
+    on left socat -u -b 262144 "OPEN:$work/left/file" TCP:10.77.0.2:9000 || fail "the file was not sent"
     wait "$receiver" || fail "the file was not received"
     ended=$(microseconds)
     sent=$(sha256sum <"$work/left/file")
@@ -206,10 +270,10 @@ copy_file() {
 }
 
 run_iperf() {
-    on_right iperf3 --server --one-off --bind 10.77.0.2 &>"$work/iperf-server" &
+    on right iperf3 --server --one-off --bind 10.77.0.2 &>"$work/iperf-server" &
     local server=$!
     wait_for "iperf3's server" listening 5201
-    on_left iperf3 --client 10.77.0.2 --time 5 --format m | tee "$work/iperf" || fail "iperf3 failed"
+    on left iperf3 --client 10.77.0.2 --time 5 --format m | tee "$work/iperf" || fail "iperf3 failed"
     wait "$server" || fail "iperf3's server failed: $(cat "$work/iperf-server")"
     iperf_rate=$(awk '$NF == "receiver" { for (i = 2; i <= NF; i++) if ($i == "Mbits/sec") print $(i - 1) }' "$work/iperf")
     [[ -n $iperf_rate ]] || fail "iperf3 gave no result"
@@ -219,8 +283,13 @@ run_iperf() {
 captures=()
 capture() {
     # No function, so that $! is tcpdump itself.
+<<<<<<< HEAD
     nsenter --net="/run/netns/$2" -- \
         tcpdump -Z root -i "$3" -n -s 0 -U --immediate-mode -w "$work/$1.pcap" 2>"$work/$1.log" &
+=======
+    nsenter --net="/run/netns/$(namespace right)" -- \
+        tcpdump -Z root -i "$2" -n -s 0 -U --immediate-mode -w "$work/$1.pcap" 2>"$work/$1.log" &
+>>>>>>> 1660875486f937259c254127d9da84b66d868a2b
     captures+=($!)
     wait_for "tcpdump" grep -q "listening on" "$work/$1.log"
 }
@@ -238,14 +307,20 @@ look_for_plaintext() {
     local marker receiver others inside outside
     # 16 bytes, as many as ping repeats over a whole packet.
     marker=$(printf WEFT-PLAIN-%05d "$RANDOM")
+<<<<<<< HEAD
     capture inside "$right" weft0
     capture underlay "$switch" switch
     on_right socat -u TCP-LISTEN:9001,bind=10.77.0.2 OPEN:/dev/null &
+=======
+    capture inside weft0
+    capture underlay left
+    on right socat -u TCP-LISTEN:9001,bind=10.77.0.2 OPEN:/dev/null &
+>>>>>>> 1660875486f937259c254127d9da84b66d868a2b
     receiver=$!
     wait_for "the receiver" listening 9001
-    for _ in {1..200}; do echo "$marker"; done | on_left socat -u STDIN TCP:10.77.0.2:9001
+    for _ in {1..200}; do echo "$marker"; done | on left socat -u STDIN TCP:10.77.0.2:9001
     wait "$receiver" || fail "the marker was not received"
-    on_left ping -q -c 20 -i 0.02 -W 2 -s 1000 -p "$(printf %s "$marker" | od -An -tx1 | tr -d ' \n')" \
+    on left ping -q -c 20 -i 0.02 -W 2 -s 1000 -p "$(printf %s "$marker" | od -An -tx1 | tr -d ' \n')" \
         fd77::2 >/dev/null || fail "no answer over IPv6"
     end_captures
     inside=$(LC_ALL=C grep -aoF "$marker" "$work/inside.pcap" | wc -l || true)
@@ -260,41 +335,55 @@ look_for_plaintext() {
     ((others == 0)) || fail "something else than the tunnel on the underlay"
 }
 
-show_both() {
-    echo "on left:"
-    on_left "$weft" show | sed 's/^/    /'
-    echo "on right:"
-    on_right "$weft" show | sed 's/^/    /'
+restart_top() {
+    local began
+    kill -KILL "$(ip netns pids "$(namespace top)")"
+    on top "$weft" up --detach "$work/top/weft0.conf"
+    began=$(microseconds)
+    on left ping -q -c 1 -W 1 10.77.0.3 >/dev/null || wait_for "top's answer" on left ping -q -c 1 -W 1 10.77.0.3
+    restart_time=$((($(microseconds) - began) / 1000))
+    echo "top was killed and started again: traffic after $restart_time ms"
 }
 
-stop_tunnel() {
-    on_left "$weft" down weft0
-    on_right "$weft" down weft0
+show_all() {
     local host
-    for host in left right; do
-        ! "on_$host" ip link show weft0 &>/dev/null || fail "$host still has its device"
+    for host in "${hosts[@]}"; do
+        echo "on $host:"
+        on "$host" "$weft" show | sed 's/^/    /'
     done
-    [[ -z $(ip netns pids "$left")$(ip netns pids "$right") ]] || fail "something still runs"
 }
 
-copy_rate=0 iperf_rate=0 frames=0
-step "Two hosts, left and right, joined by an underlay (192.0.2.0/30)"
+stop_tunnels() {
+    local host
+    for host in "${hosts[@]}"; do on "$host" "$weft" down weft0; done
+    for host in "${hosts[@]}"; do
+        ! on "$host" ip link show weft0 &>/dev/null || fail "$host still has its device"
+        [[ -z $(ip netns pids "$(namespace "$host")") ]] || fail "something still runs"
+    done
+}
+
+copy_rate=0 iperf_rate=0 frames=0 restart_time=0
+step "Three hosts, left, right and top, joined by three cables"
 make_hosts
-step "The tunnel: weft up on both"
-start_tunnel
+step "A key pair for each, a file for each, and weft up: nobody handles any other key"
+start_tunnels
+for host in "${hosts[@]}"; do wait_for "$host's peers" connected "$host"; done
 step "Ping over IPv4 and IPv6"
-ping_both
+ping_all
 step "Copy a file of $mebibytes MiB over TCP"
 copy_file
 step "iperf3"
 run_iperf
 step "Look for plaintext on the underlay"
 look_for_plaintext
+step "Kill a host's tunnel and start it again"
+restart_top
 step "weft show"
-show_both
-step "weft down on both, and clean up"
-stop_tunnel
+show_all
+step "weft down on all, and clean up"
+stop_tunnels
 clean_up
 trap - EXIT
 echo "${green}All is well: IPv4 and IPv6 answer, $mebibytes MiB arrived intact at $copy_rate Mbit/s," \
-    "iperf3 $iperf_rate Mbit/s, all $frames underlay frames sealed, nothing left behind.${plain}"
+    "iperf3 $iperf_rate Mbit/s, all $frames underlay frames sealed, a killed host is back after $restart_time ms," \
+    "nothing left behind.${plain}"

@@ -30,6 +30,10 @@ public enum InterfaceKey: String, CaseIterable, Sendable {
     case firewallMark = "FwMark"
     case table = "Table"
     case stateDirectory = "StateDirectory"
+    case privateKey = "PrivateKey"
+    case privateKeyFile = "PrivateKeyFile"
+    case rekeyInterval = "RekeyInterval"
+    case controlPort = "ControlPort"
     case queues = "Queues"
     case pinThreads = "PinThreads"
     case sourcePorts = "SourcePorts"
@@ -57,6 +61,10 @@ extension InterfaceKey: FileKey {
         case .stun: "HOST or HOST:PORT such as stun.example.org:3478 or [2001:db8::3]:3478"
         case .stunResponder: "on or off"
         case .stateDirectory: "an absolute path such as \(InterfaceConfiguration.defaultStateDirectory)"
+        case .privateKey: "a private key: what `weft genkey` prints between its first and last line, on one line"
+        case .privateKeyFile: "a path such as /etc/weft/host.key, made by `weft genkey`"
+        case .rekeyInterval: "a number of seconds from 1 to 21600"
+        case .controlPort: "a number from 1 to 65535"
         case .queues: "auto, or a number from 1 to \(InterfaceConfiguration.mostQueues)"
         case .pinThreads: "on or off"
         case .sourcePorts: "a number from 1 to \(InterfaceConfiguration.mostSourcePorts)"
@@ -72,6 +80,7 @@ extension InterfaceKey: FileKey {
 
 /// The keys that `[Peer]` may hold.
 public enum PeerKey: String, CaseIterable, Sendable {
+    case publicKey = "PublicKey"
     case vni = "VNI"
     case endpoint = "Endpoint"
     case allowedIPs = "AllowedIPs"
@@ -81,6 +90,9 @@ public enum PeerKey: String, CaseIterable, Sendable {
     case receiveKey = "ReceiveKey"
     case rateLimit = "RateLimit"
     case checkSource = "CheckSource"
+    case pinEndpoint = "PinEndpoint"
+    case controlPort = "ControlPort"
+    case suite = "Suite"
 }
 
 extension PeerKey: FileKey {
@@ -95,7 +107,10 @@ extension PeerKey: FileKey {
         case .epoch: "a number from 1 to 4294967295"
         case .sendKey, .receiveKey: "16 bytes in base64, 24 characters that end in =="
         case .rateLimit: "off, or a number of packets per second from 0 to 4294967295"
-        case .checkSource: "on or off"
+        case .checkSource, .pinEndpoint: "on or off"
+        case .publicKey: "what `weft pubkey` prints at the peer, 124 characters that end in =="
+        case .controlPort: "a number from 1 to 65535, or nothing unless the peer is ICX's"
+        case .suite: "AES-128-GCM or AES-256-GCM"
         }
     }
 }

@@ -86,6 +86,15 @@ enum FileValues {
         text.hasPrefix("/") && text.utf8.count < 4000 ? text : nil
     }
 
+    static func suite(_ text: String) -> Suite? {
+        Suite.allCases.first { $0.name.lowercased() == text.lowercased() }
+    }
+
+    /// A path that the kernel would take.
+    static func anyPath(_ text: String) -> String? {
+        !text.isEmpty && text.utf8.count < 4000 ? text : nil
+    }
+
     /// An address that a device can have.
     static func interfaceAddress(_ text: String) -> InterfaceAddress? {
         guard let address = InterfaceAddress(text), !address.address.isUnspecified, !address.address.isMulticast

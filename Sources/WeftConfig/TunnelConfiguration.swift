@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Weft
+import WeftControl
 import WeftDiscovery
 
 /// What a tunnel file says, checked.
@@ -65,8 +66,17 @@ public struct InterfaceConfiguration: Sendable {
     public let stunServers: [STUNServerName]
     /// Whether we answer those who ask the same.
     public let respondsToSTUN: Bool
+    /// Our key pair; nil if no peer needs one, or if files weren't to be looked at.
+    public let identity: SharedIdentity?
+    /// How often keys are renewed.
+    public let rekeyInterval: Duration
+    /// The UDP port where ICX's peers reach our control plane; nil if none do.
+    public let controlPort: UInt16?
     /// Where each key stands in the file.
     public let lines: SectionLines<InterfaceKey>
+
+    /// ICX's control port.
+    public static let defaultControlPort: UInt16 = 6082
 
     /// What carries a tunnel's packets.
     public enum Driver: String, Hashable, Sendable, CaseIterable {
@@ -89,22 +99,85 @@ public struct InterfaceConfiguration: Sendable {
 
 /// A section `[Peer]`: the other end of one virtual network.
 public struct PeerConfiguration: Sendable {
-    /// 1...16777215.
+    /// 1...16777215; 0 if it follows from the keys of both ends and files weren't to be looked at.
     public let vni: UInt32
-    /// A unicast address and a port.
-    public let endpoint: Endpoint
+    /// A unicast address and a port; nil if the file gives a name, or nothing as the peer calls us. Manual keys need one.
+    public let endpoint: Endpoint?
+    /// What to look up to find the endpoint.
+    public let endpointName: EndpointName?
     /// The peer's side of each route; at least one.
     public let allowedIPs: [Prefix]
     /// Seconds between keep-alives, 1...65535; nil for none.
     public let persistentKeepalive: UInt16?
-    /// How packets are sealed and opened, until ends agree on keys by themselves.
-    public let keys: ManualKeys
+    /// Where its keys come from.
+    public let authentication: Authentication
     /// Packets per second that may reach decryption, 1...4294967295; nil for no limit.
     public let rateLimit: UInt32?
     /// Whether datagrams count only if their source address is the endpoint's.
     public let checksSource: Bool
+    /// Whether the peer stays where the file says, wherever it shows up.
+    public let pinsEndpoint: Bool
+    /// The peer's port for control, if it is ICX's.
+    public let controlPort: UInt16?
+    public let suite: Suite
     /// Where each key stands in the file.
     public let lines: SectionLines<PeerKey>
+
+    public enum Authentication: Sendable {
+        /// Keys that a person carried to both ends.
+        case manual(ManualKeys)
+        /// Keys that both ends agree on; the peer is known by its public key.
+        case identity(PublicKey)
+    }
+
+    /// The manual keys, if that's what it has.
+    public var keys: ManualKeys? {
+        if case .manual(let keys) = authentication { keys } else { nil }
+    }
+
+    /// The peer's public key, if keys are agreed on.
+    public var publicKey: PublicKey? {
+        if case .identity(let key) = authentication { key } else { nil }
+    }
+}
+
+/// A host's name and a port.
+public struct EndpointName: Hashable, Sendable, CustomStringConvertible {
+    /// Letters, digits, hyphens and dots, at most 253 of them.
+    public let host: String
+    /// 1...65535.
+    public let port: UInt16
+
+    /// Parses `host.example:6081`. What can only be meant as an address is no name.
+    public init?(_ text: String) {
+        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]), port > 0 else {
+            return nil
+        }
+        let host = text[..<colon]
+        let labels = host.split(separator: ".", omittingEmptySubsequences: false)
+        guard host.utf8.count <= 253,
+            labels.allSatisfy({ label in
+                (1...63).contains(label.utf8.count) && label.first != "-" && label.last != "-"
+                    && label.utf8.allSatisfy { byte in
+                        byte == UInt8(ascii: "-") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+                            || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
+                    }
+            }), let last = labels.last, !last.allSatisfy(\.isNumber)
+        else { return nil }
+        self.host = String(host)
+        self.port = port
+    }
+
+    public var description: String { "\(host):\(port)" }
+}
+
+/// An identity that several hold.
+public final class SharedIdentity: Sendable {
+    public let identity: Identity
+
+    public init(_ identity: consuming Identity) { self.identity = identity }
+
+    public var publicKey: PublicKey { identity.publicKey }
 }
 
 /// What both ends of a manually keyed peer write into their files.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
+import WeftControl
 
 extension TunnelFile {
     /// Reads a tunnel file.
@@ -16,7 +17,12 @@ extension TunnelFile {
         guard mode & S_IFMT == S_IFREG else { throw failure(path, "expected a regular file, found something else") }
         // One byte too many is enough to see that it is too large.
         let source = try attempt("read", path) { () throws(SystemError) in try file.read(limit: maximumSize + 1) }
-        return try parse(source, name: path) { holdsKeys in
+        // A key file's path is meant from where the tunnel file lies.
+        let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
+        let readIdentity = { (file: String) throws(KeyFileError) -> Identity in
+            try Identity(contentsOf: file.hasPrefix("/") ? file : folder + file)
+        }
+        return try parse(source, name: path, readIdentity: readIdentity) { holdsKeys in
             holdsKeys ? exposure(of: path, mode: mode) : nil
         }
     }

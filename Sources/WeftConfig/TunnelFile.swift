@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import WeftControl
 
 /// The file that describes a tunnel. It reads like a WireGuard file.
 public enum TunnelFile {
@@ -7,7 +8,7 @@ public enum TunnelFile {
 
     /// Reads a tunnel file's text.
     ///
-    /// Nothing outside is looked at, and any bytes at all give either a configuration or diagnostics.
+    /// Nothing outside is looked at, so that a PrivateKeyFile isn't read, and any bytes at all give either a configuration or diagnostics.
     /// The text's copy in here is wiped before this returns; the caller still has to wipe its own.
     ///
     /// - Parameters:
@@ -30,9 +31,10 @@ public enum TunnelFile {
     ///
     /// - Parameter alsoFound: what else is wrong with the file, given whether it holds keys.
     static func parse(
-        _ source: SecretBytes, name: String, alsoFound: (_ holdsKeys: Bool) -> String?
+        _ source: SecretBytes, name: String, readIdentity: ((String) throws(KeyFileError) -> Identity)? = nil,
+        alsoFound: (_ holdsKeys: Bool) -> String?
     ) throws(TunnelFileError) -> TunnelConfiguration {
-        var parser = TunnelFileParser(source)
+        var parser = TunnelFileParser(source, readIdentity: readIdentity)
         parser.readSections()
         if let finding = alsoFound(parser.text.holdsKeys) {
             parser.diagnostics.add(finding)

@@ -4,6 +4,7 @@ import Weft
 extension TunnelFileParser {
     /// Reports values that are fine by themselves and can't stand together.
     mutating func findConflicts() {
+        checkIdentities()
         checkMTU()
         checkVirtualNetworks()
         checkKeys()

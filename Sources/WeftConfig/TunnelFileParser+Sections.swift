@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Weft
+import WeftControl
 import WeftDiscovery
 
 /// What could be read of `[Interface]`.
@@ -34,6 +35,9 @@ struct InterfaceDraft {
     }
     var stunServers: ItemList<STUNServerName>?
     var respondsToSTUN: Bool?
+    var identity: SharedIdentity?
+    var rekeyInterval: UInt32?
+    var controlPort: UInt32?
 
     /// Our side of each route; nil if that isn't known.
     var localIPs: [Prefix]? {
@@ -63,6 +67,9 @@ struct InterfaceDraft {
             xdp: xdp,
             stunServers: stunServers?.items ?? [],
             respondsToSTUN: respondsToSTUN ?? false,
+            identity: identity,
+            rekeyInterval: rekeyInterval.map { .seconds(Int($0)) } ?? ControlPeer.defaultRekeyInterval,
+            controlPort: controlPort.flatMap { UInt16(exactly: $0) },
             lines: lines)
     }
 }
@@ -71,7 +78,14 @@ struct InterfaceDraft {
 struct PeerDraft {
     let lines: SectionLines<PeerKey>
     var vni: UInt32?
+    /// Whether keys are agreed on rather than carried.
+    var usesIdentity = false
+    var publicKey: PublicKey?
     var endpoint: Endpoint?
+    var endpointName: EndpointName?
+    var pinsEndpoint: Bool?
+    var controlPort: UInt32?
+    var suite: Suite?
     var allowedIPs: ItemList<Prefix>?
     var persistentKeepalive: UInt32?
     var epoch: UInt32?
@@ -81,15 +95,27 @@ struct PeerDraft {
     var checksSource: Bool?
 
     var complete: PeerConfiguration? {
-        guard let vni, let endpoint, let allowedIPs, let epoch, let sendKey, let receiveKey else { return nil }
+        let authentication: PeerConfiguration.Authentication
+        if usesIdentity {
+            guard let publicKey else { return nil }
+            authentication = .identity(publicKey)
+        } else {
+            guard vni != nil, endpoint != nil, let epoch, let sendKey, let receiveKey else { return nil }
+            authentication = .manual(ManualKeys(epoch: epoch, send: sendKey, receive: receiveKey))
+        }
+        guard let allowedIPs else { return nil }
         return PeerConfiguration(
-            vni: vni,
+            vni: vni ?? 0,
             endpoint: endpoint,
+            endpointName: endpointName,
             allowedIPs: allowedIPs.items,
             persistentKeepalive: persistentKeepalive.flatMap { $0 == 0 ? nil : UInt16(exactly: $0) },
-            keys: ManualKeys(epoch: epoch, send: sendKey, receive: receiveKey),
+            authentication: authentication,
             rateLimit: rateLimit == 0 ? nil : rateLimit,
             checksSource: checksSource ?? false,
+            pinsEndpoint: pinsEndpoint ?? false,
+            controlPort: controlPort.flatMap { UInt16(exactly: $0) },
+            suite: suite ?? .aes128GCM,
             lines: lines)
     }
 }
@@ -119,14 +145,49 @@ extension TunnelFileParser {
         draft.busyPoll = value(of: .busyPoll, in: entries) { FileValues.numberOrOff($0, in: 1...1_000_000) }
         draft.stunServers = list(of: .stun, in: entries, identity: \.self) { STUNServerName($0) }
         draft.respondsToSTUN = value(of: .stunResponder, in: entries, FileValues.onOrOff)
+        draft.rekeyInterval = value(of: .rekeyInterval, in: entries) { FileValues.number($0, in: 1...21_600) }
+        draft.controlPort = value(of: .controlPort, in: entries) { FileValues.number($0, in: 1...65535) }
+        if let port = draft.controlPort, port == draft.listenPort ?? UInt32(InterfaceConfiguration.defaultListenPort) {
+            diagnostics.add(
+                line: entries.lines[.controlPort],
+                "ControlPort: is ListenPort too: leave it out, as Weft's own control needs no port, or choose another")
+        }
+        draft.identity = identity(in: entries)
         return draft
     }
 
     mutating func readPeer(_ entries: SectionEntries<PeerKey>) -> PeerDraft {
         var draft = PeerDraft(lines: entries.lines)
-        require([.vni, .endpoint, .allowedIPs, .epoch, .sendKey, .receiveKey], in: entries)
+        let manual = [PeerKey.epoch, .sendKey, .receiveKey].filter { entries[$0] != nil }
+        draft.usesIdentity = entries[.publicKey] != nil || (manual.isEmpty && text.namesIdentity)
+        if draft.usesIdentity {
+            require([.publicKey, .allowedIPs], in: entries)
+            if let key = manual.first {
+                diagnostics.add(
+                    line: draft.lines[key],
+                    "\(key.rawValue): stands beside PublicKey (line \(draft.lines[.publicKey])): expected one or the other")
+            }
+            draft.publicKey = value(of: .publicKey, in: entries) { try? PublicKey($0) }
+            draft.pinsEndpoint = value(of: .pinEndpoint, in: entries, FileValues.onOrOff)
+            draft.controlPort = value(of: .controlPort, in: entries) { FileValues.number($0, in: 1...65535) }
+            draft.suite = value(of: .suite, in: entries, FileValues.suite)
+        } else {
+            require([.vni, .endpoint, .allowedIPs, .epoch, .sendKey, .receiveKey], in: entries)
+            for key in [PeerKey.pinEndpoint, .controlPort, .suite] where entries[key] != nil {
+                diagnostics.add(
+                    line: draft.lines[key], "\(key.rawValue): needs PublicKey: manual keys have no use for it")
+            }
+        }
         draft.vni = value(of: .vni, in: entries) { FileValues.number($0, in: 1...0xFF_FFFF) }
-        draft.endpoint = value(of: .endpoint, in: entries) { Endpoint($0) }
+        let usesIdentity = draft.usesIdentity
+        let place = value(of: .endpoint, in: entries) { text -> EndpointOrName? in
+            Endpoint(text).map { .endpoint($0) } ?? (usesIdentity ? EndpointName(text).map { .name($0) } : nil)
+        }
+        switch place {
+        case .endpoint(let endpoint): draft.endpoint = endpoint
+        case .name(let name): draft.endpointName = name
+        case nil: break
+        }
         draft.allowedIPs = list(of: .allowedIPs, in: entries, identity: \.self) { Prefix($0) }
         draft.persistentKeepalive = value(of: .persistentKeepalive, in: entries) {
             FileValues.numberOrOff($0, in: 0...65535)
@@ -138,6 +199,11 @@ extension TunnelFileParser {
         draft.checksSource = value(of: .checkSource, in: entries, FileValues.onOrOff)
         checkEndpoint(draft)
         return draft
+    }
+
+    private enum EndpointOrName {
+        case endpoint(Endpoint)
+        case name(EndpointName)
     }
 
     /// An endpoint has to be something that a datagram can be sent to.

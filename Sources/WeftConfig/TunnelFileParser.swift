@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Weft
+import WeftControl
 
 /// Gives the entries of a tunnel file their meaning.
 ///
@@ -9,9 +10,12 @@ struct TunnelFileParser {
     let text: TunnelFileText
     var diagnostics = DiagnosticList()
     private(set) var interface: InterfaceDraft?
-    private(set) var peers: [PeerDraft] = []
+    var peers: [PeerDraft] = []
+    /// Reads the identity of a path that stands in the file; nil where files aren't to be looked at.
+    let readIdentity: ((String) throws(KeyFileError) -> Identity)?
 
-    init(_ source: SecretBytes) {
+    init(_ source: SecretBytes, readIdentity: ((String) throws(KeyFileError) -> Identity)? = nil) {
+        self.readIdentity = readIdentity
         var diagnostics = DiagnosticList()
         text = TunnelFileText(source, reportingTo: &diagnostics)
         self.diagnostics = diagnostics
@@ -98,7 +102,7 @@ struct TunnelFileParser {
     private static func list(_ names: [String]) -> String { names.joined(separator: ", ") }
 
     private static let wireGuardOnly = [
-        "PrivateKey", "PublicKey", "PresharedKey", "DNS", "PreUp", "PostUp", "PreDown", "PostDown", "SaveConfig",
+        "PresharedKey", "DNS", "PreUp", "PostUp", "PreDown", "PostDown", "SaveConfig",
     ]
 }
 

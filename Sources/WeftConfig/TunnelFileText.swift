@@ -77,7 +77,8 @@ struct TunnelFileText {
     }
 
     private func isKey(_ entry: Entry) -> Bool {
-        string(entry.name).lowercased().hasSuffix("key") || ManualKey(base64: source, at: entry.value) != nil
+        let name = string(entry.name).lowercased()
+        return name.hasSuffix("key") && name != "publickey" || ManualKey(base64: source, at: entry.value) != nil
     }
 
     private func kind(ofHeader content: Range<Int>, _ line: Int, _ diagnostics: inout DiagnosticList) -> Section.Kind {

@@ -35,6 +35,7 @@ public enum SessionEnd: Hashable, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .closed: "closed"
+        case .closedByPeer(code: 0): "the peer ended the session"
         case .closedByPeer(let code): "the peer closed the session (code \(code))"
         case .timeout: "no answer: check the peer's endpoint, and that nothing between blocks UDP"
         case .reset: "the peer was restarted"

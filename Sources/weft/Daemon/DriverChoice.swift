@@ -12,19 +12,18 @@ protocol TunnelDatapath: Datapath {
     var capabilities: String { get }
     /// What it counts beside the engine, by name.
     var counters: [String: UInt64] { get }
-    /// Where other packets than data on the tunnel's port go, and the transport that answers leave by; nil where the
-    /// driver has no such streams.
-    var streams: (plane: DataPlane, transport: TransportID)? { get }
+    /// Where other packets than data that come to the tunnel's port are consumed.
+    var plane: DataPlane { get }
+    /// The port, for whoever answers such a packet.
+    var transport: UnderlayTransport { get }
 }
 
 extension TUNDatapath: TunnelDatapath {
     var counters: [String: UInt64] { [:] }
-    var streams: (plane: DataPlane, transport: TransportID)? { (plane, underlay.id) }
+    var transport: UnderlayTransport { underlay }
 }
 
-extension XDPDatapath: TunnelDatapath {
-    var streams: (plane: DataPlane, transport: TransportID)? { nil }
-}
+extension XDPDatapath: TunnelDatapath {}
 
 /// Which driver carries a tunnel, and why.
 struct DriverChoice {

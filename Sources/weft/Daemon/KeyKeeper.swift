@@ -15,20 +15,22 @@ struct KeyKeeper {
 
     private var entries: [Entry] = []
 
-    /// Opens the state of a peer's keys and installs them above the counters that were used before.
+    /// Opens the state of a peer's manual keys and installs them above the counters that were used before; a peer that
+    /// keys are agreed with has none.
     mutating func install(
         _ peer: PeerConfiguration, directory: String, into engine: Engine, at now: Instant
     ) throws(CommandFailure) {
+        guard let keys = peer.keys else { return }
         do {
             let state = try KeyState.open(
-                directory: directory, sendKey: peer.keys.send, receiveKey: peer.keys.receive, epoch: peer.keys.epoch)
-            let keys = Weft.ManualKeys(
-                epoch: peer.keys.epoch,
-                sendKey: try peer.keys.send.withBytes { try PacketKey($0) },
-                receiveKey: try peer.keys.receive.withBytes { try PacketKey($0) },
+                directory: directory, sendKey: keys.send, receiveKey: keys.receive, epoch: keys.epoch)
+            let manual = Weft.ManualKeys(
+                epoch: keys.epoch,
+                sendKey: try keys.send.withBytes { try PacketKey($0) },
+                receiveKey: try keys.receive.withBytes { try PacketKey($0) },
                 sentBefore: max(state.firstCounterFloor, 1) - 1, ceiling: state.counterLimit - 1,
                 receivedBefore: state.highestReceivedBefore ?? 0)
-            try engine.installManualKeys(keys, for: peer.vni, at: now)
+            try engine.installManualKeys(manual, for: peer.vni, at: now)
             entries.append(Entry(vni: peer.vni, state: state))
         } catch {
             throw CommandFailure(.failed, "peer with VNI \(peer.vni): \(error)")

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Weft
 import WeftConfig
+import WeftControl
 
 /// What a running tunnel says of itself: over its socket, and to `weft show --json`. Names and units are stable.
 struct Status: Codable, Sendable {
@@ -29,7 +30,24 @@ struct Status: Codable, Sendable {
         let counter: UInt64
     }
 
+    /// How keys are agreed on with a peer.
+    struct Agreement: Codable, Sendable {
+        /// `connected`, `agreeing`, `dialing`, `waiting` or `listening`.
+        let state: String
+        /// `initiator` or `responder`.
+        let role: String
+        /// Seconds since keys were agreed last; nil if they never were.
+        let latest: Double?
+        let count: UInt64
+        let failures: UInt64
+        /// What went wrong since keys were agreed first.
+        let lastFailure: String?
+    }
+
     struct Peer: Codable, Sendable {
+        /// Nil with manual keys.
+        let publicKey: String?
+        let agreement: Agreement?
         let vni: UInt32
         let endpoint: String?
         let allowedIPs: [String]
@@ -88,7 +106,16 @@ extension Status.Traffic {
 }
 
 extension Status.Peer {
-    init(_ peer: PeerConfiguration, _ network: NetworkStatus, at now: Instant) {
+    init(
+        _ peer: PeerConfiguration, _ network: NetworkStatus, _ control: ControlPeerStatus?, at now: Instant
+    ) {
+        publicKey = peer.publicKey?.description
+        agreement = control.map { status in
+            .init(
+                state: status.state.rawValue, role: "\(status.role)",
+                latest: status.lastAgreement.map { now.seconds(since: $0) }, count: status.agreements,
+                failures: status.failures, lastFailure: status.lastFailure)
+        }
         vni = peer.vni
         endpoint = network.endpoint?.description
         allowedIPs = peer.allowedIPs.map(\.description)

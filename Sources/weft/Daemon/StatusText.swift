@@ -42,10 +42,16 @@ extension Status {
 
 extension Status.Peer {
     fileprivate var lines: [String] {
-        var lines = ["", "\(Console.bold("peer")): vni \(vni)"]
+        var lines = ["", "\(Console.bold("peer")): \(publicKey ?? "vni \(vni)")"]
         func add(_ name: String, _ value: String) { lines.append("  \(Console.bold(name)): \(value)") }
+        if publicKey != nil { add("vni", "\(vni)") }
         add("endpoint", endpoint ?? "(unknown)")
         add("allowed ips", allowedIPs.joined(separator: ", "))
+        if let agreement {
+            let ago = agreement.latest.map { ", keys agreed \(Units.ago($0))" } ?? ""
+            let why = agreement.state == "connected" ? "" : agreement.lastFailure.map { ": \($0)" } ?? ""
+            add("session", agreement.state + ago + why)
+        }
         if let latestReceive { add("latest receive", Units.ago(latestReceive)) }
         add("transfer", "\(Units.bytes(rx.bytes)) received, \(Units.bytes(tx.bytes)) sent")
         if let send { add("send", send.text) }

@@ -2,6 +2,7 @@
 import Glibc
 import Weft
 import WeftConfig
+import WeftControl
 import WeftDiscovery
 import WeftLink
 
@@ -14,6 +15,8 @@ final class Tunnel: Sendable {
     let usesXDP: Bool
     /// Nil where the file asks for nothing of it.
     let stun: STUNAgent?
+    /// Agrees on keys; nil where all are manual.
+    let control: ControlService?
     private let mark: UInt32
     private let started: Instant
 
@@ -53,6 +56,9 @@ final class Tunnel: Sendable {
             self.mark = mark
             datapath = try driver.datapath(name, configuration, routes: routes, mark: mark, engine: engine)
             stun = try Self.stun(configuration.interface, datapath)
+            control = try configuration.interface.identity.map {
+                try ControlService($0, configuration, engine, datapath, log)
+            }
         } catch {
             throw CommandFailure(.failed, "\(error)")
         }
@@ -63,10 +69,10 @@ final class Tunnel: Sendable {
         _ interface: InterfaceConfiguration, _ datapath: any TunnelDatapath
     ) throws(DatapathError) -> STUNAgent? {
         guard !interface.stunServers.isEmpty || interface.respondsToSTUN else { return nil }
-        guard let (plane, transport) = datapath.streams else { throw .setup("STUN needs Driver = tun") }
         do {
             return try STUNAgent(
-                plane, by: transport, servers: interface.stunServers, responds: interface.respondsToSTUN)
+                datapath.plane, by: datapath.transport.id, servers: interface.stunServers,
+                responds: interface.respondsToSTUN)
         } catch {
             throw .setup("\(error)")
         }
@@ -84,7 +90,7 @@ final class Tunnel: Sendable {
         case .number(let table): return (.table(prefixes, table), mark ?? 0)
         case .automatic:
             let plan = try PolicyRouting(
-                allowedIPs: prefixes, endpoints: configuration.peers.map(\.endpoint.address), mark: mark ?? own,
+                allowedIPs: prefixes, endpoints: configuration.peers.compactMap(\.endpoint?.address), mark: mark ?? own,
                 table: own)
             if plan.usesRules(for: .v4), let warning = ReversePathFilter.warning(except: name) { log.warning(warning) }
             return (.policy(plan), plan.rules.isEmpty ? mark ?? 0 : mark ?? own)
@@ -96,6 +102,7 @@ final class Tunnel: Sendable {
         let now = SystemCall.now()
         let networks = engine.networks()
         let interface = configuration.interface
+        let control = control?.statuses() ?? [:]
         return Status(
             version: WeftCommand.version, processID: getpid(), uptime: now.seconds(since: started),
             interface: .init(
@@ -103,7 +110,7 @@ final class Tunnel: Sendable {
                 mtu: interface.mtu, mark: mark),
             driver: datapath.capabilities, driverCounters: datapath.counters, cipher: "\(Suite.aes128GCM.name), \(engine.cipherName)",
             peers: configuration.peers.compactMap { peer in
-                networks.first { $0.vni == peer.vni }.map { Status.Peer(peer, $0, at: now) }
+                networks.first { $0.vni == peer.vni }.map { Status.Peer(peer, $0, peer.publicKey.flatMap { control[$0] }, at: now) }
             },
             stun: stun.map { STUNStatus($0.current) }, totals: .init(engine.totals()))
     }

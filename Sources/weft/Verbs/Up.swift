@@ -70,6 +70,9 @@ enum Up {
         }
         let asking: WorkerThread? =
             if let stun = tunnel.stun { try WorkerThread(name: "weft-stun") { stun.run() } } else { nil }
+        let controlling = try tunnel.control.map { control throws(TransportError) in
+            try WorkerThread(name: "weft-control") { control.run() }
+        }
         var capabilities = tunnel.datapath.capabilities
         log.info(
             "up on UDP port \(tunnel.configuration.interface.listenPort), \(capabilities), \(tunnel.engine.cipherName)")
@@ -85,6 +88,9 @@ enum Up {
             for line in drops.lines(for: tunnel.engine.totals(), at: SystemCall.now()) { log.info(line) }
         }
         tunnel.stun?.close()
+        // First, so that peers hear that we go.
+        tunnel.control?.close()
+        controlling?.join()
         tunnel.datapath.close()
         pumps.join()
         if let asking { asking.join() }

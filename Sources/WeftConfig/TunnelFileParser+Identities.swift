@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+import WeftControl
+
+extension TunnelFileText {
+    /// Whether `[Interface]` names a private key, so that peers are meant to be known by theirs.
+    var namesIdentity: Bool {
+        sections.contains { section in
+            section.kind == .interface
+                && section.entries.contains { string($0.name).lowercased().hasPrefix("privatekey") }
+        }
+    }
+}
+
+extension TunnelFileParser {
+    /// Our key pair, from the file itself or from the file that it names.
+    mutating func identity(in entries: SectionEntries<InterfaceKey>) -> SharedIdentity? {
+        if let entry = entries[.privateKey], let other = entries[.privateKeyFile] {
+            diagnostics.add(
+                line: other.line,
+                "PrivateKeyFile: stands beside PrivateKey (line \(entry.line)): expected one or the other")
+            return nil
+        }
+        if let entry = entries[.privateKey] {
+            let pem = SecretBytes(pemAround: text.source, entry.value)
+            if let pem, let identity = try? Identity(pem: pem.span) { return SharedIdentity(identity) }
+            let found = entry.value.isEmpty ? "nothing" : "\(entry.value.count) other bytes (not shown)"
+            diagnostics.add(
+                line: entry.line, "PrivateKey: expected \(InterfaceKey.privateKey.expected), found \(found)")
+            return nil
+        }
+        guard let path = value(of: .privateKeyFile, in: entries, FileValues.anyPath), let readIdentity else {
+            return nil
+        }
+        do throws(KeyFileError) {
+            return SharedIdentity(try readIdentity(path))
+        } catch {
+            diagnostics.add(line: entries.lines[.privateKeyFile], "PrivateKeyFile: \(error)")
+            return nil
+        }
+    }
+
+    /// Peers that are known by their keys: each by one of its own, and with all that agreeing on keys needs.
+    mutating func checkIdentities() {
+        let agreeing = peers.indices.filter { peers[$0].usesIdentity }
+        guard let interface, !agreeing.isEmpty else { return }
+        if !text.namesIdentity {
+            diagnostics.add(
+                line: interface.lines.header,
+                "PrivateKeyFile is missing in [Interface]: expected \(InterfaceKey.privateKeyFile.expected)")
+        }
+        var lines: [PublicKey: Int] = [:]
+        for index in agreeing {
+            let peer = peers[index]
+            guard let key = peer.publicKey else { continue }
+            let line = peer.lines[.publicKey]
+            if let first = lines[key] {
+                diagnostics.add(
+                    line: line, "PublicKey: is the key of the peer of line \(first) too: expected one of its own")
+            }
+            lines[key] = line
+            if peer.pinsEndpoint == true, peer.lines[.endpoint] == peer.lines.header {
+                diagnostics.add(line: peer.lines[.pinEndpoint], "PinEndpoint: needs Endpoint: expected one to pin")
+            }
+            guard let own = interface.identity?.publicKey else { continue }
+            guard own != key else {
+                diagnostics.add(line: line, "PublicKey: is this host's own key: expected the peer's")
+                continue
+            }
+            if peer.vni == nil { peers[index].vni = ControlPeer.derivedVNI(own, key) }
+            if peer.controlPort != nil, peer.lines[.endpoint] == peer.lines.header,
+                (try? Role(local: own, peer: key)) == .initiator
+            {
+                diagnostics.add(
+                    line: peer.lines.header,
+                    "Endpoint is missing in [Peer]: this host's key is the lower one, so that it has to call ICX's peer")
+            }
+        }
+    }
+}
+
+extension SecretBytes {
+    /// The text of a PEM file around a line of base64; nil if it's far too long.
+    convenience init?(pemAround text: SecretBytes, _ range: Range<Int>) {
+        guard range.count <= 250 else { return nil }
+        let head = Array("-----BEGIN PRIVATE KEY-----\n".utf8)
+        let tail = Array("\n-----END PRIVATE KEY-----\n".utf8)
+        self.init(capacity: head.count + range.count + tail.count) { span in
+            var offset = 0
+            for byte in head {
+                span.storeBytes(of: byte, toByteOffset: offset, as: UInt8.self)
+                offset += 1
+            }
+            for index in range {
+                span.storeBytes(of: text[index] ?? 0, toByteOffset: offset, as: UInt8.self)
+                offset += 1
+            }
+            for byte in tail {
+                span.storeBytes(of: byte, toByteOffset: offset, as: UInt8.self)
+                offset += 1
+            }
+            return offset
+        }
+    }
+}
