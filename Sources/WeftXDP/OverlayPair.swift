@@ -48,9 +48,12 @@ struct OverlayPair: ~Copyable, Sendable {
                 // A host without IPv6 refuses, and has no such address.
                 try? netlink.makeNoLinkLocalAddress(index)
             }
-            _ = unsafe weft_set_offload(pair.name, WEFT_ETHTOOL_GRO, 1)
             try netlink.setUp(peer)
             try netlink.setUp(interface, mtu: pair.mtu)
+            // What we send to the host would be taken in packet by packet, within our own calls; a thread of the
+            // kernel's takes what has gathered, and merges it. Only faster, so a refusal does no harm.
+            _ = unsafe weft_set_offload(pair.name, WEFT_ETHTOOL_GRO, 1)
+            _ = unsafe weft_write_link_setting(pair.name, "threaded", "1")
             for address in addresses { try netlink.replaceAddress(address, on: interface) }
             return (interface, peer)
         } catch {

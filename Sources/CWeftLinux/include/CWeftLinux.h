@@ -79,3 +79,7 @@ int weft_receive_queues(const char *name);
 
 /// Lifts the limit on locked memory, which a UMEM needs. Returns -1 with errno set when that fails.
 int weft_unlimit_locked_memory(void);
+
+/// Writes a word to /sys/class/net/`name`/`file`, of the calling thread's network whatever is mounted at /sys: a thread
+/// with mounts of its own does it. Returns 0, or an errno.
+int weft_write_link_setting(const char *name, const char *file, const char *word);
