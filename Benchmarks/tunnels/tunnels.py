@@ -185,6 +185,9 @@ class Weft(Tunnel):
     # What carries the packets.
     driver = "tun"
 
+    def endpoint(self, host):
+        return f"{host.underlay}:{self.port}"
+
     def prepare(self):
         keys = [run([self.tools["weft"], "genkey", "--manual"]).strip() for _ in self.hosts]
         for host, send, receive in zip(self.hosts, keys, reversed(keys)):
@@ -204,7 +207,7 @@ StateDirectory = {state}/state
 
 [Peer]
 VNI = 7
-Endpoint = {other.underlay}:{self.port}
+Endpoint = {self.endpoint(other)}
 AllowedIPs = {self.address(other)}/32
 Epoch = 1
 SendKey = {send}
@@ -222,6 +225,10 @@ class WeftXDP(Weft):
     title = "Weft, AF_XDP"
     port = 6083
     driver = "xdp"
+
+    def endpoint(self, host):
+        # An underlay of its own, since an XDP program changes how a veth works, for all that use it.
+        return f"198.51.100.{host.number}:{self.port}"
 
 
 class WeftWithoutCipher(Tunnel):
