@@ -75,11 +75,12 @@ let package = Package(
         tests("WeftTests", ["Weft", "WeftTestSupport", "AllocationCounter"]),
         tests("WeftTUNTests", ["WeftTUN", "Weft", "WeftTestSupport"]),
         tests("WeftUDPTests", ["WeftUDP", "Weft", "CWeftLinux", "WeftTestSupport"]),
+        tests("WeftXDPTests", ["WeftXDP", "Weft", "CWeftLinux", "WeftTestSupport"]),
         tests("WeftControlTests", ["WeftControl", "WeftTestSupport"]),
         tests("WeftConfigTests", ["WeftConfig", "WeftTestSupport"]),
         tests("WeftLinkTests", ["WeftLink", "WeftTestSupport"]),
         .target(name: "CTestSupport", path: "Tests/CTestSupport"),
-        tests("IntegrationTests", ["weft", "Weft", "CTestSupport"]),
+        tests("IntegrationTests", ["weft", "Weft", "WeftXDP", "CTestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -274,6 +274,7 @@ struct Queue: ~Copyable, Sendable {
     private func status(_ accounted: Int) -> XDPQueueStatus {
         var status = XDPQueueStatus(
             underlay: nil, overlay: overlay.copying, frames: pool.count, accounted: accounted,
+            inFlight: pool.count(of: .underlayTransmit) + pool.count(of: .overlayTransmit),
             missed: missedBefore &+ overlay.missed)
         switch underlay {
         case .some(let socket):

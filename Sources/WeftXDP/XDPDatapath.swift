@@ -95,7 +95,7 @@ public final class XDPDatapath: Datapath {
         let pair = try Self.makePair(
             VirtualPair(
                 name: configuration.name, mac: host, peerName: OverlayPair.peerName(of: configuration.name),
-                peerMAC: neighbor, queues: count, mtu: configuration.mtu), configuration.addresses)
+                peerMAC: neighbor, queues: count, mtu: configuration.mtu))
         interface = pair.interface
         do throws(TransportError) {
             wake = try WakeEvent()
@@ -121,6 +121,7 @@ public final class XDPDatapath: Datapath {
         overlayProgram = Mutex(attachment)
         try monitor.attach()
         do throws(LinkError) {
+            try pair.bringUp(configuration.addresses)
             var netlink = try Netlink()
             try netlink.install(configuration.routes, device: interface)
         } catch {
@@ -129,12 +130,10 @@ public final class XDPDatapath: Datapath {
         self.pair = Mutex(consume pair)
     }
 
-    private static func makePair(
-        _ pair: VirtualPair, _ addresses: [InterfaceAddress]
-    ) throws(DatapathError) -> OverlayPair {
+    private static func makePair(_ pair: VirtualPair) throws(DatapathError) -> OverlayPair {
         OverlayPair.removeLeftover(pair.name)
         do throws(LinkError) {
-            return try OverlayPair(pair, addresses: addresses)
+            return try OverlayPair(pair)
         } catch {
             throw .setup(error.description)
         }
@@ -303,6 +302,7 @@ extension XDPDatapath {
             "missed": statuses.reduce(0) { $0 &+ $1.missed },
             "umemFrames": statuses.reduce(0) { $0 &+ UInt64($1.frames) },
             "umemFramesAccounted": statuses.reduce(0) { $0 &+ UInt64($1.accounted) },
+            "umemFramesInFlight": statuses.reduce(0) { $0 &+ UInt64($1.inFlight) },
         ]
     }
 

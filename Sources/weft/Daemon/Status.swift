@@ -47,7 +47,7 @@ struct Status: Codable, Sendable {
     }
 
     /// The books of the whole tunnel, whose sums must be equal, drops by a transport apart: `fromOverlay` = `tx` - its
-    /// keep-alives + the drops towards the underlay, `fromUnderlay` = `rx` + the drops towards the overlay.
+    /// keep-alives + `localReplies` + the drops towards the underlay, `fromUnderlay` = `rx` + the drops towards the overlay.
     struct Totals: Codable, Sendable {
         let fromOverlay: UInt64
         let toUnderlay: UInt64
@@ -55,6 +55,8 @@ struct Status: Codable, Sendable {
         let toOverlay: UInt64
         let rx: Traffic
         let tx: Traffic
+        /// ARP requests and neighbour solicitations that the tunnel answered itself; none with TUN.
+        let localReplies: UInt64
         let drops: [String: UInt64]
     }
 
@@ -110,6 +112,7 @@ extension Status.Totals {
         toOverlay = statistics.toOverlay
         rx = .init(receivedBy: statistics)
         tx = .init(sentBy: statistics)
+        localReplies = statistics.localReplies
         drops = statistics.dropsByName
     }
 }

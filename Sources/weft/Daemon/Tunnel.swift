@@ -30,7 +30,8 @@ final class Tunnel: Sendable {
         do {
             engine = try Engine(
                 EngineConfiguration(
-                    mode: driver.mode, port: configuration.interface.listenPort, lanes: driver.lanes))
+                    mode: driver.mode, port: configuration.interface.listenPort,
+                    hashesSourcePort: configuration.interface.sourcePorts > 1, lanes: driver.lanes))
             for peer in configuration.peers {
                 try engine.add(
                     NetworkConfiguration(
