@@ -44,4 +44,6 @@ public struct XDPQueueStatus: Hashable, Sendable {
     public var inFlight: Int
     /// Packets that the kernel could not give to a socket: its rings were empty or full, or the packet too long.
     public var missed: UInt64
+    /// Datagrams that were left to the kernel's socket.
+    public var sentByKernel: UInt64
 }

@@ -103,8 +103,8 @@ public final class XDPDatapath: Datapath {
             var reports: [QueueReport] = []
             for number in 0..<UInt32(count) {
                 let queue = try Queue(
-                    number, frameSize: frameSize, overlay: pair.peer, link: link, program: program, options,
-                    dropper: dropper)
+                    number, frameSize: frameSize, overlay: pair.peer, link: link, program: program,
+                    socket: socket, options, dropper: dropper)
                 reports.append(QueueReport(queue.firstStatus))
                 queues.append(QueueBox(queue))
             }
@@ -295,7 +295,8 @@ extension XDPDatapath {
     public var counters: [String: UInt64] {
         let statuses = reports.map(\.status)
         return [
-            "viaKernel": kernel.count,
+            "fromKernel": kernel.count,
+            "toKernel": statuses.reduce(0) { $0 &+ $1.sentByKernel },
             "underlayNoSocket": program.count(of: .underlayNoSocket),
             "overlayNoSocket": program.count(of: .overlayNoSocket),
             "overlayTooLong": program.count(of: .overlayTooLong),
