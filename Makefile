@@ -32,7 +32,7 @@ build: ## build the command for use: .build/release/weft
 	@scripts/install-dependencies.sh build
 	$(SWIFT) build $(RELEASE)
 
-demo: build ## two hosts made of namespaces, a tunnel between them, and proof that it works: DRIVER=tun, xdp or tun,xdp
+demo: build ## three hosts made of namespaces, tunnels between them, and proof that they work: DRIVER=tun, xdp, or one each as in tun,xdp
 	@scripts/install-dependencies.sh demo
 	DRIVER='$(DRIVER)' scripts/demo.sh
 

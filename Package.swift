@@ -89,6 +89,7 @@ let package = Package(
         tests("WeftTests", ["Weft", "WeftTestSupport", "AllocationCounter"]),
         tests("WeftTUNTests", ["WeftTUN", "WeftUDP", "Weft", "WeftTestSupport", "AllocationCounter"]),
         tests("WeftUDPTests", ["WeftUDP", "Weft", "CWeftLinux", "WeftTestSupport"]),
+        tests("WeftXDPTests", ["WeftXDP", "Weft", "CWeftLinux", "WeftTestSupport"]),
         tests("WeftControlTests", ["WeftControl", "Weft", "WeftTestSupport"]),
         tests("WeftQUICTests", ["WeftQUIC", "WeftControl", "Weft", "WeftTestSupport"]),
         tests("WeftCaptureTests", ["WeftCapture", "Weft", "WeftTestSupport"]),
@@ -97,7 +98,7 @@ let package = Package(
         tests("WeftConfigTests", ["WeftConfig", "WeftControl", "WeftTestSupport"]),
         tests("WeftLinkTests", ["WeftLink", "WeftTestSupport"]),
         .target(name: "CTestSupport", path: "Tests/CTestSupport"),
-        tests("IntegrationTests", ["weft", "Weft", "CTestSupport"]),
+        tests("IntegrationTests", ["weft", "Weft", "WeftXDP", "CTestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )

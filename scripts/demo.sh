@@ -57,18 +57,17 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/weft-demo.XXXXXX")
 hosts=(left right top)
 declare -A number=([left]=1 [right]=2 [top]=3)
 
-<<<<<<< HEAD
-switch=weft-demo-$$-switch
-
-on_switch() { nsenter --net="/run/netns/$switch" -- "$@"; }
-on_left() { WEFT_RUNTIME_DIRECTORY=$work/left/run nsenter --net="/run/netns/$left" -- "$@"; }
-on_right() { WEFT_RUNTIME_DIRECTORY=$work/right/run nsenter --net="/run/netns/$right" -- "$@"; }
-=======
 namespace() { echo "weft-demo-$$-$1"; }
 
 # on HOST COMMAND...
 on() { WEFT_RUNTIME_DIRECTORY=$work/$1/run nsenter --net="/run/netns/$(namespace "$1")" -- "${@:2}"; }
->>>>>>> 1660875486f937259c254127d9da84b66d868a2b
+
+# driver HOST: what carries its packets; where fewer are named than there are hosts, the last is the others'
+driver() {
+    local names
+    IFS=, read -ra names <<<"$drivers"
+    echo "${names[number[$1] - 1]:-${names[-1]}}"
+}
 
 clean_up() {
     trap '' INT TERM HUP
@@ -81,7 +80,7 @@ clean_up() {
         [[ -z $pids ]] || kill -KILL $pids 2>/dev/null || true
         ip netns delete "$(namespace "$host")" || true
     done
-    [[ ! -e /run/netns/$switch ]] || ip netns delete "$switch" || true
+    [[ ! -e /run/netns/$(namespace switch) ]] || ip netns delete "$(namespace switch)" || true
     rm -rf "$work"
     wait
 }
@@ -118,97 +117,45 @@ make_hosts() {
         mount -t tmpfs weft-demo /run
         mkdir /run/netns
     fi
-<<<<<<< HEAD
-    ip netns add "$left"
-    ip netns add "$right"
-    # Between them a switch, where the captures listen: AF_XDP sends past those on a host.
-    ip netns add "$switch"
-    on_switch ip link add name switch up type bridge
-    local host number
-    for host in left right; do
-        [[ $host == left ]] && number=1 || number=2
-        ip link add name underlay address "02:00:00:00:00:0$number" netns "${!host}" type veth \
-            peer name "$host" netns "$switch"
-        on_switch ip link set "$host" master switch up addrgenmode none
-    done
-    for host in left right; do
-        [[ $host == left ]] && number=1 || number=2
-        # Nothing but the tunnel shall speak on the underlay: no IPv6 autoconfiguration, no ARP.
-        "on_$host" ip link set lo up
-        "on_$host" ip link set underlay up addrgenmode none
-        "on_$host" ip address add "192.0.2.$number/30" dev underlay
-        "on_$host" ip neighbour replace "192.0.2.$((3 - number))" lladdr "02:00:00:00:00:0$((3 - number))" \
-            nud permanent dev underlay
-=======
-    local host
+    # Between them a switch, where a capture listens: AF_XDP sends past those on a host.
+    ip netns add "$(namespace switch)"
+    on switch ip link add name switch up type bridge
+    local host other
     for host in "${hosts[@]}"; do
         ip netns add "$(namespace "$host")"
+        ip link add name underlay address "02:00:00:00:00:0${number[$host]}" netns "$(namespace "$host")" type veth \
+            peer name "$host" netns "$(namespace switch)"
+        on switch ip link set "$host" master switch up addrgenmode none
+        # Nothing but the tunnels shall speak on the underlay: no IPv6 autoconfiguration, no ARP.
         on "$host" ip link set lo up
->>>>>>> 1660875486f937259c254127d9da84b66d868a2b
+        on "$host" ip link set underlay up addrgenmode none
+        on "$host" ip address add "192.0.2.${number[$host]}/29" dev underlay
+        for other in "${hosts[@]}"; do
+            [[ $other != "$host" ]] || continue
+            on "$host" ip neighbour replace "192.0.2.${number[$other]}" lladdr "02:00:00:00:00:0${number[$other]}" \
+                nud permanent dev underlay
+        done
     done
-    join left right 1
-    join right top 2
-    join top left 3
-}
-
-# join ONE OTHER LINK: a cable between two hosts, a network of its own, on devices that are named after who is at the far end
-join() {
-    ip link add name "$2" address "02:00:00:00:0$3:01" netns "$(namespace "$1")" type veth \
-        peer name "$1" address "02:00:00:00:0$3:02" netns "$(namespace "$2")"
-    plug_in "$1" "$2" "$3" 1
-    plug_in "$2" "$1" "$3" 2
-}
-
-# plug_in HOST DEVICE LINK END
-plug_in() {
-    # Nothing but the tunnel shall speak on the underlay: no IPv6 autoconfiguration, no ARP.
-    on "$1" ip link set "$2" up addrgenmode none
-    on "$1" ip address add "192.0.2.$((4 * $3 + $4))/30" dev "$2"
-    on "$1" ip neighbour replace "192.0.2.$((4 * $3 + 3 - $4))" lladdr "02:00:00:00:0$3:0$((3 - $4))" nud permanent dev "$2"
-}
-
-# place HOST OTHER: where HOST finds OTHER on the underlay
-place() {
-    case $1-$2 in
-    left-right) echo 192.0.2.6 ;;
-    right-left) echo 192.0.2.5 ;;
-    right-top) echo 192.0.2.10 ;;
-    top-right) echo 192.0.2.9 ;;
-    top-left) echo 192.0.2.14 ;;
-    left-top) echo 192.0.2.13 ;;
-    esac
 }
 
 write_file() {
-<<<<<<< HEAD
-    mkdir -p "$work/$1/run" "$work/$1/state"
-    chmod 700 "$work/$1/state"
-    local other=$((3 - $2)) driver=${drivers%,*}
-    [[ $1 == left ]] || driver=${drivers#*,}
-    cat >"$work/$1/weft0.conf" <<END
-=======
     local other
     {
         cat <<END
->>>>>>> 1660875486f937259c254127d9da84b66d868a2b
 [Interface]
 Address = 10.77.0.${number[$1]}/24, fd77::${number[$1]}/64
 ListenPort = 6081
 MTU = 1400
-<<<<<<< HEAD
-Driver = $driver
-StateDirectory = $work/$1/state
-=======
+Driver = $(driver "$1")
 PrivateKeyFile = host.key
 END
         for other in "${hosts[@]}"; do
             [[ $other != "$1" ]] || continue
             cat <<END
->>>>>>> 1660875486f937259c254127d9da84b66d868a2b
 
 [Peer]
 PublicKey = $("$weft" pubkey "$work/$other/host.key")
-Endpoint = $(place "$1" "$other"):6081
+Endpoint = 192.0.2.${number[$other]}:6081
 AllowedIPs = 10.77.0.${number[$other]}/32, fd77::${number[$other]}/128
 END
         done
@@ -283,13 +230,8 @@ run_iperf() {
 captures=()
 capture() {
     # No function, so that $! is tcpdump itself.
-<<<<<<< HEAD
-    nsenter --net="/run/netns/$2" -- \
+    nsenter --net="/run/netns/$(namespace "$2")" -- \
         tcpdump -Z root -i "$3" -n -s 0 -U --immediate-mode -w "$work/$1.pcap" 2>"$work/$1.log" &
-=======
-    nsenter --net="/run/netns/$(namespace right)" -- \
-        tcpdump -Z root -i "$2" -n -s 0 -U --immediate-mode -w "$work/$1.pcap" 2>"$work/$1.log" &
->>>>>>> 1660875486f937259c254127d9da84b66d868a2b
     captures+=($!)
     wait_for "tcpdump" grep -q "listening on" "$work/$1.log"
 }
@@ -307,15 +249,9 @@ look_for_plaintext() {
     local marker receiver others inside outside
     # 16 bytes, as many as ping repeats over a whole packet.
     marker=$(printf WEFT-PLAIN-%05d "$RANDOM")
-<<<<<<< HEAD
-    capture inside "$right" weft0
-    capture underlay "$switch" switch
-    on_right socat -u TCP-LISTEN:9001,bind=10.77.0.2 OPEN:/dev/null &
-=======
-    capture inside weft0
-    capture underlay left
+    capture inside right weft0
+    capture underlay switch switch
     on right socat -u TCP-LISTEN:9001,bind=10.77.0.2 OPEN:/dev/null &
->>>>>>> 1660875486f937259c254127d9da84b66d868a2b
     receiver=$!
     wait_for "the receiver" listening 9001
     for _ in {1..200}; do echo "$marker"; done | on left socat -u STDIN TCP:10.77.0.2:9001
@@ -363,7 +299,7 @@ stop_tunnels() {
 }
 
 copy_rate=0 iperf_rate=0 frames=0 restart_time=0
-step "Three hosts, left, right and top, joined by three cables"
+step "Three hosts, left, right and top, on one switch"
 make_hosts
 step "A key pair for each, a file for each, and weft up: nobody handles any other key"
 start_tunnels

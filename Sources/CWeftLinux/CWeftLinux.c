@@ -8,11 +8,14 @@
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <net/if_arp.h>
+#include <pthread.h>
 #include <sched.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/vfs.h>
@@ -155,4 +158,41 @@ int weft_ethernet_address(const char *name, unsigned char *address) {
     }
     memcpy(address, request.ifr_hwaddr.sa_data, 6);
     return 0;
+}
+
+struct link_setting {
+    const char *name, *file, *word;
+    int code;
+};
+
+static void *write_link_setting(void *argument) {
+    struct link_setting *setting = argument;
+    char path[128];
+    int descriptor;
+    // The mounts go with the thread. EBUSY: what is mounted there is this network's already.
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        (mount("sysfs", "/sys", "sysfs", 0, NULL) != 0 && errno != EBUSY)) {
+        setting->code = errno;
+        return NULL;
+    }
+    snprintf(path, sizeof(path), "/sys/class/net/%s/%s", setting->name, setting->file);
+    descriptor = open(path, O_WRONLY | O_CLOEXEC);
+    if (descriptor < 0 || write(descriptor, setting->word, strlen(setting->word)) < 0) {
+        setting->code = errno;
+    }
+    if (descriptor >= 0) {
+        close(descriptor);
+    }
+    return NULL;
+}
+
+int weft_write_link_setting(const char *name, const char *file, const char *word) {
+    struct link_setting setting = {name, file, word, 0};
+    pthread_t thread;
+    int code = pthread_create(&thread, NULL, write_link_setting, &setting);
+    if (code != 0) {
+        return code;
+    }
+    pthread_join(thread, NULL);
+    return setting.code;
 }

@@ -79,7 +79,7 @@ extension Netlink {
     }
 
     /// A message that changes a link, to which attributes are put.
-    private func changeMessage(for index: Int32) throws(LinkError) -> NetlinkObject {
+    func changeMessage(for index: Int32) throws(LinkError) -> NetlinkObject {
         let message = try unsafe NetlinkObject(nlmsg_alloc_simple(Int32(RTM_NEWLINK), 0), release: nlmsg_free)
         var header = ifinfomsg()
         header.ifi_index = index

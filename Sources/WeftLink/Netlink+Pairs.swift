@@ -52,11 +52,15 @@ extension Netlink {
         let peer = try unsafe NetlinkObject(rtnl_link_veth_get_peer(link.pointer), release: rtnl_link_put)
         try describe(link, pair.name, pair.mac, pair)
         try describe(peer, pair.peerName, pair.peerMAC, pair)
-        unsafe rtnl_link_set_ifalias(link.pointer, alias)
         let message = try unsafe request { message in
             unsafe rtnl_link_build_add_request(link.pointer, NLM_F_CREATE | NLM_F_EXCL, &message)
         }
         try send(message, to: "make the interfaces \(pair.name) and \(pair.peerName)")
+        // The kernel takes no alias while it makes a link.
+        let index = try interfaceIndex(of: pair.name)
+        let change = try changeMessage(for: index)
+        guard unsafe nla_put_string(change.pointer, Int32(IFLA_IFALIAS), alias) >= 0 else { throw .outOfMemory }
+        try send(change, to: "mark the interface \(pair.name) as ours")
     }
 
     private func describe(
@@ -124,12 +128,13 @@ extension NetlinkObject {
     }
 }
 
-/// The MAC address in a `nl_addr` that the caller keeps alive for this call; nil unless it has six bytes.
+/// The MAC address in a `nl_addr` that the caller keeps alive for this call; nil unless it has six bytes, not all zero
+/// as a loopback's are.
 func macAddress(of pointer: OpaquePointer?) -> MACAddress? {
     guard let pointer = unsafe pointer, unsafe nl_addr_get_len(pointer) == 6,
         let bytes = unsafe nl_addr_get_binary_addr(pointer)
     else { return nil }
     // SAFETY: libnl guarantees `nl_addr_get_len` bytes at that address.
-    return unsafe MACAddress(
-        bits: UnsafeRawBufferPointer(start: bytes, count: 6).reduce(UInt64(0)) { $0 << 8 | UInt64($1) })
+    let bits = unsafe UnsafeRawBufferPointer(start: bytes, count: 6).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+    return bits == 0 ? nil : MACAddress(bits: bits)
 }

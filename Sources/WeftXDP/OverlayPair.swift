@@ -14,20 +14,21 @@ struct OverlayPair: ~Copyable, Sendable {
     /// The end with the program and the sockets.
     let peer: Int32
     let peerName: String
+    private let name: String
 
     /// The name of the sockets' end.
     static func peerName(of name: String) -> String { "\(name.prefix(13))-x" }
 
-    /// Makes the pair, sees that packets leave it whole and with their checksums, and brings it up.
+    /// Makes the pair, and sees that packets leave it whole and with their checksums. The host's end stays down until
+    /// ``bringUp(_:)``: a packet that nobody takes yet would be missed.
     /// - Parameter pair: its `peerName` is ``peerName(of:)``.
-    init(_ pair: VirtualPair, addresses: [InterfaceAddress]) throws(LinkError) {
-        (interface, peer) = try Self.make(pair, addresses)
+    init(_ pair: VirtualPair) throws(LinkError) {
+        (interface, peer) = try Self.make(pair)
+        name = pair.name
         peerName = pair.peerName
     }
 
-    private static func make(
-        _ pair: VirtualPair, _ addresses: [InterfaceAddress]
-    ) throws(LinkError) -> (interface: Int32, peer: Int32) {
+    private static func make(_ pair: VirtualPair) throws(LinkError) -> (interface: Int32, peer: Int32) {
         var netlink = try Netlink()
         do throws(LinkError) {
             try netlink.makePair(pair, alias: Self.alias)
@@ -48,15 +49,23 @@ struct OverlayPair: ~Copyable, Sendable {
                 // A host without IPv6 refuses, and has no such address.
                 try? netlink.makeNoLinkLocalAddress(index)
             }
-            _ = unsafe weft_set_offload(pair.name, WEFT_ETHTOOL_GRO, 1)
             try netlink.setUp(peer)
-            try netlink.setUp(interface, mtu: pair.mtu)
-            for address in addresses { try netlink.replaceAddress(address, on: interface) }
             return (interface, peer)
         } catch {
             try? netlink.removeLink(interface)
             throw error
         }
+    }
+
+    /// Gives the host's end its addresses.
+    func bringUp(_ addresses: [InterfaceAddress]) throws(LinkError) {
+        var netlink = try Netlink()
+        try netlink.setUp(interface)
+        // What we send to the host would be taken in packet by packet, within our own calls; a thread of the kernel's
+        // takes what has gathered, and merges it. Only faster, so a refusal does no harm.
+        _ = unsafe weft_set_offload(name, WEFT_ETHTOOL_GRO, 1)
+        _ = unsafe weft_write_link_setting(name, "threaded", "1")
+        for address in addresses { try netlink.replaceAddress(address, on: interface) }
     }
 
     deinit {

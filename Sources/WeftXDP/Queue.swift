@@ -3,6 +3,7 @@ import CWeftLinux
 import Glibc
 import Synchronization
 import Weft
+import WeftUDP
 
 /// Where the underlay is at present, for queues that are to bind to it.
 final class UnderlayLink: Sendable {
@@ -55,12 +56,14 @@ struct Queue: ~Copyable, Sendable {
     private var nextReport = Instant(nanoseconds: 0)
     private var tooBigLeft = Self.tooBigPerTick
     private var missedBefore: UInt64 = 0
+    private var sentByKernel: UInt64 = 0
+    private let socket: UDPSocket
     private var lost: FrameDropper?
 
     /// Makes the overlay's socket and, when the interface is there, the underlay's.
     init(
         _ number: UInt32, frameSize: Int, overlay interface: Int32, link: UnderlayLink, program: XDPProgram,
-        _ options: XDPOptions, dropper: FrameDropper? = nil
+        socket: UDPSocket, _ options: XDPOptions, dropper: FrameDropper? = nil
     ) throws(TransportError) {
         // Each ring may be full at a time.
         var pool = try FramePool(count: options.ringSize * 4, frameSize: frameSize)
@@ -73,6 +76,7 @@ struct Queue: ~Copyable, Sendable {
         self.options = options
         self.program = program
         self.link = link
+        self.socket = socket
         self.pool = pool
         self.overlay = overlay
         self.underlay = underlay
@@ -95,6 +99,7 @@ struct Queue: ~Copyable, Sendable {
     mutating func run(
         _ lane: inout Lane, wake: WakeEvent, report: QueueReport, clock: () -> Instant, isClosing: () -> Bool
     ) throws(TransportError) {
+        lane.sealsDatagramsWithoutPath = true
         var idleSince: Instant?
         while !isClosing() {
             lane.refresh()
@@ -180,6 +185,10 @@ struct Queue: ~Copyable, Sendable {
             }
             switch outcome {
             case .forward(let place):
+                if let endpoint = lane.lastEndpoint {
+                    sendByKernel(place, of: frame, to: endpoint, &lane)
+                    continue
+                }
                 guard underlay != nil else {
                     pool.put(frame)
                     lane.countDrop(.underlayRefused, vni: lane.lastVNI)
@@ -194,6 +203,23 @@ struct Queue: ~Copyable, Sendable {
         }
         if count > 0 { overlay.releaseReceived() }
         return count
+    }
+
+    /// Leaves a datagram to the kernel's socket: for an endpoint whose next hop isn't known (yet), or which another
+    /// interface leads to. It makes the kernel look for the next hop.
+    private mutating func sendByKernel(
+        _ place: Range<Int>, of frame: consuming Frame, to endpoint: Endpoint, _ lane: inout Lane
+    ) {
+        sentByKernel &+= 1
+        let failure = pool.withBytes(of: frame) { bytes in
+            socket.send(bytes.bytes.extracting(place), to: endpoint)
+        }
+        pool.put(frame)
+        switch failure {
+        case nil: break
+        case .tooLong: lane.countDrop(.tooLongForUnderlay, vni: lane.lastVNI)
+        case .refused: lane.countDrop(.underlayRefused, vni: lane.lastVNI)
+        }
     }
 
     /// Answers a packet that fits no frame of the underlay with an ICMP message, in a frame of its own.
@@ -274,7 +300,8 @@ struct Queue: ~Copyable, Sendable {
     private func status(_ accounted: Int) -> XDPQueueStatus {
         var status = XDPQueueStatus(
             underlay: nil, overlay: overlay.copying, frames: pool.count, accounted: accounted,
-            missed: missedBefore &+ overlay.missed)
+            inFlight: pool.count(of: .underlayTransmit) + pool.count(of: .overlayTransmit),
+            missed: missedBefore &+ overlay.missed, sentByKernel: sentByKernel)
         switch underlay {
         case .some(let socket):
             status.underlay = socket.copying

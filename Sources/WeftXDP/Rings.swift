@@ -75,12 +75,13 @@ struct RingMemory<Entry: BitwiseCopyable>: ~Copyable, @unchecked Sendable {
 struct ProducerRing<Entry: BitwiseCopyable>: ~Copyable, Sendable {
     private let memory: RingMemory<Entry>
     /// Where the next entry goes.
-    private var next: UInt32 = 0
+    private var next: UInt32
     /// The position that is still taken, as we last saw it.
     private var limit: UInt32
 
     init(_ memory: consuming RingMemory<Entry>) {
-        limit = memory.capacity
+        next = unsafe memory.producer.pointee.load(ordering: .relaxed)
+        limit = unsafe memory.consumer.pointee.load(ordering: .acquiring) &+ memory.capacity
         self.memory = memory
     }
 
@@ -119,11 +120,15 @@ struct ProducerRing<Entry: BitwiseCopyable>: ~Copyable, Sendable {
 struct ConsumerRing<Entry: BitwiseCopyable>: ~Copyable, Sendable {
     private let memory: RingMemory<Entry>
     /// The next entry to read.
-    private var position: UInt32 = 0
+    private var position: UInt32
     /// The position behind the last entry, as we last saw it.
-    private var end: UInt32 = 0
+    private var end: UInt32
 
-    init(_ memory: consuming RingMemory<Entry>) { self.memory = memory }
+    init(_ memory: consuming RingMemory<Entry>) {
+        position = unsafe memory.consumer.pointee.load(ordering: .relaxed)
+        end = position
+        self.memory = memory
+    }
 
     /// The next entry, or nil when the kernel has written no other. Its place is the kernel's again after ``release()``.
     @inline(__always)

@@ -49,6 +49,7 @@ final class UnderlayMonitor: Sendable {
             guard status.mac != nil else {
                 throw .unusablePlan("\(name) is no Ethernet interface: AF_XDP needs one; use Driver = tun")
             }
+            guard !status.hasXDP else { throw .unusablePlan(XDPProgram.taken(name)) }
             link.set(status.index)
             try apply(status, &netlink, SystemCall.now())
         } catch {

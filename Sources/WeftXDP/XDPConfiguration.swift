@@ -40,6 +40,10 @@ public struct XDPQueueStatus: Hashable, Sendable {
     /// Frames of the UMEM, and how many of them are free, in rings, or on their way.
     public var frames: Int
     public var accounted: Int
+    /// Those of them that are to be sent.
+    public var inFlight: Int
     /// Packets that the kernel could not give to a socket: its rings were empty or full, or the packet too long.
     public var missed: UInt64
+    /// Datagrams that were left to the kernel's socket.
+    public var sentByKernel: UInt64
 }

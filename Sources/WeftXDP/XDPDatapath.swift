@@ -19,6 +19,7 @@ public final class XDPDatapath: Datapath {
     private let link = UnderlayLink()
     private let monitor: UnderlayMonitor
     private let kernel: KernelPath
+    private let writer: FrameWriter
     private let timer: PumpedDatapath
     private let wake: WakeEvent
     private let queues: [QueueBox]
@@ -95,7 +96,7 @@ public final class XDPDatapath: Datapath {
         let pair = try Self.makePair(
             VirtualPair(
                 name: configuration.name, mac: host, peerName: OverlayPair.peerName(of: configuration.name),
-                peerMAC: neighbor, queues: count, mtu: configuration.mtu), configuration.addresses)
+                peerMAC: neighbor, queues: count, mtu: configuration.mtu))
         interface = pair.interface
         do throws(TransportError) {
             wake = try WakeEvent()
@@ -103,14 +104,15 @@ public final class XDPDatapath: Datapath {
             var reports: [QueueReport] = []
             for number in 0..<UInt32(count) {
                 let queue = try Queue(
-                    number, frameSize: frameSize, overlay: pair.peer, link: link, program: program, options,
-                    dropper: dropper)
+                    number, frameSize: frameSize, overlay: pair.peer, link: link, program: program,
+                    socket: socket, options, dropper: dropper)
                 reports.append(QueueReport(queue.firstStatus))
                 queues.append(QueueBox(queue))
             }
             self.queues = queues
             self.reports = reports
-            kernel = try KernelPath(socket, overlay: pair.peer, wake: wake)
+            kernel = KernelPath(socket, wake: wake)
+            writer = try FrameWriter(overlay: pair.peer, to: host, from: neighbor)
             timer = PumpedDatapath(
                 engine: engine, queues: [], timerSender: UDPSender(socket, wake: wake), wake: wake, onTick: onTick)
         } catch {
@@ -121,6 +123,7 @@ public final class XDPDatapath: Datapath {
         overlayProgram = Mutex(attachment)
         try monitor.attach()
         do throws(LinkError) {
+            try pair.bringUp(configuration.addresses)
             var netlink = try Netlink()
             try netlink.install(configuration.routes, device: interface)
         } catch {
@@ -129,12 +132,10 @@ public final class XDPDatapath: Datapath {
         self.pair = Mutex(consume pair)
     }
 
-    private static func makePair(
-        _ pair: VirtualPair, _ addresses: [InterfaceAddress]
-    ) throws(DatapathError) -> OverlayPair {
+    private static func makePair(_ pair: VirtualPair) throws(DatapathError) -> OverlayPair {
         OverlayPair.removeLeftover(pair.name)
         do throws(LinkError) {
-            return try OverlayPair(pair, addresses: addresses)
+            return try OverlayPair(pair)
         } catch {
             throw .setup(error.description)
         }
@@ -186,9 +187,9 @@ public final class XDPDatapath: Datapath {
             }
             threads.append(
                 try start("weft-kernel", nil) { [self] () throws(DatapathError) in
-                    var lane = try makeLane()
+                    var end = try makeKernelEnd()
                     do throws(TransportError) {
-                        try kernel.run(&lane, clock: SystemCall.now) { isClosing.load(ordering: .acquiring) }
+                        try kernel.run(into: &end, clock: SystemCall.now) { isClosing.load(ordering: .acquiring) }
                     } catch {
                         throw .transport(error)
                     }
@@ -224,6 +225,14 @@ public final class XDPDatapath: Datapath {
             }
         } catch {
             throw .transport(error)
+        }
+    }
+
+    private func makeKernelEnd() throws(DatapathError) -> FromUnderlayEnd {
+        do throws(EngineError) {
+            return try timer.underlay.makeEnd(overlay: writer)
+        } catch {
+            throw .engine(error)
         }
     }
 
@@ -275,6 +284,12 @@ public final class XDPDatapath: Datapath {
 }
 
 extension XDPDatapath {
+    /// Where other kinds of packets that come to the port are consumed.
+    public var plane: DataPlane { timer.plane }
+
+    /// The port's socket in the kernel, for whoever answers a packet.
+    public var transport: UnderlayTransport { timer.underlay }
+
     /// How it runs at present, in words: `xdp (eth0 driver zero-copy, overlay driver copy)`.
     public var capabilities: String {
         let statuses = reports.map(\.status)
@@ -296,13 +311,15 @@ extension XDPDatapath {
     public var counters: [String: UInt64] {
         let statuses = reports.map(\.status)
         return [
-            "viaKernel": kernel.count,
+            "fromKernel": kernel.count,
+            "toKernel": statuses.reduce(0) { $0 &+ $1.sentByKernel },
             "underlayNoSocket": program.count(of: .underlayNoSocket),
             "overlayNoSocket": program.count(of: .overlayNoSocket),
             "overlayTooLong": program.count(of: .overlayTooLong),
             "missed": statuses.reduce(0) { $0 &+ $1.missed },
             "umemFrames": statuses.reduce(0) { $0 &+ UInt64($1.frames) },
             "umemFramesAccounted": statuses.reduce(0) { $0 &+ UInt64($1.accounted) },
+            "umemFramesInFlight": statuses.reduce(0) { $0 &+ UInt64($1.inFlight) },
         ]
     }
 

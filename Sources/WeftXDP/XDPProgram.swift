@@ -96,6 +96,11 @@ final class XDPProgram: Sendable {
         return values.reduce(0, &+)
     }
 
+    /// What to do about a program of somebody else's.
+    static func taken(_ name: String) -> String {
+        "\(name) has an XDP program already, of another tunnel or another program: take that off or use Driver = tun"
+    }
+
     /// Attaches a program to a device, in driver mode or else generic.
     func attach(
         _ side: XDPSocket.Side, to interface: Int32, name: String, _ wanted: XDPOptions.Attachment?
@@ -118,8 +123,7 @@ final class XDPProgram: Sendable {
         }
         switch code {
         case EBUSY, EEXIST:
-            throw .setup(
-                "\(name) has an XDP program of somebody else's: take it off (ip link set dev \(name) xdp off) or use Driver = tun")
+            throw .setup(Self.taken(name))
         case EPERM: throw .setup("cannot attach an XDP program to \(name): run as root or grant CAP_NET_ADMIN and CAP_BPF")
         default: throw .setup("cannot attach an XDP program to \(name): \(SystemCall.message(code)); use Driver = tun")
         }

@@ -66,6 +66,9 @@ extension Lane {
             case .forward(let plan):
                 let target = view.networks[plan.slot]
                 network = target.counters
+                var framing = framing
+                if framing == .frame, sealsDatagramsWithoutPath, target.path == nil { framing = .datagram }
+                lastEndpoint = framing == .datagram ? target.endpoint : nil
                 let outer = try outerLength(of: plan.slot, framing, inner: plan.packet.count)
                 let text = range.lowerBound + plan.packet.offset
                 let start = text - Geneve.headerLength - outer

@@ -43,7 +43,7 @@ struct DriverChoice {
     init(_ configuration: TunnelConfiguration) {
         let interface = configuration.interface
         underlay = interface.underlay
-        endpoints = configuration.peers.map(\.endpoint.address)
+        endpoints = configuration.peers.compactMap(\.endpoint?.address)
         switch interface.driver {
         case .tun: (driver, reason) = (.tun, "")
         case .xdp: (driver, reason) = (.xdp, "")

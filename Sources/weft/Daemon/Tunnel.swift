@@ -36,7 +36,8 @@ final class Tunnel: Sendable {
         do {
             engine = try Engine(
                 EngineConfiguration(
-                    mode: driver.mode, port: configuration.interface.listenPort, lanes: driver.lanes))
+                    mode: driver.mode, port: configuration.interface.listenPort,
+                    hashesSourcePort: configuration.interface.sourcePorts > 1, lanes: driver.lanes))
             for peer in configuration.peers {
                 try engine.add(
                     NetworkConfiguration(
@@ -56,8 +57,10 @@ final class Tunnel: Sendable {
             self.mark = mark
             datapath = try driver.datapath(name, configuration, routes: routes, mark: mark, engine: engine)
             stun = try Self.stun(configuration.interface, datapath)
-            control = try configuration.interface.identity.map {
-                try ControlService($0, configuration, engine, datapath, log)
+            if let identity = configuration.interface.identity {
+                control = try ControlService(identity, configuration, engine, datapath, log)
+            } else {
+                control = nil
             }
         } catch {
             throw CommandFailure(.failed, "\(error)")
