@@ -271,9 +271,12 @@ look_for_plaintext() {
     ((others == 0)) || fail "something else than the tunnel on the underlay"
 }
 
+is_idle() { [[ -z $(ip netns pids "$(namespace "$1")") ]]; }
+
 restart_top() {
     local began
     kill -KILL "$(ip netns pids "$(namespace top)")"
+    wait_for "the end of top's daemon" is_idle top
     on top "$weft" up --detach "$work/top/weft0.conf"
     began=$(microseconds)
     on left ping -q -c 1 -W 1 10.77.0.3 >/dev/null || wait_for "top's answer" on left ping -q -c 1 -W 1 10.77.0.3
@@ -294,7 +297,7 @@ stop_tunnels() {
     for host in "${hosts[@]}"; do on "$host" "$weft" down weft0; done
     for host in "${hosts[@]}"; do
         ! on "$host" ip link show weft0 &>/dev/null || fail "$host still has its device"
-        [[ -z $(ip netns pids "$(namespace "$host")") ]] || fail "something still runs"
+        is_idle "$host" || fail "something still runs"
     done
 }
 
