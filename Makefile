@@ -30,12 +30,13 @@ build: ## build the command for use: .build/release/weft
 	@scripts/install-dependencies.sh build
 	$(SWIFT) build $(RELEASE)
 
-demo: build ## two hosts made of namespaces, a tunnel between them, and proof that it works
+demo: build ## three hosts made of namespaces, tunnels between them, and proof that they work
 	@scripts/install-dependencies.sh demo
 	scripts/demo.sh
 
 test: ## all tests; those that need root and namespaces are skipped without root
 	@scripts/install-dependencies.sh test
+	@scripts/install-aioquic.sh
 	$(SWIFT) test $(SWIFT_TEST_FLAGS)
 
 test-exhaustive: ## a million random superpackets and packet runs against naive references, 10 GB of mixed traffic

@@ -6,10 +6,11 @@ import Testing
 @Suite("Bad tunnel files")
 struct BadFileTests {
     private static let interfaceKeys =
-        "Address, ListenPort, MTU, LocalIPs, FwMark, Table, StateDirectory, "
-        + "Queues, PinThreads, SourcePorts, Offloads"
+        "Address, ListenPort, MTU, LocalIPs, FwMark, Table, StateDirectory, PrivateKey, PrivateKeyFile, RekeyInterval, "
+        + "ControlPort, Queues, PinThreads, SourcePorts, Offloads"
     private static let peerKeys =
-        "VNI, Endpoint, AllowedIPs, PersistentKeepalive, Epoch, SendKey, ReceiveKey, RateLimit, CheckSource"
+        "PublicKey, VNI, Endpoint, AllowedIPs, PersistentKeepalive, Epoch, SendKey, ReceiveKey, RateLimit, CheckSource, "
+        + "PinEndpoint, ControlPort, Suite"
     private static let noInterface =
         "weft0.conf: [Interface] is missing: expected that section with at least Address = 10.77.0.1/24"
 
@@ -26,8 +27,8 @@ struct BadFileTests {
             (4, "Epoch = 4", "4: Epoch: unknown key in [Interface]: it belongs in [Peer]"),
             (10, "fwmark = 4", "10: FwMark: unknown key in [Peer]: it belongs in [Interface]"),
             (
-                10, "PublicKey = xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=",
-                "10: PublicKey: unknown key: Weft has no such key, though WireGuard has: expected one of \(peerKeys)"
+                10, "PresharedKey = xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=",
+                "10: PresharedKey: unknown key: Weft has no such key, though WireGuard has: expected one of \(peerKeys)"
             ),
             (10, "VNI = 8", "10: VNI: stands here and on line 7: expected it once in a section"),
             (
