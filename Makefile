@@ -38,6 +38,7 @@ demo: build ## three hosts made of namespaces, tunnels between them, and proof t
 
 test: ## all tests; those that need root and namespaces are skipped without root
 	@scripts/install-dependencies.sh test
+	@scripts/install-aioquic.sh
 	$(SWIFT) test $(SWIFT_TEST_FLAGS)
 
 test-exhaustive: ## a million random superpackets and packet runs against naive references, 10 GB of mixed traffic

@@ -23,8 +23,8 @@ struct BadFileTests {
             (4, "Epoch = 4", "4: Epoch: unknown key in [Interface]: it belongs in [Peer]"),
             (10, "fwmark = 4", "10: FwMark: unknown key in [Peer]: it belongs in [Interface]"),
             (
-                10, "PublicKey = xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=",
-                "10: PublicKey: unknown key: Weft has no such key, though WireGuard has: expected one of \(peerKeys)"
+                10, "PresharedKey = xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=",
+                "10: PresharedKey: unknown key: Weft has no such key, though WireGuard has: expected one of \(peerKeys)"
             ),
             (10, "VNI = 8", "10: VNI: stands here and on line 7: expected it once in a section"),
             (

@@ -33,9 +33,10 @@ struct GoodFileTests {
         #expect(peer.vni == 7)
         #expect(peer.endpoint == Endpoint("192.0.2.2:6081"))
         #expect(peer.persistentKeepalive == 25)
-        #expect(peer.keys?.epoch == 1)
-        try #expect(
-            bytes(of: #require(peer.keys).send) == [
+        let keys = try #require(peer.keys)
+        #expect(keys.epoch == 1)
+        #expect(
+            bytes(of: keys.send) == [
                 0xAB, 0xCD, 0xEF, 1, 0x23, 0x45, 0x67, 0x89, 0xAB, 0xCD, 0xEF, 1, 0x23, 0x45, 0x67, 0x89,
             ])
         #expect(peer.rateLimit == nil)

@@ -6,7 +6,7 @@ extension ControlPlane {
         while let event = transport.nextEvent() {
             switch event {
             case .established(let id, let peer, let place, let dialed): adopt(id, peer, at: place, dialed: dialed, now)
-            case .ended(let id, _, let why): ended(id, why, now)
+            case .ended(let id, let peer, let why): ended(id, peer, why, now)
             case .moved(let id, let place):
                 guard let life = bySession[id], life.session?.id == id, !life.peer.isPinned else { continue }
                 follow(life, to: place)
@@ -61,8 +61,12 @@ extension ControlPlane {
         if life.role == .initiator { offer(on: session, of: life, now) }
     }
 
-    private func ended(_ id: SessionID, _ why: SessionEnd, _ now: Instant) {
-        guard let life = bySession.removeValue(forKey: id) else { return }
+    private func ended(_ id: SessionID, _ peer: PublicKey?, _ why: SessionEnd, _ now: Instant) {
+        guard let life = bySession.removeValue(forKey: id) else {
+            // A call that came to nothing, be it a stranger's or a peer's; those that we closed ourselves are no news.
+            if why != .closed { turnAway(peer, why, now) }
+            return
+        }
         if life.call == id {
             life.call = nil
             if why == .closedByPeer(code: CloseCode.superseded) { return }

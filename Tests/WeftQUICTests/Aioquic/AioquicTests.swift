@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import Testing
+import Weft
+import WeftControl
+import WeftQUIC
+
+/// Ours against aioquic, which shares no line with it, in both roles and with every way of doing it wrong.
+@Suite(
+    .serialized,
+    .enabled(if: Aioquic.interpreter != nil, "needs aioquic: scripts/install-aioquic.sh installs it"))
+struct AioquicTests {
+    private static let vni: UInt32 = 7
+
+    /// Two identities, the lower first.
+    private func identities() throws -> (SharedKey, SharedKey) {
+        let one = try SharedKey()
+        let two = try SharedKey()
+        let isLower = one.key.subjectPublicKeyInfo.lexicographicallyPrecedes(two.key.subjectPublicKeyInfo)
+        return isLower ? (one, two) : (two, one)
+    }
+
+    private final class SharedKey {
+        let identity: Identity
+        init() throws { identity = try Identity.generate() }
+        var key: PublicKey { identity.publicKey }
+    }
+
+    private func connect(_ own: SharedKey, to peer: SharedKey, at endpoint: Endpoint?) throws -> LoopbackEnd {
+        let end = try LoopbackEnd(own.identity)
+        try end.engine.add(NetworkConfiguration(vni: Self.vni, endpoint: endpoint, routes: []))
+        try end.control.setPeers(
+            [
+                ControlPeer(
+                    publicKey: peer.key, vni: Self.vni, endpoint: endpoint,
+                    controlPort: endpoint?.port ?? InterfacePort.control)
+            ], at: SystemCall.now())
+        return end
+    }
+
+    private enum InterfacePort { static let control: UInt16 = 6082 }
+
+    private func hex(_ keys: borrowing MasterKeys, _ spi: UInt32) throws -> String {
+        let key = try keys.saKey(for: SPI(rawValue: spi), suite: .aes128GCM)
+        let span = key.span
+        return span.indices.map { index in
+            let digits = String(span[index], radix: 16)
+            return digits.count == 1 ? "0" + digits : digits
+        }.joined()
+    }
+
+    /// Whether both ends have the same SAs, keys included.
+    private func check(_ ours: LoopbackEnd, _ theirs: AioquicResult) throws {
+        #expect(theirs.end == "agreed", "\(theirs), \(ours.lines.lines), \(ours.endpoint.counters)")
+        let network = try #require(ours.engine.networks().first)
+        #expect(network.transmit?.spi == theirs.own_spi)
+        #expect(network.receive.first?.spi == theirs.peer_spi)
+        let session = try #require((1...9).map { SessionID(rawValue: $0) }.first { ours.endpoint.masterKeys(of: $0) != nil })
+        guard let keys = ours.endpoint.masterKeys(of: session) else { return }
+        #expect(try hex(keys, theirs.own_spi ?? 0) == theirs.receive_key)
+        #expect(try hex(keys, theirs.peer_spi ?? 0) == theirs.transmit_key)
+    }
+
+    @Test func aioquicCallsUs() throws {
+        let (lower, upper) = try identities()
+        let end = try connect(upper, to: lower, at: nil)
+        let peer = try Aioquic.Peer("client", lower.identity, pinning: upper.key, port: end.port, "good")
+        end.run { end.control.statuses()[0].agreements > 0 }
+        let deadline = Date(timeIntervalSinceNow: 0.3)
+        end.run { Date() > deadline }
+        try check(end, try peer.result())
+        #expect(end.endpoint.counters.retries == 1, "aioquic took our Retry")
+    }
+
+    @Test func weCallAioquic() throws {
+        let (lower, upper) = try identities()
+        let port = UInt16.random(in: 20_000...30_000)
+        let peer = try Aioquic.Peer("server", upper.identity, pinning: lower.key, port: port, "good")
+        peer.waitUntilListening()
+        let end = try connect(lower, to: upper, at: Endpoint(IPAddress(v4: 0x7F00_0001), port: port))
+        end.run { end.control.statuses()[0].agreements > 0 }
+        let deadline = Date(timeIntervalSinceNow: 0.2)
+        end.run { Date() > deadline }
+        try check(end, try peer.result())
+    }
+
+    @Test(arguments: [
+        "wrong-key", "no-certificate", "no-private-key", "wrong-alpn", "no-tls13", "ticket", "own-half", "oversized",
+    ])
+    func aioquicAsClientIsRefused(behaviour: String) throws {
+        let (lower, upper) = try identities()
+        let end = try connect(upper, to: lower, at: nil)
+        let peer = try Aioquic.Peer("client", lower.identity, pinning: upper.key, port: end.port, behaviour)
+        end.run { !peer.isRunning }
+        let result = try peer.result()
+        #expect(result.end == (behaviour == "own-half" || behaviour == "oversized" ? "reset" : "closed"), "\(result)")
+        #expect(end.control.statuses()[0].agreements == 0)
+        #expect(end.engine.networks()[0].transmit == nil && end.engine.networks()[0].receive.isEmpty)
+        // The right one is still welcome.
+        let good = try Aioquic.Peer("client", lower.identity, pinning: upper.key, port: end.port, "good")
+        end.run { end.control.statuses()[0].agreements > 0 }
+        #expect(end.control.statuses()[0].agreements == 1)
+        _ = good
+    }
+
+    @Test(arguments: ["wrong-key", "no-private-key", "wrong-alpn", "no-tls13", "own-half", "oversized"])
+    func aioquicAsServerIsRefused(behaviour: String) throws {
+        let (lower, upper) = try identities()
+        let port = UInt16.random(in: 20_000...30_000)
+        let peer = try Aioquic.Peer("server", upper.identity, pinning: lower.key, port: port, behaviour)
+        peer.waitUntilListening()
+        let end = try connect(lower, to: upper, at: Endpoint(IPAddress(v4: 0x7F00_0001), port: port))
+        end.run { end.control.statuses()[0].failures > 0 }
+        #expect(end.control.statuses()[0].agreements == 0)
+        #expect(end.control.statuses()[0].failures > 0)
+        #expect(end.engine.networks()[0].transmit == nil && end.engine.networks()[0].receive.isEmpty)
+        #expect(!end.lines.lines.isEmpty)
+        end.control.close(at: SystemCall.now())
+        let deadline = Date(timeIntervalSinceNow: 0.1)
+        end.run { Date() > deadline }
+    }
+}

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An end of ICX's control plane on aioquic, to test ours against an implementation that shares nothing with it.
+
+peer.py client|server KEY_FILE PINNED_KEY PORT BEHAVIOUR
+
+The client calls 127.0.0.1:PORT, the server listens there. Each prints one line of JSON: what it derived, or how it ended.
+"""
+
+import asyncio
+import base64
+import datetime
+import json
+import struct
+import sys
+
+from aioquic import tls
+from aioquic.asyncio import connect, serve
+from aioquic.asyncio.protocol import QuicConnectionProtocol
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.events import ConnectionTerminated, HandshakeCompleted, StreamDataReceived, StreamReset
+from aioquic.quic.connection import QuicConnection
+from cryptography import x509
+from cryptography.hazmat.primitives import cmac, hashes, hmac, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.ciphers import algorithms
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
+
+side, key_file, pinned, port, behaviour = sys.argv[1:6]
+port = int(port)
+is_client = side == "client"
+tls.EXPORTERS = {}
+
+# The exporter's secret follows from the handshake up to the server's Finished, as the traffic secrets do.
+derive = tls.KeySchedule.derive_secret
+
+
+def derive_and_keep(self, label):
+    if label == b"s ap traffic":
+        tls.EXPORTERS["hash"] = self.algorithm
+        tls.EXPORTERS["master"] = derive(self, b"exp master")
+    return derive(self, label)
+
+
+tls.KeySchedule.derive_secret = derive_and_keep
+
+# aioquic asks for a client's certificate only behind a private flag.
+begin = tls.Context.__init__
+
+
+def begin_mutually(self, *arguments, **options):
+    begin(self, *arguments, **options)
+    self._request_client_certificate = True
+    if behaviour == "no-tls13":
+        self._supported_versions = [0x0303]
+
+
+tls.Context.__init__ = begin_mutually
+
+
+def digest(algorithm, data=b""):
+    state = hashes.Hash(algorithm)
+    state.update(data)
+    return state.finalize()
+
+
+def master_keys():
+    algorithm = tls.EXPORTERS["hash"]
+    size = algorithm.digest_size
+    secret = tls.hkdf_expand_label(
+        algorithm, tls.EXPORTERS["master"], b"EXPORTER-icx-master-v1", digest(algorithm), size
+    )
+    root = tls.hkdf_expand_label(
+        algorithm, secret, b"exporter", digest(algorithm, b"icx control plane master seed v1"), 32
+    )
+    return HKDF(hashes.SHA256(), 64, None, b"icx psp master keys v1").derive(root)
+
+
+def sa_key(spi):
+    state = cmac.CMAC(algorithms.AES(master_keys()[:32]))
+    state.update(struct.pack(">I", 1) + b"Pv0\0" + struct.pack(">II", spi, 128))
+    return state.finalize().hex()
+
+
+def certificate(key, signer):
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "icx:test")])
+    now = datetime.datetime(2020, 1, 1)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now)
+        .not_valid_after(now + datetime.timedelta(days=36500))
+        .sign(signer, hashes.SHA256())
+    )
+
+
+def spki(certificate):
+    return certificate.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
+with open(key_file, "rb") as file:
+    own = serialization.load_pem_private_key(file.read(), None)
+stranger = ec.generate_private_key(ec.SECP256R1())
+if behaviour == "wrong-key":
+    own = stranger
+
+configuration = QuicConfiguration(
+    is_client=is_client,
+    alpn_protocols=["h3" if behaviour == "wrong-alpn" else "icx-ctrl/1"],
+    server_name="icx" if is_client else None,
+    verify_mode=0,
+)
+if behaviour != "no-certificate":
+    configuration.certificate = certificate(own, own)
+    configuration.private_key = stranger if behaviour == "no-private-key" else own
+if behaviour == "ticket" and is_client:
+    now = tls.utcnow()
+    configuration.session_ticket = tls.SessionTicket(
+        age_add=1,
+        cipher_suite=tls.CipherSuite.AES_128_GCM_SHA256,
+        not_valid_after=now + datetime.timedelta(days=1),
+        not_valid_before=now - datetime.timedelta(days=1),
+        resumption_secret=bytes(32),
+        server_name="icx",
+        ticket=bytes(64),
+    )
+
+finished = asyncio.Event()
+result = {}
+
+
+def finish(**values):
+    if not result:
+        result.update(values)
+    finished.set()
+
+
+def offer(spi):
+    payload = bytes([1, 1, 0]) + struct.pack(">I", spi)
+    if behaviour == "oversized":
+        return struct.pack(">H", 5000) + bytes(5000)
+    return struct.pack(">H", len(payload)) + payload
+
+
+class Peer(QuicConnectionProtocol):
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.received = b""
+        role = 0 if is_client else 1
+        if behaviour == "own-half":
+            role = 1 - role
+        self.spi = role << 30 | 9
+
+    def quic_event_received(self, event):
+        if isinstance(event, HandshakeCompleted):
+            shown = self._quic.tls._peer_certificate
+            if shown is None or spki(shown) != base64.b64decode(pinned):
+                return finish(end="pinned key not shown")
+            if is_client:
+                stream = self._quic.get_next_available_stream_id()
+                self._quic.send_stream_data(stream, offer(self.spi), end_stream=True)
+                self.transmit()
+        elif isinstance(event, StreamDataReceived):
+            self.received += event.data
+            if len(self.received) >= 9:
+                length, version, kind, suite, spi = struct.unpack(">HBBBI", self.received[:9])
+                if not is_client:
+                    self._quic.send_stream_data(event.stream_id, offer(self.spi), end_stream=True)
+                    self.transmit()
+                # Give the other end time to take the answer, or to object.
+                loop = asyncio.get_event_loop()
+                loop.call_later(
+                    0.5,
+                    lambda: finish(
+                        end="agreed", length=length, version=version, type=kind, suite=suite, own_spi=self.spi,
+                        peer_spi=spi, receive_key=sa_key(self.spi), transmit_key=sa_key(spi),
+                    ),
+                )
+        elif isinstance(event, StreamReset):
+            finish(end="reset")
+        elif isinstance(event, ConnectionTerminated):
+            finish(end="closed", code=event.error_code, reason=event.reason_phrase)
+
+
+async def main():
+    if is_client:
+        try:
+            async with connect(
+                "127.0.0.1", port, configuration=configuration, create_protocol=Peer, wait_connected=False
+            ) as protocol:
+                protocol.transmit()
+                await asyncio.wait_for(finished.wait(), 8)
+        except (asyncio.TimeoutError, ConnectionError) as error:
+            finish(end="timeout", reason=str(error))
+    else:
+        tickets = (lambda ticket: None) if behaviour == "ticket" else None
+        server = await serve(
+            "127.0.0.1", port, configuration=configuration, create_protocol=Peer, session_ticket_handler=tickets
+        )
+        print(json.dumps({"end": "listening"}), flush=True)
+        try:
+            await asyncio.wait_for(finished.wait(), 8)
+        except asyncio.TimeoutError:
+            finish(end="timeout")
+        server.close()
+    print(json.dumps(result), flush=True)
+
+
+asyncio.run(main())
