@@ -59,7 +59,8 @@ let package = Package(
         moduleWithBPF(
             "WeftTunnelMap",
             ["Weft", "WeftControl", "CWeftBPF", "CWeftTunnelMap", "CWeftCapability", "CWeftLinux", "CWeftOpenSSL"]),
-        module("WeftEtcd", []),
+        // The static FoundationNetworking doesn't say that it needs libcurl.
+        .target(name: "WeftEtcd", swiftSettings: swiftSettings, linkerSettings: [.linkedLibrary("curl")]),
         module("WeftControl", ["Weft", "CWeftOpenSSL"]),
         module("WeftConfig", ["Weft", "CWeftOpenSSL"]),
         .executableTarget(

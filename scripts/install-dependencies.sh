@@ -17,7 +17,7 @@ if [[ ${1:-} == --list ]]; then
 fi
 (($# > 0)) || usage
 
-build=(make pkg-config libssl-dev libnl-route-3-dev libcap-dev libbpf-dev linux-libc-dev)
+build=(make pkg-config libssl-dev libnl-route-3-dev libcap-dev libbpf-dev linux-libc-dev libcurl4-openssl-dev)
 # Debian packages ipsec-mb for amd64 only; everywhere else OpenSSL seals.
 [[ $(uname -m) != x86_64 ]] || build+=(libipsec-mb-dev)
 # What makes hosts out of namespaces, and looks at them.
@@ -28,7 +28,7 @@ for purpose; do
     case $purpose in
     build | fuzz) packages+=("${build[@]}") ;;
     demo) packages+=("${build[@]}" "${hosts[@]}" iperf3 socat) ;;
-    test) packages+=("${build[@]}" "${hosts[@]}" nftables) ;;
+    test) packages+=("${build[@]}" "${hosts[@]}" nftables etcd-server) ;;
     bench) packages+=("${build[@]}" "${hosts[@]}" iperf3 wireguard-go wireguard-tools nebula gcc libc6-dev python3) ;;
     lint) packages+=(make shellcheck groff-base) ;;
     *) usage ;;

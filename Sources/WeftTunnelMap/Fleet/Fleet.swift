@@ -38,6 +38,9 @@ public struct Fleet: Sendable {
 
     private let root: String
     private var agents: [String: AgentRecord] = [:]
+    /// The last records of agents whose lease ran out. What they served and must not leave in the clear is dropped until
+    /// somebody serves it again.
+    private var gone: [String: AgentRecord] = [:]
     private var entries: [Prefix: FileText.Entry] = [:]
 
     /// - Parameter root: the keys' first part, ending with a slash.
@@ -69,10 +72,14 @@ public struct Fleet: Sendable {
     /// - Throws: when it can't be read; then all stays as it was.
     public mutating func put(_ key: String, _ value: [UInt8]) throws(MapFileError) {
         switch subject(of: key) {
-        case .agent(let name): agents[name] = try FileText.decode(AgentRecord.self, from: Data(value), place: key)
+        case .agent(let name):
+            agents[name] = try FileText.decode(AgentRecord.self, from: Data(value), place: key)
+            gone[name] = nil
         case .prefix(let prefix):
             let entry = try MapFile.entry(Data(value), place: key)
-            if let text = entry.prefix, Prefix(text) != prefix { throw MapFileError(key, "its value is of \(text.prefix(50))") }
+            if let text = entry.prefix, Prefix(text) != prefix {
+                throw MapFileError(key, "its value is of \(text.prefix(50))")
+            }
             entries[prefix] = entry
         case nil: throw MapFileError(key, "neither an agent's nor a prefix's key")
         }
@@ -81,7 +88,7 @@ public struct Fleet: Sendable {
     /// Takes note that a key is gone.
     public mutating func delete(_ key: String) {
         switch subject(of: key) {
-        case .agent(let name): agents[name] = nil
+        case .agent(let name): if let record = agents.removeValue(forKey: name) { gone[name] = record }
         case .prefix(let prefix): entries[prefix] = nil
         case nil: break
         }
@@ -89,7 +96,9 @@ public struct Fleet: Sendable {
 
     /// Forgets what isn't among these keys.
     public mutating func keepOnly(_ keys: Set<String>) {
-        agents = agents.filter { keys.contains(Self.key(root: root, agent: $0.key)) }
+        for name in agents.keys where !keys.contains(Self.key(root: root, agent: name)) {
+            delete(Self.key(root: root, agent: name))
+        }
         entries = entries.filter { keys.contains(Self.key(root: root, prefix: $0.key)) }
     }
 
@@ -127,6 +136,11 @@ public struct Fleet: Sendable {
         for (prefix, var text) in entries where taken.insert(prefix).inserted {
             text.nexthops.removeAll { $0.peer == file.agent }
             if text.nexthops.isEmpty { continue }
+            // Whoever isn't registered now comes back in when it is.
+            text.nexthops.removeAll { hop in
+                hop.remote == nil && hop.peer.map { defaults.remotes[$0] == nil } == true
+            }
+            if text.nexthops.isEmpty, text.neverInTheClear != true { continue }
             do throws(MapFileError) {
                 take(try text.checked(Self.key(root: root, prefix: prefix), prefix: prefix, defaults))
             } catch {
@@ -161,6 +175,11 @@ public struct Fleet: Sendable {
                 result[prefix] = entry
             }
         }
+        for agent in gone.values where agent.neverInTheClear == true {
+            for prefix in (agent.prefixes ?? [:]).keys.compactMap({ Prefix($0) }) where !ours.contains(prefix) {
+                result[prefix, default: FileText.Entry(nexthops: [], neverInTheClear: true)].neverInTheClear = true
+            }
+        }
         return result
     }
 }
@@ -168,8 +187,8 @@ public struct Fleet: Sendable {
 extension TunnelMapEntry {
     /// What is wrong with it, or nil.
     public var flaw: String? {
-        guard (1...Nexthop.maximumCount).contains(nexthops.count) else {
-            return "\(nexthops.count) nexthops: expected 1 to \(Nexthop.maximumCount)"
+        guard (neverInTheClear ? 0 : 1)...Nexthop.maximumCount ~= nexthops.count else {
+            return "\(nexthops.count) nexthops: expected 1 to \(Nexthop.maximumCount), or none if never in the clear"
         }
         var seeds: Set<UInt64> = []
         for nexthop in nexthops {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Dispatch
 import Glibc
 import Synchronization
 import Weft
@@ -13,11 +14,19 @@ final class Agent: Sendable {
         /// What was complained of last, so that it is said once.
         var complaints: Set<String> = []
         var needsAnotherTry = false
+        /// The last revision of etcd that the fleet has, and that the map has.
+        var revision: Int64 = 0
+        var appliedRevision: Int64 = 0
+        var isClosed = false
     }
+
+    /// More at a time would bury the log.
+    private static let complaintLimit = 10
 
     let map: TunnelMap
     private let log: Log
     private let state: Mutex<State>
+    private let wake = DispatchSemaphore(value: 0)
 
     /// Loads the map or takes it over, and gives it what the file says, before anything is attached.
     init(_ file: MapFile, root: String, _ log: Log) throws(CommandFailure) {
@@ -66,11 +75,34 @@ final class Agent: Sendable {
         applyOrComplain()
     }
 
-    /// What happened in etcd.
-    func take(_ change: (inout Fleet) -> [String]) {
-        let complaints = state.withLock { change(&$0.fleet) }
+    /// What happened in etcd, up to a revision. The thread of ``follow()`` brings it to the map, many changes at once if they come
+    /// faster than that.
+    func take(revision: Int64, _ change: (inout Fleet) -> [String]) {
+        let complaints = state.withLock { state in
+            state.revision = revision
+            return change(&state.fleet)
+        }
         for complaint in complaints { log.warning(complaint) }
-        applyOrComplain()
+        wake.signal()
+    }
+
+    /// Applies what etcd brings, until ``close()``.
+    func follow() {
+        while true {
+            wake.wait()
+            let (revision, isClosed) = state.withLock { ($0.revision, $0.isClosed) }
+            if isClosed { return }
+            guard state.withLock({ $0.appliedRevision }) != revision else { continue }
+            applyOrComplain()
+            state.withLock { $0.appliedRevision = revision }
+            log.info("etcd revision \(revision) applied")
+        }
+    }
+
+    /// Ends ``follow()``.
+    func close() {
+        state.withLock { $0.isClosed = true }
+        wake.signal()
     }
 
     func setProber(_ prober: Prober) {
@@ -90,7 +122,9 @@ final class Agent: Sendable {
     private func apply() throws(ReconcileError) {
         try state.withLock { state throws(ReconcileError) in
             let wish = state.fleet.wish(of: state.file, hasInterface: TunnelMap.hasInterface)
-            for complaint in Set(wish.complaints).subtracting(state.complaints).sorted() { log.warning(complaint) }
+            let new = Set(wish.complaints).subtracting(state.complaints).sorted()
+            for complaint in new.prefix(Self.complaintLimit) { log.warning(complaint) }
+            if new.count > Self.complaintLimit { log.warning("and \(new.count - Self.complaintLimit) more") }
             state.complaints = Set(wish.complaints)
             state.needsAnotherTry = true
             let changes = try map.reconcile(wish.entries, probed: Set(wish.probes.keys))
