@@ -38,9 +38,10 @@ public struct Fleet: Sendable {
 
     private let root: String
     private var agents: [String: AgentRecord] = [:]
-    /// The last records of agents whose lease ran out. What they served and must not leave in the clear is dropped until
-    /// somebody serves it again.
-    private var gone: [String: AgentRecord] = [:]
+    /// The last records of agents whose lease ran out, and when. For a while probes say whether they are alive: a lease is lost easily.
+    /// After that, what they served and must not leave in the clear is dropped until somebody serves it again.
+    private var gone: [String: (record: AgentRecord, at: Instant)] = [:]
+    private static let grace = Duration.seconds(30)
     private var entries: [Prefix: FileText.Entry] = [:]
 
     /// - Parameter root: the keys' first part, ending with a slash.
@@ -86,20 +87,36 @@ public struct Fleet: Sendable {
     }
 
     /// Takes note that a key is gone.
-    public mutating func delete(_ key: String) {
+    public mutating func delete(_ key: String, at now: Instant) {
         switch subject(of: key) {
-        case .agent(let name): if let record = agents.removeValue(forKey: name) { gone[name] = record }
+        case .agent(let name): if let record = agents.removeValue(forKey: name) { gone[name] = (record, now) }
         case .prefix(let prefix): entries[prefix] = nil
         case nil: break
         }
     }
 
     /// Forgets what isn't among these keys.
-    public mutating func keepOnly(_ keys: Set<String>) {
+    public mutating func keepOnly(_ keys: Set<String>, at now: Instant) {
         for name in agents.keys where !keys.contains(Self.key(root: root, agent: name)) {
-            delete(Self.key(root: root, agent: name))
+            delete(Self.key(root: root, agent: name), at: now)
         }
         entries = entries.filter { keys.contains(Self.key(root: root, prefix: $0.key)) }
+    }
+
+    /// The agents that are registered, and those that were until just now, if they can be probed.
+    private func present(at now: Instant) -> [String: AgentRecord] {
+        agents.merging(
+            gone.filter { $0.value.record.probe != nil && $0.value.at.advanced(by: Self.grace) > now }
+                .mapValues(\.record)
+        ) { registered, _ in registered }
+    }
+
+    /// Whether an agent's time runs out between two instants, so that the wish is another.
+    public func changes(between earlier: Instant, and later: Instant) -> Bool {
+        gone.values.contains { entry in
+            let end = entry.at.advanced(by: Self.grace)
+            return end > earlier && end <= later
+        }
     }
 
     /// What the file and the fleet want together.
@@ -114,8 +131,9 @@ public struct Fleet: Sendable {
     /// The entries for one host: what its file says first, then what an operator wrote to etcd, then announcements. Nexthops that are the
     /// host itself are left out.
     /// - Parameter hasInterface: whether there is an interface of that name.
-    public func wish(of file: MapFile, hasInterface: (String) -> Bool) -> Wish {
+    public func wish(of file: MapFile, at now: Instant, hasInterface: (String) -> Bool) -> Wish {
         var wish = Wish()
+        let agents = present(at: now)
         wish.probes = file.probes
         var defaults = NexthopDefaults(local: file.local, devices: file.devices)
         for (name, agent) in agents where name != file.agent {
@@ -147,7 +165,7 @@ public struct Fleet: Sendable {
                 wish.complaints.append(error.description)
             }
         }
-        for (prefix, text) in announced(to: file.agent) where taken.insert(prefix).inserted {
+        for (prefix, text) in announced(by: agents, to: file.agent) where taken.insert(prefix).inserted {
             do throws(MapFileError) {
                 take(try text.checked("announced \(prefix)", prefix: prefix, defaults))
             } catch {
@@ -160,7 +178,7 @@ public struct Fleet: Sendable {
     }
 
     /// Each announced prefix with those who serve it; none where the host serves it itself.
-    private func announced(to own: String) -> [Prefix: FileText.Entry] {
+    private func announced(by agents: [String: AgentRecord], to own: String) -> [Prefix: FileText.Entry] {
         var result: [Prefix: FileText.Entry] = [:]
         let ours = Set((agents[own]?.prefixes ?? [:]).keys.compactMap { Prefix($0) })
         for (name, agent) in agents.sorted(by: { $0.key < $1.key }) where name != own {
@@ -175,7 +193,7 @@ public struct Fleet: Sendable {
                 result[prefix] = entry
             }
         }
-        for agent in gone.values where agent.neverInTheClear == true {
+        for agent in gone.values.map(\.record) where agent.neverInTheClear == true {
             for prefix in (agent.prefixes ?? [:]).keys.compactMap({ Prefix($0) }) where !ours.contains(prefix) {
                 result[prefix, default: FileText.Entry(nexthops: [], neverInTheClear: true)].neverInTheClear = true
             }

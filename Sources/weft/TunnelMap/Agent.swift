@@ -17,7 +17,11 @@ final class Agent: Sendable {
         /// The last revision of etcd that the fleet has, and that the map has.
         var revision: Int64 = 0
         var appliedRevision: Int64 = 0
+        /// When the wish was last asked for.
+        var appliedAt = Instant(nanoseconds: 0)
         var isClosed = false
+        /// See ``numbers(of:)``.
+        var interfaces: [UInt32] = []
     }
 
     /// More at a time would bury the log.
@@ -38,7 +42,7 @@ final class Agent: Sendable {
             throw CommandFailure(.failed, error.description)
         }
         self.log = log
-        state = Mutex(State(file: file, fleet: Fleet(root: root)))
+        state = Mutex(State(file: file, fleet: Fleet(root: root), interfaces: Self.numbers(of: file)))
     }
 
     /// Brings the map to what is wanted now, and attaches it.
@@ -58,6 +62,14 @@ final class Agent: Sendable {
         }
     }
 
+    /// The numbers of the interfaces that matter. One that is made anew has another number, and nothing attached.
+    private static func numbers(of file: MapFile) -> [UInt32] {
+        let names =
+            [file.interface] + file.decapsulate + file.devices.values.sorted()
+            + Set(file.entries.lazy.flatMap(\.nexthops).map(\.interface)).sorted()
+        return names.map { unsafe if_nametoindex($0) }
+    }
+
     private func attach(_ file: MapFile) throws(TunnelMapError) {
         for underlay in file.decapsulate { try map.attachDecapsulation(to: underlay, overlay: file.interface) }
         try map.attach(to: file.interface)
@@ -68,6 +80,7 @@ final class Agent: Sendable {
     func take(_ file: MapFile) {
         let failure = state.withLock { state -> TunnelMapError? in
             state.file = file
+            state.interfaces = Self.numbers(of: file)
             do throws(TunnelMapError) { try attach(file) } catch { return error }
             return nil
         }
@@ -110,9 +123,17 @@ final class Agent: Sendable {
         applyOrComplain()
     }
 
-    /// Tries again what failed, such as for an interface that wasn't there.
+    /// Tries again what failed, such as for an interface that wasn't there, and does what only time brings about.
     func tryAgain() {
-        if state.withLock({ $0.needsAnotherTry }) { applyOrComplain() }
+        let isDue = state.withLock {
+            $0.needsAnotherTry || $0.fleet.changes(between: $0.appliedAt, and: SystemCall.now())
+        }
+        if isDue { applyOrComplain() }
+        let (file, old) = state.withLock { ($0.file, $0.interfaces) }
+        let new = Self.numbers(of: file)
+        guard new != old else { return }
+        log.info("interfaces have changed")
+        take(file)
     }
 
     private func applyOrComplain() {
@@ -121,7 +142,9 @@ final class Agent: Sendable {
 
     private func apply() throws(ReconcileError) {
         try state.withLock { state throws(ReconcileError) in
-            let wish = state.fleet.wish(of: state.file, hasInterface: TunnelMap.hasInterface)
+            let now = SystemCall.now()
+            state.appliedAt = now
+            let wish = state.fleet.wish(of: state.file, at: now, hasInterface: TunnelMap.hasInterface)
             let new = Set(wish.complaints).subtracting(state.complaints).sorted()
             for complaint in new.prefix(Self.complaintLimit) { log.warning(complaint) }
             if new.count > Self.complaintLimit { log.warning("and \(new.count - Self.complaintLimit) more") }

@@ -105,7 +105,7 @@ final class FleetMember: Sendable {
     private func takeAll(_ items: [EtcdClient.Item], _ revision: Int64) {
         agent.take(revision: revision) { fleet in
             var new = fleet
-            new.keepOnly(Set(items.map(\.key)))
+            new.keepOnly(Set(items.map(\.key)), at: SystemCall.now())
             let complaints = items.compactMap { item in Self.put(item, &new) }
             fleet = new
             return complaints
@@ -121,7 +121,7 @@ final class FleetMember: Sendable {
                 switch event {
                 case .put(let item): return Self.put(item, &fleet)
                 case .delete(let key):
-                    fleet.delete(key)
+                    fleet.delete(key, at: SystemCall.now())
                     return nil
                 }
             }
