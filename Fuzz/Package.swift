@@ -12,7 +12,8 @@ let package = Package(
             name: "weft-fuzz",
             dependencies: [
                 "CFuzzer", .product(name: "Weft", package: "weft"), .product(name: "WeftConfig", package: "weft"),
-                .product(name: "WeftControl", package: "weft"),
+                .product(name: "WeftControl", package: "weft"), .product(name: "WeftTunnelMap", package: "weft"),
+                .product(name: "WeftEtcd", package: "weft"),
             ],
             swiftSettings: [
                 .strictMemorySafety(), .treatAllWarnings(as: .error), .enableExperimentalFeature("Lifetimes"),

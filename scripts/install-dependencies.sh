@@ -28,7 +28,7 @@ for purpose; do
     case $purpose in
     build | fuzz) packages+=("${build[@]}") ;;
     demo) packages+=("${build[@]}" "${hosts[@]}" iperf3 socat) ;;
-    test) packages+=("${build[@]}" "${hosts[@]}" nftables etcd-server) ;;
+    test) packages+=("${build[@]}" "${hosts[@]}" nftables etcd-server etcd-client) ;;
     bench) packages+=("${build[@]}" "${hosts[@]}" iperf3 wireguard-go wireguard-tools nebula gcc libc6-dev python3) ;;
     lint) packages+=(make shellcheck groff-base) ;;
     *) usage ;;

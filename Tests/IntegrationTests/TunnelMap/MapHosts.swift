@@ -9,7 +9,7 @@ struct MapHosts: Sendable {
     static let map = "w6"
 
     let hosts: [Host]
-    private let wire: Host
+    let wire: Host
 
     init(count: Int = 3) async throws {
         wire = try await Host("wire")
