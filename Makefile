@@ -23,7 +23,7 @@ unitdir = $(DESTDIR)$(PREFIX)/lib/systemd/system
 RELEASE = -c release --static-swift-stdlib --product weft
 WEFT = .build/release/weft
 
-.PHONY: help build demo test test-exhaustive test-thread test-address lint fuzz bench bench-engine install clean
+.PHONY: help build demo test test-exhaustive test-thread test-address lint fuzz bench bench-engine bench-map install clean
 
 help: ## list the targets
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,10 +75,18 @@ bench-engine: ## the engine beside the bare cipher: time per packet, superpacket
 	Benchmarks/.build/release/weft-bench-engine > Benchmarks/results/engine.md
 	@cat Benchmarks/results/engine.md
 
+bench-map: ## the kernel's tunnel map: time to load and change it, memory, cost per packet; as root
+	@scripts/install-dependencies.sh build
+	$(SWIFT) build -c release --package-path Benchmarks --product weft-bench-map
+	@install -d Benchmarks/results
+	Benchmarks/.build/release/weft-bench-map > Benchmarks/results/map.md
+	@cat Benchmarks/results/map.md
+
 install: build ## install the command, its manual pages, completions and systemd unit: PREFIX, DESTDIR
 	install -d '$(bindir)' '$(mandir)/man8' '$(mandir)/man5' '$(bashdir)' '$(zshdir)' '$(fishdir)' '$(unitdir)'
 	install -m 755 $(WEFT) '$(bindir)/weft'
 	install -m 644 docs/man/weft.8 '$(mandir)/man8/weft.8'
+	install -m 644 docs/man/weft-tunnel-map.8 '$(mandir)/man8/weft-tunnel-map.8'
 	install -m 644 docs/man/weft.conf.5 '$(mandir)/man5/weft.conf.5'
 	$(WEFT) completion bash > '$(bashdir)/weft'
 	$(WEFT) completion zsh > '$(zshdir)/_weft'

@@ -66,7 +66,8 @@ let package = Package(
         moduleWithBPF(
             "WeftTunnelMap",
             ["Weft", "WeftControl", "CWeftBPF", "CWeftTunnelMap", "CWeftCapability", "CWeftLinux", "CWeftOpenSSL"]),
-        module("WeftEtcd", []),
+        // The static FoundationNetworking doesn't say that it needs libcurl.
+        .target(name: "WeftEtcd", swiftSettings: swiftSettings, linkerSettings: [.linkedLibrary("curl")]),
         module("WeftControl", ["Weft", "CWeftOpenSSL"]),
         module("WeftCapture", ["Weft", "CWeftPcap"]),
         module("WeftDiscovery", ["Weft", "WeftUDP", "CWeftLinux"]),

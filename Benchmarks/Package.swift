@@ -16,6 +16,7 @@ let package = Package(
     targets: [
         benchmark("weft-bench-engine", ["Weft"]),
         benchmark("weft-bench-tunnel", ["Weft", "WeftTUN"]),
+        benchmark("weft-bench-map", ["Weft", "WeftTunnelMap"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -6,15 +6,12 @@ import Synchronization
 /// A watch: what changes under a prefix, as it changes.
 public final class EtcdWatch: NSObject, URLSessionDataDelegate, Sendable {
     private struct State {
-        var buffer = Data()
+        var stream = WatchStream()
         var status = 200
         var failure: EtcdError?
         var task: URLSessionDataTask?
         var isCancelled = false
     }
-
-    /// One message of the stream can't be longer, in bytes.
-    private static let limit = 64 << 20
 
     private let state = Mutex(State())
     private let done = DispatchSemaphore(value: 0)
@@ -64,27 +61,17 @@ public final class EtcdWatch: NSObject, URLSessionDataDelegate, Sendable {
     }
 
     public func urlSession(_ session: URLSession, dataTask: URLSessionDataTask, didReceive data: Data) {
-        let lines: [Data] = state.withLock { state in
-            state.buffer.append(data)
-            var lines = state.buffer.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-            state.buffer = Data(lines.popLast() ?? Data())
-            if state.buffer.count > Self.limit {
-                state.failure = .malformed("a message of more than \(Self.limit) bytes")
-                state.task?.cancel()
-            }
-            return lines.map { Data($0) }
-        }
-        for line in lines where !line.isEmpty {
+        let batches = state.withLock { state -> [WatchStream.Batch] in
+            guard state.failure == nil else { return [] }
             do throws(EtcdError) {
-                try take(line)
+                return try state.stream.take(data)
             } catch {
-                state.withLock { state in
-                    state.failure = state.failure ?? error
-                    state.task?.cancel()
-                }
-                return
+                state.failure = error
+                state.task?.cancel()
+                return []
             }
         }
+        for batch in batches { changed(batch.events, batch.revision) }
     }
 
     public func urlSession(_ session: URLSession, task: URLSessionTask, didCompleteWithError error: (any Error)?) {
@@ -97,21 +84,5 @@ public final class EtcdWatch: NSObject, URLSessionDataDelegate, Sendable {
             }
         }
         done.signal()
-    }
-
-    private func take(_ line: Data) throws(EtcdError) {
-        guard let answer = try? JSONDecoder().decode(Wire.WatchAnswer.self, from: line), let body = answer.result else {
-            throw .malformed("a message of the watch")
-        }
-        if body.canceled == true {
-            if let revision = body.compact_revision.flatMap({ Int64($0) }), revision > 0 { throw .compacted }
-            throw .refused(status: 200, "the watch was cancelled")
-        }
-        guard let events = body.events, !events.isEmpty, let revision = body.header?.number else { return }
-        changed(
-            try events.map { event throws(EtcdError) in
-                guard let item = try event.kv?.item() else { throw .malformed("an event without a key") }
-                return event.type == "DELETE" ? .delete(key: item.key) : .put(item)
-            }, revision)
     }
 }

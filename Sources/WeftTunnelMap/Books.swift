@@ -11,6 +11,14 @@ struct Books {
         var round: UInt32
     }
 
+    /// The group of an entry that is wanted and not in the maps yet.
+    static let unwritten: UInt32 = 0
+
+    /// Takes an entry out that was not written after all.
+    mutating func forgetUnwritten(_ prefix: Prefix) {
+        if entries[prefix]?.group == Self.unwritten { entries[prefix] = nil }
+    }
+
     struct Group {
         var content: GroupContent
         /// How many prefixes lead to it.
@@ -114,7 +122,7 @@ struct Books {
 
     /// A number that no group has had for a long time.
     mutating func takeGroupNumber() -> UInt32 {
-        while groups[nextGroup] != nil { nextGroup &+= 1 }
+        while groups[nextGroup] != nil || nextGroup == Self.unwritten { nextGroup &+= 1 }
         defer { nextGroup &+= 1 }
         return nextGroup
     }

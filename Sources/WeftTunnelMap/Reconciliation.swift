@@ -8,7 +8,7 @@ import Weft
 /// deleted after, so that a packet finds a whole path at any time.
 struct Reconciliation {
     /// A group that is wanted.
-    private struct Target {
+    struct Target {
         let nexthops: [Nexthop]
         let neverInTheClear: Bool
         var content: GroupContent?
@@ -20,12 +20,12 @@ struct Reconciliation {
         let neverInTheClear: Bool
     }
 
-    private let tables: Tables
-    private let probed: Set<String>
-    private var targets: [Target] = []
+    let tables: Tables
+    let probed: Set<String>
+    var targets: [Target] = []
     private var shapes: [Shape: Int] = [:]
-    private var interfaces: [String: UInt32] = [:]
-    private(set) var changes = TunnelMapChanges()
+    var interfaces: [String: UInt32] = [:]
+    var changes = TunnelMapChanges()
 
     init(tables: Tables, probed: Set<String>) {
         self.tables = tables
@@ -45,40 +45,62 @@ struct Reconciliation {
         return targets.count - 1
     }
 
+    /// A desired entry by its index, and its target's. A million of them are held at a time, so they are small.
+    struct Wanted {
+        let entry: UInt32
+        let target: UInt32
+    }
+
     /// Makes the maps exactly as desired.
     mutating func reconcile(_ desired: [TunnelMapEntry], _ books: inout Books) throws(TunnelMapError) {
-        books.round &+= 1
-        var added: [(Prefix, target: Int)] = []
-        var found: [(Prefix, target: Int)] = []
-        var new: Set<Prefix> = []
-        for entry in desired {
-            let target = try target(of: entry)
-            if var slot = books.entries[entry.prefix] {
-                guard slot.round != books.round else { throw .duplicate(entry.prefix) }
-                slot.round = books.round
-                books.entries[entry.prefix] = slot
-                found.append((entry.prefix, target))
-            } else {
-                guard new.insert(entry.prefix).inserted else { throw .duplicate(entry.prefix) }
-                added.append((entry.prefix, target))
-            }
-        }
         let capacity = tables.capacity.entries
         guard desired.count <= capacity else { throw .full(what: "entries", capacity: capacity) }
-        var removed: [Prefix] = []
-        if found.count < books.entries.count {
-            removed = books.entries.filter { $0.value.round != books.round }.map(\.key)
+        books.round &+= 1
+        var added: [Wanted] = []
+        var found: [Wanted] = []
+        do throws(TunnelMapError) {
+            try sort(desired, &books, added: &added, found: &found)
+            var removed: [Prefix] = []
+            if desired.count < books.entries.count {
+                removed = books.entries.filter { $0.value.round != books.round }.map(\.key)
+            }
+            // Rather a full path for what stays than for what goes; but there may be room for one of both only.
+            let mustRemoveFirst = books.entries.count > capacity
+            try resolve(&books)
+            if mustRemoveFirst { try remove(removed, &books) }
+            try setGroups(found, of: desired, &books)
+            found.removeAll { wanted in
+                books.entries[desired[Int(wanted.entry)].prefix]?.group == targets[Int(wanted.target)].number
+            }
+            try write(found, of: desired, &books, isNew: false)
+            try write(added, of: desired, &books, isNew: true)
+            if !mustRemoveFirst { try remove(removed, &books) }
+        } catch {
+            for wanted in added { books.forgetUnwritten(desired[Int(wanted.entry)].prefix) }
+            throw error
         }
-        // Rather a full path for what stays than for what goes; but there may be room for one of both only.
-        let mustRemoveFirst = books.entries.count + added.count > capacity
-        try resolve(&books)
-        if mustRemoveFirst { try remove(removed, &books) }
-        try setGroups(found, &books)
-        let moved = found.filter { books.entries[$0.0]?.group != targets[$0.target].number }
-        try write(moved, &books, isNew: false)
-        try write(added, &books, isNew: true)
-        if !mustRemoveFirst { try remove(removed, &books) }
         try finish(&books)
+    }
+
+    /// Tells what is there from what is not, whose place in the books is kept.
+    private mutating func sort(
+        _ desired: [TunnelMapEntry], _ books: inout Books, added: inout [Wanted], found: inout [Wanted]
+    ) throws(TunnelMapError) {
+        if books.entries.isEmpty {
+            books.entries.reserveCapacity(desired.count)
+            added.reserveCapacity(desired.count)
+        }
+        for (index, entry) in desired.enumerated() {
+            let wanted = Wanted(entry: UInt32(index), target: UInt32(try target(of: entry)))
+            if let slot = books.entries[entry.prefix] {
+                guard slot.round != books.round else { throw .duplicate(entry.prefix) }
+                books.entries[entry.prefix]?.round = books.round
+                found.append(wanted)
+            } else {
+                books.entries[entry.prefix] = Books.Slot(group: Books.unwritten, round: books.round)
+                added.append(wanted)
+            }
+        }
     }
 
     /// Adds an entry or replaces it.
@@ -88,10 +110,10 @@ struct Reconciliation {
         let capacity = tables.capacity.entries
         guard !isNew || books.entries.count < capacity else { throw .full(what: "entries", capacity: capacity) }
         try resolve(&books)
-        let own = [(entry.prefix, target: target)]
-        try setGroups(isNew ? [] : own, &books)
+        let own = [Wanted(entry: 0, target: UInt32(target))]
+        try setGroups(isNew ? [] : own, of: [entry], &books)
         if isNew || books.entries[entry.prefix]?.group != targets[target].number {
-            try write(own, &books, isNew: isNew)
+            try write(own, of: [entry], &books, isNew: isNew)
         }
         try finish(&books)
     }
@@ -102,149 +124,41 @@ struct Reconciliation {
         try finish(&books)
     }
 
-    /// Gives nexthops and peers numbers and writes those that are new.
-    private mutating func resolve(_ books: inout Books) throws(TunnelMapError) {
-        for index in targets.indices {
-            var members: [GroupContent.Member] = []
-            for nexthop in targets[index].nexthops {
-                let record = NexthopRecord(nexthop, interfaceIndex: interfaces[nexthop.interface] ?? 0)
-                members.append(
-                    GroupContent.Member(
-                        seed: record.seed, nexthop: try number(of: record, &books),
-                        peer: try number(ofPeer: nexthop.peer, &books), weight: UInt32(nexthop.weight)))
-            }
-            let content = GroupContent(members: members, neverInTheClear: targets[index].neverInTheClear)
-            targets[index].content = content
-            targets[index].number = books.groupNumbers[content]
-        }
-        try probe(&books)
-        let wanted = Set(
-            books.nexthops.values.filter { $0.protocol == .geneveDirect }
-                .compactMap { record in record.remote.map { Books.Sender(address: $0, vni: record.vni) } })
-        for sender in wanted.subtracting(books.senders) {
-            try tables.senders.set(sender.value, to: sender.address.family == .v6 ? 1 : 0)
-            books.senders.insert(sender)
-            changes.writes += 1
-        }
-    }
-
-    private mutating func number(of record: NexthopRecord, _ books: inout Books) throws(TunnelMapError) -> UInt32 {
-        if let known = books.nexthopNumbers[record] { return known }
-        let number = try books.takeNexthopNumber(capacity: tables.capacity.nexthops)
-        books.nexthops[number] = record
-        books.nexthopNumbers[record] = number
-        try tables.nexthops.set(number, to: record.value)
-        try tables.counters.set(number, to: Array(repeating: weft_counter(), count: tables.processors))
-        changes.writes += 1
-        return number
-    }
-
-    private mutating func number(ofPeer name: String, _ books: inout Books) throws(TunnelMapError) -> UInt32 {
-        if let known = books.peers[name] { return known.number }
-        let number = try books.takePeerNumber(capacity: tables.capacity.peers)
-        let isProbed = probed.contains(name)
-        try tables.peers.set(number, to: UInt32(isProbed ? WEFT_PEER_PROBED : WEFT_PEER_HEALTHY))
-        try tables.names.set(weft_name(name), to: number)
-        books.peers[name] = Books.Peer(number: number, isProbed: isProbed)
-        books.peerNames[number] = name
-        changes.writes += 2
-        return number
-    }
-
-    /// Begins or ends the probing of peers that are there already. A peer that nobody probes any more is healthy.
-    private mutating func probe(_ books: inout Books) throws(TunnelMapError) {
-        for (name, peer) in books.peers where peer.isProbed != probed.contains(name) {
-            let flags = tables.peers.value(of: peer.number) ?? 0
-            let probing = UInt32(WEFT_PEER_PROBED), healthy = UInt32(WEFT_PEER_HEALTHY)
-            try tables.peers.set(peer.number, to: peer.isProbed ? flags & ~probing | healthy : flags | probing)
-            books.peers[name]?.isProbed = !peer.isProbed
-            changes.writes += 1
-        }
-    }
-
-    /// Writes the groups that are new, in the place of an old one where all its prefixes go to the same new one.
-    private mutating func setGroups(_ found: [(Prefix, target: Int)], _ books: inout Books) throws(TunnelMapError) {
-        struct Heading {
-            var target: Int
-            var count: Int
-            var isCommon: Bool
-        }
-        var headings: [UInt32: Heading] = [:]
-        for (prefix, target) in found where targets[target].number == nil {
-            guard let group = books.entries[prefix]?.group else { continue }
-            if var heading = headings[group] {
-                heading.isCommon = heading.isCommon && heading.target == target
-                heading.count += 1
-                headings[group] = heading
-            } else {
-                headings[group] = Heading(target: target, count: 1, isCommon: true)
-            }
-        }
-        for (number, heading) in headings
-        where heading.isCommon && targets[heading.target].number == nil
-            && heading.count == books.groups[number]?.entries
-        {
-            guard let content = targets[heading.target].content else { continue }
-            try tables.groups.set(number, to: content.value)
-            books.book(content, as: number)
-            targets[heading.target].number = number
-            changes.writes += 1
-            changes.changed += heading.count
-        }
-        var numbers: [UInt32] = []
-        var contents: [GroupContent] = []
-        for index in targets.indices where targets[index].number == nil {
-            guard let content = targets[index].content else { continue }
-            // Two lists may differ in nothing but their order.
-            if let known = books.groupNumbers[content] {
-                targets[index].number = known
-                continue
-            }
-            let number = books.takeGroupNumber()
-            books.book(content, as: number)
-            targets[index].number = number
-            numbers.append(number)
-            contents.append(content)
-        }
-        var applied = 0
-        do throws(TunnelMapError) {
-            try tables.groups.set(numbers, to: contents.map(\.value), applied: &applied)
-        } catch {
-            for number in numbers[applied...] {
-                if let group = books.groups.removeValue(forKey: number) { books.groupNumbers[group.content] = nil }
-            }
-            changes.writes += applied
-            throw error
-        }
-        changes.writes += applied
-    }
+    /// So many entries at a time are turned into keys, lest all are in memory twice.
+    private static let portion = 65_536
 
     private mutating func write(
-        _ entries: [(Prefix, target: Int)], _ books: inout Books, isNew: Bool
+        _ entries: [Wanted], of desired: [TunnelMapEntry], _ books: inout Books, isNew: Bool
     ) throws(TunnelMapError) {
-        for home in Tables.Home.allCases {
-            let own = entries.filter { Tables.Home($0.0) == home }
-            guard !own.isEmpty else { continue }
-            let numbers = own.map { targets[$0.target].number ?? 0 }
-            var applied = 0
-            var failure: TunnelMapError?
-            do throws(TunnelMapError) {
-                try tables.set(own.map(\.0), in: home, to: numbers, applied: &applied)
-            } catch {
-                failure = error
+        for start in stride(from: 0, to: entries.count, by: Self.portion) {
+            let portion = entries[start..<min(start + Self.portion, entries.count)]
+            for home in Tables.Home.allCases {
+                let own = portion.filter { Tables.Home(desired[Int($0.entry)].prefix) == home }
+                let prefixes = own.map { desired[Int($0.entry)].prefix }
+                try write(prefixes, own.map { targets[Int($0.target)].number ?? 0 }, home, &books, isNew: isNew)
             }
-            for (index, (prefix, _)) in own.prefix(applied).enumerated() {
-                if let old = books.entries.updateValue(
-                    Books.Slot(group: numbers[index], round: books.round), forKey: prefix)
-                {
-                    books.groups[old.group]?.entries -= 1
-                }
-                books.groups[numbers[index]]?.entries += 1
-            }
-            changes.writes += applied
-            if isNew { changes.added += applied } else { changes.changed += applied }
-            if let failure { throw failure }
         }
+    }
+
+    /// Writes prefixes of one home with their groups' numbers.
+    private mutating func write(
+        _ prefixes: [Prefix], _ numbers: [UInt32], _ home: Tables.Home, _ books: inout Books, isNew: Bool
+    ) throws(TunnelMapError) {
+        var applied = 0
+        var failure: TunnelMapError?
+        do throws(TunnelMapError) {
+            try tables.set(prefixes, in: home, to: numbers, applied: &applied)
+        } catch {
+            failure = error
+        }
+        for (prefix, number) in zip(prefixes, numbers).prefix(applied) {
+            let slot = Books.Slot(group: number, round: books.round)
+            if let old = books.entries.updateValue(slot, forKey: prefix) { books.groups[old.group]?.entries -= 1 }
+            books.groups[number]?.entries += 1
+        }
+        changes.writes += applied
+        if isNew { changes.added += applied } else { changes.changed += applied }
+        if let failure { throw failure }
     }
 
     private mutating func remove(_ prefixes: [Prefix], _ books: inout Books) throws(TunnelMapError) {

@@ -117,4 +117,33 @@ struct ClassifierTests {
             .malformed,
         ] { #expect(counted[outcome, default: 0] > 10, "\(outcome), seed \(seed)") }
     }
+
+    /// 10,000 flows through the kernel's program, over nexthops of these weights.
+    @Test(arguments: [[1, 1, 1, 1], [1, 2, 3]])
+    func spreadsFlowsByWeight(_ weights: [Int]) throws {
+        let map = try TunnelMap.load(TunnelMap.Options(name: nil))
+        let nexthops = weights.enumerated().map { Self.nexthop($0.offset + 1, weight: $0.element) }
+        let prefix = try Self.prefix("10.0.0.0/8")
+        func owners(_ nexthops: [Nexthop]) throws -> [UInt8] {
+            try map.reconcile([TunnelMapEntry(prefix: prefix, nexthops: nexthops)])
+            return try (0..<10_000).map { number in
+                let ports: [UInt8] = [UInt8(number >> 8), UInt8(number & 255), 0, 80]
+                let head: [UInt8] = [0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0, 192, 0, 2, 1, 10, 1, 2, 3]
+                let frame = [UInt8](repeating: 2, count: 12) + [8, 0] + head + ports + [UInt8](repeating: 0, count: 16)
+                // The fifth byte is the last of the nexthop's address.
+                return try run(map.egress.raw, over: frame).frame[4]
+            }
+        }
+        let before = try owners(nexthops)
+        let total = Double(weights.reduce(0, +))
+        for (index, weight) in weights.enumerated() {
+            let share = Double(before.count { $0 == UInt8(index + 1) }) / 10_000
+            #expect(abs(share - Double(weight) / total) < 0.1 * Double(weight) / total, "\(weights): \(share)")
+        }
+        #expect(try owners(nexthops.reversed()) == before)
+        let gone = UInt8(weights.count)
+        for (old, new) in zip(before, try owners(nexthops.dropLast())) {
+            #expect(old == gone ? new != gone : old == new)
+        }
+    }
 }

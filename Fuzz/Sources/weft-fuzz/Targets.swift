@@ -36,6 +36,10 @@ var targets: [Target] {
         Target("join-segments", seeds: Join.seeds, Join.run),
         Target("tunnel-file", seeds: TunnelFiles.seeds, TunnelFiles.run),
         Target("key-state", seeds: KeyStates.seeds, KeyStates.run),
+        Target("probe-message", seeds: Probes.seeds, Probes.run),
+        Target("map-file", seeds: MapFiles.seeds, MapFiles.run),
+        Target("fleet-value", seeds: FleetValues.seeds, FleetValues.run),
+        Target("etcd-watch", seeds: EtcdWatches.seeds, EtcdWatches.run),
         Target("control-message", seeds: ControlMessages.seeds, ControlMessages.run),
     ]
 }

@@ -52,7 +52,7 @@ struct weft_member {
 #define WEFT_GROUP_NEVER_CLEAR 1U
 
 struct weft_group {
-    /// 1...16.
+    /// 0...16; with none, what never leaves in the clear is dropped.
     __u32 count;
     __u32 flags;
     struct weft_member members[WEFT_MEMBERS];

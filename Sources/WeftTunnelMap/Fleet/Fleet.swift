@@ -38,6 +38,10 @@ public struct Fleet: Sendable {
 
     private let root: String
     private var agents: [String: AgentRecord] = [:]
+    /// The last records of agents whose lease ran out, and when. For a while probes say whether they are alive: a lease is lost easily.
+    /// After that, what they served and must not leave in the clear is dropped until somebody serves it again.
+    private var gone: [String: (record: AgentRecord, at: Instant)] = [:]
+    private static let grace = Duration.seconds(30)
     private var entries: [Prefix: FileText.Entry] = [:]
 
     /// - Parameter root: the keys' first part, ending with a slash.
@@ -69,28 +73,50 @@ public struct Fleet: Sendable {
     /// - Throws: when it can't be read; then all stays as it was.
     public mutating func put(_ key: String, _ value: [UInt8]) throws(MapFileError) {
         switch subject(of: key) {
-        case .agent(let name): agents[name] = try FileText.decode(AgentRecord.self, from: Data(value), place: key)
+        case .agent(let name):
+            agents[name] = try FileText.decode(AgentRecord.self, from: Data(value), place: key)
+            gone[name] = nil
         case .prefix(let prefix):
             let entry = try MapFile.entry(Data(value), place: key)
-            if let text = entry.prefix, Prefix(text) != prefix { throw MapFileError(key, "its value is of \(text.prefix(50))") }
+            if let text = entry.prefix, Prefix(text) != prefix {
+                throw MapFileError(key, "its value is of \(text.prefix(50))")
+            }
             entries[prefix] = entry
         case nil: throw MapFileError(key, "neither an agent's nor a prefix's key")
         }
     }
 
     /// Takes note that a key is gone.
-    public mutating func delete(_ key: String) {
+    public mutating func delete(_ key: String, at now: Instant) {
         switch subject(of: key) {
-        case .agent(let name): agents[name] = nil
+        case .agent(let name): if let record = agents.removeValue(forKey: name) { gone[name] = (record, now) }
         case .prefix(let prefix): entries[prefix] = nil
         case nil: break
         }
     }
 
     /// Forgets what isn't among these keys.
-    public mutating func keepOnly(_ keys: Set<String>) {
-        agents = agents.filter { keys.contains(Self.key(root: root, agent: $0.key)) }
+    public mutating func keepOnly(_ keys: Set<String>, at now: Instant) {
+        for name in agents.keys where !keys.contains(Self.key(root: root, agent: name)) {
+            delete(Self.key(root: root, agent: name), at: now)
+        }
         entries = entries.filter { keys.contains(Self.key(root: root, prefix: $0.key)) }
+    }
+
+    /// The agents that are registered, and those that were until just now, if they can be probed.
+    private func present(at now: Instant) -> [String: AgentRecord] {
+        agents.merging(
+            gone.filter { $0.value.record.probe != nil && $0.value.at.advanced(by: Self.grace) > now }
+                .mapValues(\.record)
+        ) { registered, _ in registered }
+    }
+
+    /// Whether an agent's time runs out between two instants, so that the wish is another.
+    public func changes(between earlier: Instant, and later: Instant) -> Bool {
+        gone.values.contains { entry in
+            let end = entry.at.advanced(by: Self.grace)
+            return end > earlier && end <= later
+        }
     }
 
     /// What the file and the fleet want together.
@@ -105,8 +131,9 @@ public struct Fleet: Sendable {
     /// The entries for one host: what its file says first, then what an operator wrote to etcd, then announcements. Nexthops that are the
     /// host itself are left out.
     /// - Parameter hasInterface: whether there is an interface of that name.
-    public func wish(of file: MapFile, hasInterface: (String) -> Bool) -> Wish {
+    public func wish(of file: MapFile, at now: Instant, hasInterface: (String) -> Bool) -> Wish {
         var wish = Wish()
+        let agents = present(at: now)
         wish.probes = file.probes
         var defaults = NexthopDefaults(local: file.local, devices: file.devices)
         for (name, agent) in agents where name != file.agent {
@@ -127,13 +154,18 @@ public struct Fleet: Sendable {
         for (prefix, var text) in entries where taken.insert(prefix).inserted {
             text.nexthops.removeAll { $0.peer == file.agent }
             if text.nexthops.isEmpty { continue }
+            // Whoever isn't registered now comes back in when it is.
+            text.nexthops.removeAll { hop in
+                hop.remote == nil && hop.peer.map { defaults.remotes[$0] == nil } == true
+            }
+            if text.nexthops.isEmpty, text.neverInTheClear != true { continue }
             do throws(MapFileError) {
                 take(try text.checked(Self.key(root: root, prefix: prefix), prefix: prefix, defaults))
             } catch {
                 wish.complaints.append(error.description)
             }
         }
-        for (prefix, text) in announced(to: file.agent) where taken.insert(prefix).inserted {
+        for (prefix, text) in announced(by: agents, to: file.agent) where taken.insert(prefix).inserted {
             do throws(MapFileError) {
                 take(try text.checked("announced \(prefix)", prefix: prefix, defaults))
             } catch {
@@ -146,7 +178,7 @@ public struct Fleet: Sendable {
     }
 
     /// Each announced prefix with those who serve it; none where the host serves it itself.
-    private func announced(to own: String) -> [Prefix: FileText.Entry] {
+    private func announced(by agents: [String: AgentRecord], to own: String) -> [Prefix: FileText.Entry] {
         var result: [Prefix: FileText.Entry] = [:]
         let ours = Set((agents[own]?.prefixes ?? [:]).keys.compactMap { Prefix($0) })
         for (name, agent) in agents.sorted(by: { $0.key < $1.key }) where name != own {
@@ -161,6 +193,11 @@ public struct Fleet: Sendable {
                 result[prefix] = entry
             }
         }
+        for agent in gone.values.map(\.record) where agent.neverInTheClear == true {
+            for prefix in (agent.prefixes ?? [:]).keys.compactMap({ Prefix($0) }) where !ours.contains(prefix) {
+                result[prefix, default: FileText.Entry(nexthops: [], neverInTheClear: true)].neverInTheClear = true
+            }
+        }
         return result
     }
 }
@@ -168,8 +205,8 @@ public struct Fleet: Sendable {
 extension TunnelMapEntry {
     /// What is wrong with it, or nil.
     public var flaw: String? {
-        guard (1...Nexthop.maximumCount).contains(nexthops.count) else {
-            return "\(nexthops.count) nexthops: expected 1 to \(Nexthop.maximumCount)"
+        guard (neverInTheClear ? 0 : 1)...Nexthop.maximumCount ~= nexthops.count else {
+            return "\(nexthops.count) nexthops: expected 1 to \(Nexthop.maximumCount), or none if never in the clear"
         }
         var seeds: Set<UInt64> = []
         for nexthop in nexthops {

@@ -112,9 +112,6 @@ extension FileText.Entry {
             found = own
         }
         guard let found else { throw MapFileError(place, "prefix is missing") }
-        guard (1...Nexthop.maximumCount).contains(nexthops.count) else {
-            throw MapFileError(place, "\(nexthops.count) nexthops: expected 1 to \(Nexthop.maximumCount)")
-        }
         return TunnelMapEntry(
             prefix: found,
             nexthops: try nexthops.enumerated().map { index, hop throws(MapFileError) in

@@ -61,8 +61,10 @@ final class Attachment: Sendable {
     private static let handle: UInt32 = 1
 
     private static func hook(_ place: Place) -> bpf_tc_hook {
+        LibraryLog.install()
         var hook = bpf_tc_hook()
-        hook.sz = MemoryLayout<bpf_tc_hook>.size
+        // Up to the last field: the padding behind it, which libbpf wants to be zero, Swift leaves as it is.
+        hook.sz = (MemoryLayout<bpf_tc_hook>.offset(of: \.parent) ?? 16) + MemoryLayout<UInt32>.size
         hook.ifindex = Int32(place.interface)
         hook.attach_point = place.direction.clsact
         return hook
@@ -70,7 +72,8 @@ final class Attachment: Sendable {
 
     private static func options() -> bpf_tc_opts {
         var options = bpf_tc_opts()
-        options.sz = MemoryLayout<bpf_tc_opts>.size
+        // As above.
+        options.sz = (MemoryLayout<bpf_tc_opts>.offset(of: \.priority) ?? 24) + MemoryLayout<UInt32>.size
         options.handle = handle
         options.priority = priority
         return options

@@ -13,8 +13,10 @@ struct BPFObjectFile: ~Copyable {
     init(_ bytes: [UInt8], name: String) throws(TunnelMapError) {
         LibraryLog.install()
         var options = unsafe bpf_object_open_opts()
-        // What the macro LIBBPF_OPTS would do.
-        unsafe options.sz = MemoryLayout<bpf_object_open_opts>.size
+        // What the macro LIBBPF_OPTS would do, but for the fields that we don't set: the padding behind the last, which libbpf
+        // wants to be zero, Swift leaves as it is.
+        unsafe options.sz =
+            (MemoryLayout<bpf_object_open_opts>.offset(of: \.object_name) ?? 8) + MemoryLayout<UInt>.size
         // SAFETY: libbpf copies what it needs of the bytes and of the name.
         let opened = unsafe name.withCString { name in
             unsafe options.object_name = name
@@ -81,7 +83,12 @@ struct BPFObjectFile: ~Copyable {
 enum LibraryLog {
     private static let text = Mutex<String>("")
 
+    /// Takes over what libbpf says; again is harmless.
     static func install() {
+        _ = installed
+    }
+
+    private static let installed: Void = {
         _ = unsafe libbpf_set_print { level, format, arguments in
             guard let format = unsafe format, let arguments = unsafe arguments, level == LIBBPF_WARN else { return 0 }
             var line = [CChar](repeating: 0, count: 16384)
@@ -91,7 +98,7 @@ enum LibraryLog {
             LibraryLog.append(String(decoding: bytes, as: UTF8.self))
             return count
         }
-    }
+    }()
 
     private static func append(_ line: String) {
         text.withLock { $0 = String(($0 + line).suffix(16384)) }

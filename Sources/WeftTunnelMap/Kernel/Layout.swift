@@ -140,7 +140,7 @@ struct GroupContent: Hashable {
     }
 
     init?(_ value: weft_group) {
-        guard (1...UInt32(WEFT_MEMBERS)).contains(value.count) else { return nil }
+        guard value.count <= UInt32(WEFT_MEMBERS) else { return nil }
         let members = unsafe withUnsafeBytes(of: value.members) { bytes in
             // SAFETY: the structure has room for WEFT_MEMBERS members, of which there are at most that many.
             (0..<Int(value.count)).map { index in

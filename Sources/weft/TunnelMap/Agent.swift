@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Dispatch
 import Glibc
 import Synchronization
 import Weft
@@ -13,11 +14,23 @@ final class Agent: Sendable {
         /// What was complained of last, so that it is said once.
         var complaints: Set<String> = []
         var needsAnotherTry = false
+        /// The last revision of etcd that the fleet has, and that the map has.
+        var revision: Int64 = 0
+        var appliedRevision: Int64 = 0
+        /// When the wish was last asked for.
+        var appliedAt = Instant(nanoseconds: 0)
+        var isClosed = false
+        /// See ``numbers(of:)``.
+        var interfaces: [UInt32] = []
     }
+
+    /// More at a time would bury the log.
+    private static let complaintLimit = 10
 
     let map: TunnelMap
     private let log: Log
     private let state: Mutex<State>
+    private let wake = DispatchSemaphore(value: 0)
 
     /// Loads the map or takes it over, and gives it what the file says, before anything is attached.
     init(_ file: MapFile, root: String, _ log: Log) throws(CommandFailure) {
@@ -29,7 +42,7 @@ final class Agent: Sendable {
             throw CommandFailure(.failed, error.description)
         }
         self.log = log
-        state = Mutex(State(file: file, fleet: Fleet(root: root)))
+        state = Mutex(State(file: file, fleet: Fleet(root: root), interfaces: Self.numbers(of: file)))
     }
 
     /// Brings the map to what is wanted now, and attaches it.
@@ -49,6 +62,14 @@ final class Agent: Sendable {
         }
     }
 
+    /// The numbers of the interfaces that matter. One that is made anew has another number, and nothing attached.
+    private static func numbers(of file: MapFile) -> [UInt32] {
+        let names =
+            [file.interface] + file.decapsulate + file.devices.values.sorted()
+            + Set(file.entries.lazy.flatMap(\.nexthops).map(\.interface)).sorted()
+        return names.map { unsafe if_nametoindex($0) }
+    }
+
     private func attach(_ file: MapFile) throws(TunnelMapError) {
         for underlay in file.decapsulate { try map.attachDecapsulation(to: underlay, overlay: file.interface) }
         try map.attach(to: file.interface)
@@ -59,6 +80,7 @@ final class Agent: Sendable {
     func take(_ file: MapFile) {
         let failure = state.withLock { state -> TunnelMapError? in
             state.file = file
+            state.interfaces = Self.numbers(of: file)
             do throws(TunnelMapError) { try attach(file) } catch { return error }
             return nil
         }
@@ -66,11 +88,34 @@ final class Agent: Sendable {
         applyOrComplain()
     }
 
-    /// What happened in etcd.
-    func take(_ change: (inout Fleet) -> [String]) {
-        let complaints = state.withLock { change(&$0.fleet) }
+    /// What happened in etcd, up to a revision. The thread of ``follow()`` brings it to the map, many changes at once if they come
+    /// faster than that.
+    func take(revision: Int64, _ change: (inout Fleet) -> [String]) {
+        let complaints = state.withLock { state in
+            state.revision = revision
+            return change(&state.fleet)
+        }
         for complaint in complaints { log.warning(complaint) }
-        applyOrComplain()
+        wake.signal()
+    }
+
+    /// Applies what etcd brings, until ``close()``.
+    func follow() {
+        while true {
+            wake.wait()
+            let (revision, isClosed) = state.withLock { ($0.revision, $0.isClosed) }
+            if isClosed { return }
+            guard state.withLock({ $0.appliedRevision }) != revision else { continue }
+            applyOrComplain()
+            state.withLock { $0.appliedRevision = revision }
+            log.info("etcd revision \(revision) applied")
+        }
+    }
+
+    /// Ends ``follow()``.
+    func close() {
+        state.withLock { $0.isClosed = true }
+        wake.signal()
     }
 
     func setProber(_ prober: Prober) {
@@ -78,9 +123,17 @@ final class Agent: Sendable {
         applyOrComplain()
     }
 
-    /// Tries again what failed, such as for an interface that wasn't there.
+    /// Tries again what failed, such as for an interface that wasn't there, and does what only time brings about.
     func tryAgain() {
-        if state.withLock({ $0.needsAnotherTry }) { applyOrComplain() }
+        let isDue = state.withLock {
+            $0.needsAnotherTry || $0.fleet.changes(between: $0.appliedAt, and: SystemCall.now())
+        }
+        if isDue { applyOrComplain() }
+        let (file, old) = state.withLock { ($0.file, $0.interfaces) }
+        let new = Self.numbers(of: file)
+        guard new != old else { return }
+        log.info("interfaces have changed")
+        take(file)
     }
 
     private func applyOrComplain() {
@@ -89,8 +142,12 @@ final class Agent: Sendable {
 
     private func apply() throws(ReconcileError) {
         try state.withLock { state throws(ReconcileError) in
-            let wish = state.fleet.wish(of: state.file, hasInterface: TunnelMap.hasInterface)
-            for complaint in Set(wish.complaints).subtracting(state.complaints).sorted() { log.warning(complaint) }
+            let now = SystemCall.now()
+            state.appliedAt = now
+            let wish = state.fleet.wish(of: state.file, at: now, hasInterface: TunnelMap.hasInterface)
+            let new = Set(wish.complaints).subtracting(state.complaints).sorted()
+            for complaint in new.prefix(Self.complaintLimit) { log.warning(complaint) }
+            if new.count > Self.complaintLimit { log.warning("and \(new.count - Self.complaintLimit) more") }
             state.complaints = Set(wish.complaints)
             state.needsAnotherTry = true
             let changes = try map.reconcile(wish.entries, probed: Set(wish.probes.keys))

@@ -15,6 +15,8 @@ final class FleetMember: Sendable {
     private let agent: Agent
     private let log: Log
     private let stopped = Atomic<Bool>(false)
+    /// Somebody deleted our record, or the lease that it was under is gone.
+    private let isForgotten = Atomic<Bool>(false)
     private let watch = Mutex<EtcdWatch?>(nil)
     private let record: Mutex<(key: String, value: [UInt8])?>
     /// Seconds that our record outlives us.
@@ -48,10 +50,13 @@ final class FleetMember: Sendable {
 
     private var isStopped: Bool { stopped.load(ordering: .acquiring) }
 
-    /// Waits, but not beyond ``close()``.
-    private func pause(_ seconds: Double) {
+    /// Waits, but not beyond ``close()`` or, where that matters, the loss of our record.
+    private func pause(_ seconds: Double, unlessForgotten: Bool = false) {
         let end = ContinuousClock.now + .seconds(seconds)
-        while !isStopped, ContinuousClock.now < end { usleep(20_000) }
+        while !isStopped, ContinuousClock.now < end {
+            if unlessForgotten, isForgotten.load(ordering: .acquiring) { return }
+            usleep(20_000)
+        }
     }
 
     /// Follows etcd until ``close()``.
@@ -64,7 +69,7 @@ final class FleetMember: Sendable {
                 if revision == nil {
                     let (items, read) = try client.items(under: root)
                     log.info("etcd revision \(read): \(items.count) keys")
-                    takeAll(items)
+                    takeAll(items, read)
                     revision = read
                 }
                 if !wasReached { log.info("etcd is back") }
@@ -73,8 +78,7 @@ final class FleetMember: Sendable {
                 let last = Mutex(revision ?? 0)
                 defer { revision = last.withLock { $0 } }
                 try run(from: (revision ?? 0) + 1) { [self] events, number in
-                    takeEvents(events)
-                    log.info("etcd revision \(number) applied")
+                    takeEvents(events, number)
                     last.withLock { $0 = number }
                 }
             } catch .compacted {
@@ -98,23 +102,26 @@ final class FleetMember: Sendable {
         try new.run(client, prefix: root, from: revision)
     }
 
-    private func takeAll(_ items: [EtcdClient.Item]) {
-        agent.take { fleet in
+    private func takeAll(_ items: [EtcdClient.Item], _ revision: Int64) {
+        agent.take(revision: revision) { fleet in
             var new = fleet
-            new.keepOnly(Set(items.map(\.key)))
+            new.keepOnly(Set(items.map(\.key)), at: SystemCall.now())
             let complaints = items.compactMap { item in Self.put(item, &new) }
             fleet = new
             return complaints
         }
     }
 
-    private func takeEvents(_ events: [EtcdClient.Event]) {
-        agent.take { fleet in
+    private func takeEvents(_ events: [EtcdClient.Event], _ revision: Int64) {
+        if let own = record.withLock({ $0?.key }), events.contains(.delete(key: own)) {
+            isForgotten.store(true, ordering: .releasing)
+        }
+        agent.take(revision: revision) { fleet in
             events.compactMap { event in
                 switch event {
                 case .put(let item): return Self.put(item, &fleet)
                 case .delete(let key):
-                    fleet.delete(key)
+                    fleet.delete(key, at: SystemCall.now())
                     return nil
                 }
             }
@@ -145,14 +152,16 @@ final class FleetMember: Sendable {
                     lease = current
                     written = nil
                 }
+                if isForgotten.exchange(false, ordering: .acquiringAndReleasing) { written = nil }
                 if let record = record.withLock({ $0 }), written != record.value {
                     try client.put(record.key, record.value, lease: current)
                     written = record.value
                 }
-                pause(Double(Self.leaseSeconds) / 3)
+                pause(Double(Self.leaseSeconds) / 3, unlessForgotten: true)
             } catch .leaseLost {
                 log.info("etcd has ended our lease: registering again")
                 lease = nil
+                isForgotten.store(false, ordering: .releasing)
             } catch {
                 // A connection that broke without a word would keep the watch waiting for ever.
                 watch.withLock { $0?.cancel() }

@@ -31,6 +31,7 @@ enum TunnelMapRun {
         if let prober { agent.setProber(prober) }
         let probing = try prober.map { prober throws(CommandFailure) in try thread("weft-probe") { prober.run() } }
         let following = try member.map { member throws(CommandFailure) in try thread("weft-etcd") { member.follow() } }
+        let applying = try member.map { _ throws(CommandFailure) in try thread("weft-apply") { agent.follow() } }
         let leasing = try member.map { member throws(CommandFailure) in try thread("weft-lease") { member.register() } }
         Ready.tell()
         while !signals.wait(seconds: 1) {
@@ -43,8 +44,10 @@ enum TunnelMapRun {
         }
         prober?.close()
         member?.close()
+        agent.close()
         probing?.join()
         following?.join()
+        applying?.join()
         leasing?.join()
         log.info("stopped; the map goes on forwarding, `weft tunnel-map down \(file.name)` removes it")
         lock.release()

@@ -33,7 +33,8 @@ struct NexthopReport: Codable {
     var text: String {
         let to = remote.map { " \($0)" } ?? ""
         let condition = (healthy ? "healthy" : "dead") + (draining ? ", draining" : "")
-        return "\(peer): \(`protocol`)\(to) by \(interface), VNI \(vni), weight \(weight), \(condition), \(packets) packets"
+        return
+            "\(peer): \(`protocol`)\(to) by \(interface), VNI \(vni), weight \(weight), \(condition), \(packets) packets"
     }
 }
 
@@ -80,7 +81,8 @@ enum TunnelMapShow {
             capacity: map.capacity,
             peers: map.peers().map {
                 Report.Peer(
-                    name: $0.name, healthy: $0.isHealthy, draining: $0.isDraining, probed: $0.isProbed, prefixes: $0.entries)
+                    name: $0.name, healthy: $0.isHealthy, draining: $0.isDraining, probed: $0.isProbed,
+                    prefixes: $0.entries)
             },
             prefixes: map.states().map {
                 Report.Entry(
@@ -92,8 +94,11 @@ enum TunnelMapShow {
 
     private static func text(_ report: Report) -> String {
         var lines = ["\(Console.bold("tunnel-map")): \(report.name)"]
-        lines.append("  attached to: \(report.interfaces.isEmpty ? "nothing" : report.interfaces.joined(separator: ", "))")
-        if !report.decapsulating.isEmpty { lines.append("  decapsulating: \(report.decapsulating.joined(separator: ", "))") }
+        lines.append(
+            "  attached to: \(report.interfaces.isEmpty ? "nothing" : report.interfaces.joined(separator: ", "))")
+        if !report.decapsulating.isEmpty {
+            lines.append("  decapsulating: \(report.decapsulating.joined(separator: ", "))")
+        }
         lines.append("  prefixes: \(report.prefixes.count) of \(report.capacity)")
         for peer in report.peers {
             let condition = (peer.healthy ? "healthy" : "dead") + (peer.draining ? ", draining" : "")
@@ -101,11 +106,14 @@ enum TunnelMapShow {
             lines.append("  \(condition)\(peer.probed ? "" : ", not probed"), \(peer.prefixes) prefixes")
         }
         for entry in report.prefixes {
-            lines.append("\n\(Console.bold("prefix")): \(entry.prefix)\(entry.neverInTheClear ? ", never in the clear" : "")")
+            lines.append(
+                "\n\(Console.bold("prefix")): \(entry.prefix)\(entry.neverInTheClear ? ", never in the clear" : "")")
             lines += entry.nexthops.map { "  \($0.text)" }
         }
         let counted = ClassifierOutcome.allCases.compactMap { outcome in
-            report.outcomes["\(outcome)"].flatMap { $0.packets > 0 ? "  \(outcome): \($0.packets) packets, \($0.bytes) bytes; \(outcome.explanation)" : nil }
+            report.outcomes["\(outcome)"].flatMap {
+                $0.packets > 0 ? "  \(outcome): \($0.packets) packets, \($0.bytes) bytes; \(outcome.explanation)" : nil
+            }
         }
         if !counted.isEmpty { lines += ["\n\(Console.bold("packets")):"] + counted }
         return lines.joined(separator: "\n")
@@ -137,7 +145,8 @@ enum TunnelMapLookup {
                 JSON.text(
                     Report(
                         prefix: entry?.prefix.description, neverInTheClear: entry?.neverInTheClear,
-                        nexthops: entry?.nexthops.map { NexthopReport($0) } ?? [], chosen: chosen?.nexthop.peer, why: why)))
+                        nexthops: entry?.nexthops.map { NexthopReport($0) } ?? [], chosen: chosen?.nexthop.peer,
+                        why: why)))
         } else {
             var lines = [entry.map { "\(address) is in \($0.prefix)" } ?? "\(address) is in no prefix"]
             for state in entry?.nexthops ?? [] {
@@ -155,10 +164,13 @@ enum TunnelMapLookup {
         }
         guard operands.count == 5 else { return Flow(source: source, destination: address) }
         let numbers: [String: UInt8] = ["tcp": 6, "udp": 17, "dccp": 33, "sctp": 132, "udplite": 136]
-        guard let number = numbers[operands[2].lowercased()], let from = UInt16(operands[3]), let to = UInt16(operands[4])
+        guard let number = numbers[operands[2].lowercased()], let from = UInt16(operands[3]),
+            let to = UInt16(operands[4])
         else {
             throw CommandFailure(
-                .usage, "expected tcp, udp, sctp, dccp or udplite and two ports, found \(operands[2...].joined(separator: " "))")
+                .usage,
+                "expected tcp, udp, sctp, dccp or udplite and two ports, found \(operands[2...].joined(separator: " "))"
+            )
         }
         return Flow(
             source: source, destination: address, ports: Flow.Ports(protocol: number, source: from, destination: to))
@@ -170,18 +182,31 @@ enum TunnelMapLookup {
         guard let entry else { return (nil, "no prefix covers it: it is left to the kernel") }
         let healthy = entry.nexthops.filter(\.isHealthy)
         guard !healthy.isEmpty else {
-            return (nil, entry.neverInTheClear ? "no nexthop is healthy: it is dropped" : "no nexthop is healthy: it is left to the kernel's routing")
+            return (
+                nil,
+                entry.neverInTheClear
+                    ? "no nexthop is healthy: it is dropped"
+                    : "no nexthop is healthy: it is left to the kernel's routing"
+            )
         }
         let serving = healthy.filter { !$0.isDraining }
         let pool = serving.isEmpty ? healthy : serving
-        var why = "\(pool.count) of \(entry.nexthops.count) \(entry.nexthops.count == 1 ? "nexthop is" : "nexthops are") healthy"
-        if serving.isEmpty { why += ", all of them draining" } else if serving.count < healthy.count { why += " and not draining" }
+        var why =
+            "\(pool.count) of \(entry.nexthops.count) \(entry.nexthops.count == 1 ? "nexthop is" : "nexthops are") healthy"
+        if serving.isEmpty {
+            why += ", all of them draining"
+        } else if serving.count < healthy.count {
+            why += " and not draining"
+        }
         guard let flow else {
             if pool.count == 1 { return (pool[0], "\(why): it has every flow") }
             return (nil, "\(why): which one depends on the flow (source, protocol and ports)")
         }
         guard let chosen = TunnelMap.choose(flow, in: entry) else { return (nil, why) }
         let total = pool.reduce(0) { $0 + $1.nexthop.weight }
-        return (chosen, "\(why); of these the flow's highest draw is \(chosen.nexthop.peer)'s, whose share is \(chosen.nexthop.weight) of \(total)")
+        return (
+            chosen,
+            "\(why); of these the flow's highest draw is \(chosen.nexthop.peer)'s, whose share is \(chosen.nexthop.weight) of \(total)"
+        )
     }
 }

@@ -14,6 +14,8 @@ enum Completion {
 
     private static var verbs: String { Verb.allCases.map(\.rawValue).joined(separator: " ") }
 
+    private static var mapVerbs: String { TunnelMapVerb.allCases.map(\.rawValue).joined(separator: " ") }
+
     private static var bash: String {
         """
         _weft() {
@@ -33,6 +35,19 @@ enum Completion {
                 show) COMPREPLY=($(compgen -W "$running --json" -- "$current")) ;;
                 genkey) COMPREPLY=($(compgen -W "--force --manual" -- "$current") $(compgen -f -- "$current")) ;;
                 pubkey) COMPREPLY=($(compgen -f -- "$current")) ;;
+                tunnel-map)
+                    if [ "$COMP_CWORD" -eq 2 ]; then
+                        COMPREPLY=($(compgen -W "\(mapVerbs)" -- "$current"))
+                        return
+                    fi
+                    local maps=$(ls /sys/fs/bpf/weft "${WEFT_RUNTIME_DIRECTORY:-/run/weft}/bpf/weft" 2>/dev/null | grep -v :)
+                    case ${COMP_WORDS[2]} in
+                        run) COMPREPLY=($(compgen -W "--etcd --prefix" -- "$current") $(compgen -f -- "$current")) ;;
+                        show) COMPREPLY=($(compgen -W "$maps --json" -- "$current")) ;;
+                        lookup) COMPREPLY=($(compgen -W "--name --json" -- "$current")) ;;
+                        drain) COMPREPLY=($(compgen -W "--off --name" -- "$current")) ;;
+                        down) COMPREPLY=($(compgen -W "$maps" -- "$current")) ;;
+                    esac ;;
                 help) COMPREPLY=($(compgen -W "\(verbs) drops" -- "$current")) ;;
                 completion) COMPREPLY=($(compgen -W "bash zsh fish" -- "$current")) ;;
             esac
@@ -61,6 +76,17 @@ enum Completion {
                 show) compadd -- $running --json ;;
                 genkey) compadd -- --force --manual; _files ;;
                 pubkey) _files ;;
+                tunnel-map)
+                    if (( CURRENT == 3 )); then
+                        compadd -- \(mapVerbs)
+                        return
+                    fi
+                    case $words[3] in
+                        run) compadd -- --etcd --prefix; _files ;;
+                        show) compadd -- --json ;;
+                        lookup) compadd -- --name --json ;;
+                        drain) compadd -- --off --name ;;
+                    esac ;;
                 help) compadd -- \(verbs) drops ;;
                 completion) compadd -- bash zsh fish ;;
             esac
@@ -82,6 +108,8 @@ enum Completion {
         complete -c weft -n '__fish_seen_subcommand_from stun' -f
         complete -c weft -n '__fish_seen_subcommand_from genkey' -l force
         complete -c weft -n '__fish_seen_subcommand_from genkey' -l manual
+        complete -c weft -n '__fish_seen_subcommand_from tunnel-map' -a '\(mapVerbs)'
+        complete -c weft -n '__fish_seen_subcommand_from tunnel-map' -l etcd -l prefix -l name -l json -l off
         complete -c weft -n '__fish_seen_subcommand_from help' -f -a '\(verbs) drops'
         complete -c weft -n '__fish_seen_subcommand_from completion' -f -a 'bash zsh fish'
         """
