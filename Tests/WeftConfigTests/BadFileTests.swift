@@ -7,7 +7,7 @@ import Testing
 struct BadFileTests {
     private static let interfaceKeys =
         "Address, ListenPort, MTU, LocalIPs, FwMark, Table, StateDirectory, "
-        + "Queues, PinThreads, SourcePorts, Offloads"
+        + "Queues, PinThreads, SourcePorts, Offloads, Driver, Underlay, BindMode, NeedWakeup, BusyPoll"
     private static let peerKeys =
         "VNI, Endpoint, AllowedIPs, PersistentKeepalive, Epoch, SendKey, ReceiveKey, RateLimit, CheckSource"
     private static let noInterface =
