@@ -23,7 +23,8 @@ unitdir = $(DESTDIR)$(PREFIX)/lib/systemd/system
 RELEASE = -c release --static-swift-stdlib --product weft
 WEFT = .build/release/weft
 
-.PHONY: help build demo test test-exhaustive test-thread test-address lint fuzz bench bench-engine bench-map install clean
+.PHONY: help build demo test test-exhaustive test-thread test-address lint fuzz bench bench-packets bench-engine bench-map \
+    install clean
 
 help: ## list the targets
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +68,11 @@ bench: build ## Weft beside other tunnels: ROUNDS, SECONDS_PER_TEST, UNDERLAY, O
 	@scripts/install-dependencies.sh bench
 	$(SWIFT) build -c release --package-path Benchmarks --product weft-bench-tunnel
 	scripts/bench.sh
+
+bench-packets: ## packets per second over AF_XDP beside a C bridge that only moves frames: ROUNDS, SECONDS_PER_TEST
+	@scripts/install-dependencies.sh bench
+	$(SWIFT) build -c release --package-path Benchmarks --product weft-bench-tunnel
+	scripts/bench-packets.sh
 
 bench-engine: ## the engine beside the bare cipher: time per packet, superpackets, many networks and routes
 	@scripts/install-dependencies.sh build

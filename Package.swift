@@ -101,7 +101,7 @@ let package = Package(
         tests("WeftConfigTests", ["WeftConfig", "WeftControl", "WeftTestSupport"]),
         tests("WeftLinkTests", ["WeftLink", "WeftTestSupport"]),
         .target(name: "CTestSupport", path: "Tests/CTestSupport"),
-        tests("IntegrationTests", ["weft", "Weft", "WeftXDP", "CTestSupport"]),
+        tests("IntegrationTests", ["weft", "Weft", "WeftXDP", "CWeftLinux", "CTestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )

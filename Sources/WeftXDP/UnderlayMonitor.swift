@@ -109,7 +109,7 @@ final class UnderlayMonitor: Sendable {
         state.withLock { state in
             state.attachment = nil
             state.interface = nil
-            state.trouble = "the interface \(name) is gone"
+            state.trouble = "\(name) gone"
         }
         engine.updatePaths(Dictionary(uniqueKeysWithValues: engine.networks().map { ($0.vni, UnderlayPath()) }))
     }

@@ -165,7 +165,8 @@ public final class XDPDatapath: Datapath {
         case EPERM, EACCES: .setup("cannot \(error.operation): run as root or grant CAP_NET_RAW and CAP_NET_ADMIN")
         case EAFNOSUPPORT: .setup("cannot \(error.operation): the kernel has no AF_XDP; use Driver = tun")
         case EOPNOTSUPP: .setup("cannot \(error.operation): the device can't do it; use Driver = tun")
-        case EBUSY: .setup("cannot \(error.operation): another AF_XDP program has that queue; is the tunnel up already?")
+        case EBUSY:
+            .setup("cannot \(error.operation): another AF_XDP program has that queue; is the tunnel up already?")
         case ENOBUFS, ENOMEM:
             .setup("cannot \(error.operation): the limit on locked memory (ulimit -l) is too low, or memory short")
         default: .transport(error)
@@ -298,7 +299,7 @@ extension XDPDatapath {
             let copying = statuses.first?.underlay?.rawValue ?? "not bound"
             way = "\(underlay) \(attachment.rawValue) \(copying)"
         } else {
-            way = "\(underlay) gone"
+            way = monitor.trouble ?? "\(underlay) gone"
         }
         var text = "xdp (\(way), overlay \(overlayMode.rawValue) copy)"
         if queues.count > 1 { text += ", \(queues.count) queues" }

@@ -124,7 +124,8 @@ final class XDPProgram: Sendable {
         switch code {
         case EBUSY, EEXIST:
             throw .setup(Self.taken(name))
-        case EPERM: throw .setup("cannot attach an XDP program to \(name): run as root or grant CAP_NET_ADMIN and CAP_BPF")
+        case EPERM:
+            throw .setup("cannot attach an XDP program to \(name): run as root or grant CAP_NET_ADMIN and CAP_BPF")
         default: throw .setup("cannot attach an XDP program to \(name): \(SystemCall.message(code)); use Driver = tun")
         }
     }

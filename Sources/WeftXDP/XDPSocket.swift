@@ -87,7 +87,9 @@ struct XDPSocket: ~Copyable, Sendable {
         var buffer: Int32 = 8 << 20
         _ = unsafe setsockopt(raw, SOL_SOCKET, SO_SNDBUFFORCE, &buffer, socklen_t(MemoryLayout<Int32>.size))
         guard let microseconds = options.busyPoll else { return }
-        for (option, value) in [(SO_PREFER_BUSY_POLL, 1), (SO_BUSY_POLL, Int32(clamping: microseconds)), (SO_BUSY_POLL_BUDGET, 64)] {
+        for (option, value) in [
+            (SO_PREFER_BUSY_POLL, 1), (SO_BUSY_POLL, Int32(clamping: microseconds)), (SO_BUSY_POLL_BUDGET, 64),
+        ] {
             var value = value
             _ = unsafe setsockopt(raw, SOL_SOCKET, option, &value, socklen_t(MemoryLayout<Int32>.size))
         }
@@ -189,6 +191,8 @@ struct XDPSocket: ~Copyable, Sendable {
                 continue
             }
             let start = Int(entry.addr % UInt64(pool.frameSize))
+            // As asked for at bind; a packet with less could not be sealed in place, which the engine would count.
+            assert(start >= FramePool.headroom + FramePool.kernelHeadroom)
             return Received(frame: frame, place: start..<min(start + Int(entry.len), pool.frameSize))
         }
         return nil

@@ -2,6 +2,7 @@
 import Foundation
 import Testing
 import Weft
+import WeftXDP
 
 @testable import weft
 
@@ -34,6 +35,26 @@ extension Integration {
             try await hosts.left.down()
             try await hosts.right.down()
             #expect(try await hosts.left.networkState() == before)
+        }
+
+        @Test("auto takes AF_XDP only where the device fills frames by itself, and says why")
+        func automatic() async throws {
+            for (probe, driver, words) in [
+                (XDPProbe.Result.zeroCopy("eth0"), DriverChoice.Driver.xdp, "xdp, since eth0"),
+                (.copyOnly("eth0"), .tun, "tun, since AF_XDP would copy each packet of eth0"),
+                (.unavailable("eth0 is on fire"), .tun, "tun, since eth0 is on fire"),
+            ] {
+                let choice = DriverChoice.choose(probe)
+                #expect(choice.0 == driver)
+                #expect(choice.1.contains(words))
+            }
+            let hosts = try await HostPair()
+            try hosts.left.write(TunnelText.pair().left)
+            let tunnel = try hosts.left.start([WeftCommand.path, "up", "\(hosts.left.folder)/weft0.conf"])
+            try await eventually("the tunnel") { tunnel.output.standardError.contains("up on UDP port") }
+            #expect(tunnel.output.standardError.contains("tun, since AF_XDP would copy each packet of underlay"))
+            #expect(try await hosts.left.status().driver.hasPrefix("tun ("))
+            try await hosts.left.down()
         }
 
         @Test(

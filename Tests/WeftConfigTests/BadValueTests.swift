@@ -24,6 +24,8 @@ struct BadValueTests {
     private static let prefix = "expected a prefix such as 10.77.0.2/32 or fd77::2/128"
     private static let endpoint = "expected ADDRESS:PORT such as 192.0.2.2:6081 or [2001:db8::2]:6081"
     private static let offloads = "expected all, off, or some of checksum, tso, uso, gso, gro"
+    private static let bindMode =
+        "expected auto, or one of driver and generic, one of zero-copy and copy, or both"
     private static let mark = "expected off, or a number from 0 to 4294967295, decimal or hexadecimal after 0x"
     private static let key = "expected 16 bytes in base64, 24 characters that end in =="
 
@@ -88,6 +90,13 @@ struct BadValueTests {
             Case(4, "Queues = 65", "4: Queues: expected auto, or a number from 1 to 64, found \"65\""),
             Case(4, "PinThreads = 1", "4: PinThreads: expected on or off, found \"1\""),
             Case(4, "SourcePorts = off", "4: SourcePorts: expected a number from 1 to 64, found \"off\""),
+            Case(4, "Driver = af_xdp", "4: Driver: expected auto, tun or xdp, found \"af_xdp\""),
+            Case(4, "Underlay = a/b", "4: Underlay: expected an interface's name such as eth0, found \"a/b\""),
+            Case(4, "BindMode = driver, generic", "4: BindMode: \(bindMode), found \"driver, generic\""),
+            Case(4, "BindMode = fast", "4: BindMode: \(bindMode), found \"fast\""),
+            Case(4, "NeedWakeup = 1", "4: NeedWakeup: expected on or off, found \"1\""),
+            Case(
+                4, "BusyPoll = 0", "4: BusyPoll: expected off, or a number of microseconds from 1 to 1000000, found \"0\""),
             Case(4, "Offloads = gso, lro", "4: Offloads: \(offloads), found \"gso, lro\""),
             Case(4, "Offloads = gso, GSO", "4: Offloads: \(offloads), found \"gso, GSO\""),
             Case(4, "Offloads = gso,", "4: Offloads: \(offloads), found \"gso,\""),

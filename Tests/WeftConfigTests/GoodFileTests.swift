@@ -97,6 +97,30 @@ struct GoodFileTests {
         #expect(file.interface.mtu == 1280)
     }
 
+    @Test("AF_XDP and its options")
+    func xdp() throws {
+        let plain = try TunnelFile.parse("[Interface]\nAddress = 10.0.0.1", name: "weft0.conf").interface
+        #expect(plain.driver == .auto)
+        #expect(plain.underlay == nil)
+        #expect(plain.xdp == XDPOptions())
+        let text = """
+            [Interface]
+            Address = 10.0.0.1
+            Driver = XDP
+            Underlay = eth0
+            BindMode = zero-copy , Driver
+            NeedWakeup = off
+            BusyPoll = 20
+            """
+        let interface = try TunnelFile.parse(text, name: "weft0.conf").interface
+        #expect(interface.driver == .xdp)
+        #expect(interface.underlay == "eth0")
+        #expect(interface.xdp.attachment == .driver)
+        #expect(interface.xdp.copying == .zeroCopy)
+        #expect(!interface.xdp.needsWakeup)
+        #expect(interface.xdp.busyPoll == 20)
+    }
+
     @Test("an interface alone needs no peer")
     func lonely() throws {
         let file = try TunnelFile.parse("[Interface]\nAddress = 10.0.0.1", name: "weft0.conf")

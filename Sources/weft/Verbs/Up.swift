@@ -83,7 +83,7 @@ enum Up {
             keeper.save(tunnel.engine, log)
             if tunnel.datapath.capabilities != capabilities {
                 capabilities = tunnel.datapath.capabilities
-                log.info("the kernel refused an offload; going on with \(capabilities)")
+                log.info("going on with \(capabilities)")
             }
             for line in drops.lines(for: tunnel.engine.totals(), at: SystemCall.now()) { log.info(line) }
         }
