@@ -57,7 +57,7 @@ extension Integration {
             Case(
                 name: "shorter in UDP than in IP", frame: frame { $0.wrongUDPLength = -1 },
                 effect: .dropped(.outerMalformed)),
-            Case(name: "of another version", change: { $0[0] |= 0x40 }, effect: .droppedByKernelPath(.geneveVersion)),
+            Case(name: "of another version", change: { $0[0] |= 0x40 }, effect: .droppedByKernelPath(.controlNotTaken)),
             Case(name: "a control message", change: { $0[1] |= 0x80 }, effect: .droppedByKernelPath(.geneveControl)),
             Case(
                 name: "of another protocol", change: { $0[2] = 0x65 },
