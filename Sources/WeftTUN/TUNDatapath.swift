@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Synchronization
 import Weft
 import WeftLink
 import WeftUDP
@@ -23,6 +24,22 @@ public struct TUNConfiguration: Sendable {
         case table([Prefix], UInt32)
         /// Into the main table, and through a table of their own where they cover a peer's endpoint.
         case policy(PolicyRouting)
+
+        /// Each route's prefix, and its table.
+        var entries: [Entry] {
+            switch self {
+            case .none: []
+            case .table(let prefixes, let table): prefixes.map { Entry(prefix: $0, table: table) }
+            case .policy(let plan):
+                plan.mainPrefixes.map { Entry(prefix: $0, table: RouteTable.main) }
+                    + plan.tunnelPrefixes.map { Entry(prefix: $0, table: plan.table) }
+            }
+        }
+
+        struct Entry: Hashable {
+            let prefix: Prefix
+            let table: UInt32
+        }
     }
 
     /// What the underlay's datagrams are marked with; 0 for nothing.
@@ -58,6 +75,8 @@ public final class TUNDatapath: Datapath {
     private let senders: [UDPSocket]
     private let pumps: PumpedDatapath
     private let interface: Int32
+    /// What leads into the device now.
+    private let routes: Mutex<TUNConfiguration.Routes>
 
     /// The kernel's limit (MAX_TAP_QUEUES).
     private static let mostQueues = 256
@@ -83,6 +102,7 @@ public final class TUNDatapath: Datapath {
             throw .setup("a TUN device has 1 to \(Self.mostQueues) queues, not \(configuration.queues)")
         }
         self.configuration = configuration
+        routes = Mutex(configuration.routes)
         sockets = try Self.sockets(configuration)
         let devices = try TUNDevice.queues(
             configuration.queues, name: configuration.name, offloads: TUNCapabilities(configuration.offloads))
@@ -171,6 +191,34 @@ public final class TUNDatapath: Datapath {
 
     public func close() { pumps.close() }
 
+    /// Leads other prefixes into the device. What stays isn't touched; what is new comes before what is old goes.
+    /// - Throws: when the kernel refuses; the routes are then as they were, but for what it couldn't take back.
+    public func updateRoutes(to new: TUNConfiguration.Routes) throws(LinkError) {
+        let old = routes.withLock { $0 }
+        var netlink = try Netlink()
+        switch (old, new) {
+        case (.policy(let before), .policy(let after)):
+            // A plan that can't be installed takes itself out again; then what was there comes back.
+            try netlink.removeRules(table: before.table)
+            do {
+                try netlink.install(after, device: interface)
+            } catch {
+                try? netlink.install(before, device: interface)
+                throw error
+            }
+        default: break
+        }
+        let before = Set(old.entries)
+        let after = Set(new.entries)
+        if case .table(let prefixes, let table) = new {
+            try netlink.replaceRoutes(prefixes, device: interface, table: table)
+        }
+        for entry in before.subtracting(after) {
+            try? netlink.removeRoute(entry.prefix, device: interface, table: entry.table)
+        }
+        routes.withLock { $0 = new }
+    }
+
     /// Where other kinds of packets that come to the socket are consumed.
     public var plane: DataPlane { pumps.plane }
 
@@ -187,7 +235,7 @@ public final class TUNDatapath: Datapath {
 
     /// Routes and addresses go with the device; rules belong to nobody and must be taken back.
     private func removeRules() {
-        guard case .policy(let plan) = configuration.routes, var netlink = try? Netlink() else { return }
+        guard case .policy(let plan) = routes.withLock({ $0 }), var netlink = try? Netlink() else { return }
         try? netlink.uninstall(plan, device: interface)
     }
 }

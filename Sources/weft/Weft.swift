@@ -63,13 +63,14 @@ struct CommandFailure: Error {
 }
 
 enum Verb: String, CaseIterable {
-    case up, down, show, check, genkey, pubkey, help, completion
+    case up, down, show, reload, check, genkey, pubkey, help, completion
 
     func run(_ arguments: [String]) throws(CommandFailure) {
         switch self {
         case .up: try Up.run(arguments)
         case .down: try Down.run(arguments)
         case .show: try Show.run(arguments)
+        case .reload: try Reload.run(arguments)
         case .check: try Check.run(arguments)
         case .genkey: try GenKey.run(arguments)
         case .pubkey: try PubKey.run(arguments)

@@ -98,6 +98,14 @@ public final class ControlPlane {
         nextLook = now
     }
 
+    /// We have other addresses: shows peers where we are, as they can't know and may be waiting for us to speak.
+    public func showOurselves() {
+        for life in lives.values {
+            if let session = life.session { transport.probe(session.id) } else { life.redial.reset() }
+            try? engine.requestKeepAlive(of: life.peer.vni)
+        }
+    }
+
     public func statuses() -> [ControlPeerStatus] { lives.values.map { $0.status() } }
 
     // MARK: Time and datagrams
@@ -131,7 +139,14 @@ public final class ControlPlane {
     }
 
     private func look(at life: PeerLife, _ activity: NetworkActivity?, _ now: Instant) {
-        if let place = activity?.roamedTo, !life.peer.isPinned { move(life, to: place) }
+        if let place = activity?.roamedTo, !life.peer.isPinned {
+            let wasElsewhere = life.endpoint != place
+            move(life, to: place)
+            // QUIC's server can't move (RFC 9000, section 9): what we dialled there is lost.
+            if wasElsewhere, !life.isICX, let session = life.session, session.isDialed {
+                end(life, "the peer moved to \(place)", code: CloseCode.silent, at: now)
+            }
+        }
         if let session = life.session {
             confirm(session, of: life, activity, now)
             keep(session, of: life, activity, now)

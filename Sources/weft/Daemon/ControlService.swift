@@ -12,6 +12,7 @@ final class ControlService: Sendable {
     /// What one thread at a time uses, behind the lock.
     private struct State: @unchecked Sendable {
         let plane: ControlPlane
+        var addresses = LocalAddresses()
     }
 
     private let state: Mutex<State>
@@ -67,6 +68,7 @@ final class ControlService: Sendable {
                 plane.receive(copy.span, from: batch.datagrams[index].source, now: SystemCall.now())
             }
             let now = SystemCall.now()
+            if state.addresses.changed(at: now) { plane.showOurselves() }
             for (peer, endpoint) in found { plane.setEndpoint(endpoint, of: peer, at: now) }
             plane.advance(to: now)
             send(from: plane, now)
@@ -84,6 +86,13 @@ final class ControlService: Sendable {
             // What can't be sent is lost on the way, as anything may be: QUIC sends it again.
             _ = unsafe underlay.send(datagram.bytes, to: target)
         }
+    }
+
+    /// Takes the peers of a changed file.
+    func reconfigure(_ configuration: TunnelConfiguration) throws {
+        let peers = configuration.peers.compactMap { ControlPeer($0, configuration.interface) }
+        resolver.setNames(configuration.names)
+        try state.withLock { try $0.plane.setPeers(peers, at: SystemCall.now()) }
     }
 
     func close() {

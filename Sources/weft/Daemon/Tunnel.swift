@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
+import Synchronization
 import Weft
 import WeftConfig
 import WeftControl
@@ -9,13 +10,17 @@ import WeftTUN
 /// A tunnel that a file describes: its engine and its data path.
 final class Tunnel: Sendable {
     let name: String
-    let configuration: TunnelConfiguration
+    private let current: Mutex<TunnelConfiguration>
+    /// What the file said when it was last applied.
+    var configuration: TunnelConfiguration { current.withLock { $0 } }
     let engine: Engine
     let datapath: TUNDatapath
     /// Agrees on keys; nil where all are manual.
     let control: ControlService?
-    private let mark: UInt32
+    let mark: UInt32
     private let started: Instant
+    /// Held while its file is applied.
+    let reloading = Mutex(())
 
     /// Marks and tables of our own begin with "we"; the port follows, since no two tunnels of a host share one.
     private static let numberBase: UInt32 = 0x7765_0000
@@ -25,7 +30,7 @@ final class Tunnel: Sendable {
         name: String, _ configuration: TunnelConfiguration, keeper: inout KeyKeeper, _ log: Log
     ) throws(CommandFailure) {
         self.name = name
-        self.configuration = configuration
+        current = Mutex(configuration)
         started = SystemCall.now()
         let queues =
             configuration.interface.queues
@@ -35,11 +40,7 @@ final class Tunnel: Sendable {
                 EngineConfiguration(
                     port: configuration.interface.listenPort, lanes: TUNDatapath.lanes(queues: queues)))
             for peer in configuration.peers {
-                try engine.add(
-                    NetworkConfiguration(
-                        vni: peer.vni, endpoint: peer.endpoint, routes: configuration.routes(for: peer),
-                        keepAliveInterval: peer.persistentKeepalive.map { .seconds(Int($0)) },
-                        checksUnderlaySource: peer.checksSource, receiveRateLimit: peer.rateLimit.map(UInt64.init)))
+                try engine.add(configuration.network(of: peer))
             }
         } catch {
             throw CommandFailure(.failed, "\(error)")
@@ -70,8 +71,8 @@ final class Tunnel: Sendable {
     }
 
     /// Where the AllowedIPs are routed, and how the underlay's own datagrams are marked to stay out of the tunnel.
-    private static func routes(
-        _ name: String, _ configuration: TunnelConfiguration, _ log: Log
+    static func routes(
+        _ name: String, _ configuration: TunnelConfiguration, _ log: Log?
     ) throws(LinkError) -> (TUNConfiguration.Routes, mark: UInt32) {
         let prefixes = configuration.peers.flatMap(\.allowedIPs)
         let own = numberBase | UInt32(configuration.interface.listenPort)
@@ -83,15 +84,18 @@ final class Tunnel: Sendable {
             let plan = try PolicyRouting(
                 allowedIPs: prefixes, endpoints: configuration.peers.compactMap(\.endpoint?.address), mark: mark ?? own,
                 table: own)
-            if plan.usesRules(for: .v4), let warning = ReversePathFilter.warning(except: name) { log.warning(warning) }
+            if plan.usesRules(for: .v4), let warning = ReversePathFilter.warning(except: name) { log?.warning(warning) }
             return (.policy(plan), plan.rules.isEmpty ? mark ?? 0 : mark ?? own)
         }
     }
 
+    func replaceConfiguration(with new: TunnelConfiguration) { current.withLock { $0 = new } }
+
     /// What `weft show` prints.
     func status() -> Status {
         let now = SystemCall.now()
-        let networks = engine.networks()
+        let networks = Dictionary(uniqueKeysWithValues: engine.networks().map { ($0.vni, $0) })
+        let configuration = configuration
         let interface = configuration.interface
         let control = control?.statuses() ?? [:]
         return Status(
@@ -101,7 +105,7 @@ final class Tunnel: Sendable {
                 mtu: interface.mtu, mark: mark),
             driver: datapath.capabilities, cipher: "\(Suite.aes128GCM.name), \(engine.cipherName)",
             peers: configuration.peers.compactMap { peer in
-                networks.first { $0.vni == peer.vni }.map { Status.Peer(peer, $0, peer.publicKey.flatMap { control[$0] }, at: now) }
+                networks[peer.vni].map { Status.Peer(peer, $0, peer.publicKey.flatMap { control[$0] }, at: now) }
             },
             totals: .init(engine.totals()))
     }

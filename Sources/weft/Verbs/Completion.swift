@@ -26,7 +26,8 @@ enum Completion {
             fi
             case $verb in
                 up) COMPREPLY=($(compgen -W "$files --detach" -- "$current") $(compgen -f -- "$current")) ;;
-                check) COMPREPLY=($(compgen -W "$files --json" -- "$current") $(compgen -f -- "$current")) ;;
+                check) COMPREPLY=($(compgen -W "$files $running --json --against" -- "$current") $(compgen -f -- "$current")) ;;
+                reload) COMPREPLY=($(compgen -W "$running" -- "$current")) ;;
                 down) COMPREPLY=($(compgen -W "$running" -- "$current")) ;;
                 show) COMPREPLY=($(compgen -W "$running --json" -- "$current")) ;;
                 genkey) COMPREPLY=($(compgen -W "--force --manual" -- "$current") $(compgen -f -- "$current")) ;;
@@ -52,8 +53,8 @@ enum Completion {
             fi
             case $words[2] in
                 up) compadd -- $files --detach; _files ;;
-                check) compadd -- $files --json; _files ;;
-                down) compadd -- $running ;;
+                check) compadd -- $files $running --json --against; _files ;;
+                down|reload) compadd -- $running ;;
                 show) compadd -- $running --json ;;
                 genkey) compadd -- --force --manual; _files ;;
                 pubkey) _files ;;
@@ -74,7 +75,8 @@ enum Completion {
         complete -c weft -n '__fish_seen_subcommand_from up' -l detach
         complete -c weft -n '__fish_seen_subcommand_from check' -a "$files"
         complete -c weft -n '__fish_seen_subcommand_from check show' -l json
-        complete -c weft -n '__fish_seen_subcommand_from down show' -f -a "$running"
+        complete -c weft -n '__fish_seen_subcommand_from down show reload' -f -a "$running"
+        complete -c weft -n '__fish_seen_subcommand_from check' -l against
         complete -c weft -n '__fish_seen_subcommand_from genkey' -l force
         complete -c weft -n '__fish_seen_subcommand_from genkey' -l manual
         complete -c weft -n '__fish_seen_subcommand_from help' -f -a '\(verbs) drops'

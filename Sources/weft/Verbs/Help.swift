@@ -9,7 +9,9 @@ enum Help {
           weft up FILE [--detach]      bring a tunnel up
           weft down NAME               take it down
           weft show [NAME] [--json]    who is connected, how much went through, what was dropped and why
+          weft reload NAME             apply its changed file, all of it or nothing
           weft check FILE [--json]     find what is wrong with a file
+          weft check FILE --against NAME   say what a reload with that file would change
           weft genkey [FILE]           make a host's identity, or with --manual a key for a file
           weft pubkey [FILE]           print an identity's public key
           weft help VERB|drops         more about one of these, or about the reasons for drops
@@ -35,7 +37,8 @@ enum Help {
         case .up: "usage: weft up FILE [--detach]"
         case .down: "usage: weft down NAME"
         case .show: "usage: weft show [NAME] [--json]"
-        case .check: "usage: weft check FILE [--json]"
+        case .reload: "usage: weft reload NAME"
+        case .check: "usage: weft check FILE [--json] | weft check FILE --against NAME"
         case .genkey: "usage: weft genkey [FILE] [--force] | weft genkey --manual"
         case .pubkey: "usage: weft pubkey [FILE]"
         case .help: "usage: weft help [VERB|drops]"
@@ -59,7 +62,16 @@ enum Help {
             Prints the interface, its peers, when each was last heard, how much went each way, the SPIs in use with
             the time they have left, and how many packets were dropped by reason. `weft help drops` explains the reasons.
             """
-        case .check: "Reads a tunnel file and prints everything that is wrong with it, with file and line."
+        case .reload:
+            """
+            Lets a tunnel read its file again and apply it in one step, as SIGHUP does: peers that stay as they were keep
+            their keys and lose no packet. A bad file, or one that only a new start could apply, changes nothing.
+            """
+        case .check:
+            """
+            Reads a tunnel file and prints everything that is wrong with it, with file and line. With --against it prints
+            what the tunnel of that name would change if this were its file.
+            """
         case .genkey:
             """
             Makes a host's identity (ECDSA P-256, PKCS#8 PEM) and prints it, or writes it to FILE with mode 0600; a

@@ -55,7 +55,9 @@ enum Up {
     private static func carry(
         _ tunnel: Tunnel, _ signals: consuming Signals, _ keeper: consuming KeyKeeper, _ log: Log, _ failure: Failure
     ) throws(TransportError) {
-        let server = try AdminServer(name: tunnel.name, status: { tunnel.status() }, stop: Signals.stop)
+        let server = try AdminServer(name: tunnel.name, status: { tunnel.status() }, stop: Signals.stop) { path in
+            path.map { tunnel.plan($0) } ?? tunnel.reloadOnce(log)
+        }
         defer { server.close() }
         // Capabilities are a thread's: drop them before there is another.
         if !Privileges.drop() { log.warning("could not drop capabilities") }
@@ -77,7 +79,12 @@ enum Up {
         Ready.tell()
 
         var drops = DropLog()
-        while !signals.wait(seconds: 1) {
+        waiting: while true {
+            switch signals.wait(seconds: 1) {
+            case .end: break waiting
+            case .reload: _ = tunnel.reloadOnce(log)
+            case .none: break
+            }
             keeper.save(tunnel.engine, log)
             if tunnel.datapath.capabilities != capabilities {
                 capabilities = tunnel.datapath.capabilities
