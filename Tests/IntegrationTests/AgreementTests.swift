@@ -22,6 +22,33 @@ extension Integration {
             }
         }
 
+        @Test("Control on a port of its own, as ICX has it, where the lower key calls")
+        func ownPort() async throws {
+            let hosts = try await HostPair()
+            try await hosts.bringUpAgreeing(interface: ["ControlPort = 6082"], peer: ["ControlPort = 6082"])
+            let left = try await hosts.left.status()
+            let right = try await hosts.right.status()
+            #expect(left.peers[0].agreement?.state == "connected")
+            #expect(right.peers[0].agreement?.state == "connected")
+            #expect(left.peers[0].endpoint == "192.0.2.2:6081" && right.peers[0].endpoint == "192.0.2.1:6081")
+        }
+
+        @Test("An endpoint's name is looked up")
+        func name() async throws {
+            let hosts = try await HostPair()
+            let leftKey = try await hosts.left.makeIdentity()
+            let rightKey = try await hosts.right.makeIdentity()
+            var one = AgreeingText(1, peerKey: rightKey)
+            one.endpoint = "right.test:6081"
+            try hosts.left.write("192.0.2.2 right.test\n", to: "hosts")
+            try await hosts.left.shell("mount --bind \(hosts.left.folder)/hosts /etc/hosts")
+            try hosts.left.write(one.text)
+            try hosts.right.write(AgreeingText(2, peerKey: leftKey, calls: false).text)
+            try await hosts.right.up()
+            try await hosts.left.up()
+            try await hosts.left.expectAnswer(from: "10.77.0.2")
+        }
+
         @Test("Keys that are renewed every second cost no packet")
         func renewal() async throws {
             let hosts = try await HostPair()

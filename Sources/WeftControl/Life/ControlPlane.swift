@@ -30,6 +30,7 @@ public final class ControlPlane {
     var lives: [PublicKey: PeerLife] = [:]
     var bySession: [SessionID: PeerLife] = [:]
     private var nextLook = Instant(nanoseconds: 0)
+    private var vnis: Set<UInt32> = []
     /// Calls that came to nothing, and when the next may be logged.
     public private(set) var turnedAway: UInt64 = 0
     private var nextTurnedAwayLog = Instant(nanoseconds: 0)
@@ -70,6 +71,7 @@ public final class ControlPlane {
             life.peer = peer
         }
         for (key, (peer, role)) in wanted where lives[key] == nil { lives[key] = PeerLife(peer, role: role) }
+        vnis = Set(peers.map(\.vni))
         transport.authorize(wanted.mapValues { _ in Self.streams })
         nextLook = now
     }
@@ -123,7 +125,7 @@ public final class ControlPlane {
         handleEvents(at: now)
         guard now >= nextLook else { return }
         nextLook = now.advanced(by: Self.period)
-        let activities = engine.activities()
+        let activities = engine.activities(of: vnis)
         for life in lives.values { look(at: life, activities[life.peer.vni], now) }
         handleEvents(at: now)
     }

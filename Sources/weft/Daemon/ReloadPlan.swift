@@ -14,6 +14,8 @@ struct ReloadPlan {
         compare(old.interface, new.interface)
         let before = Dictionary(old.peers.map { ($0.vni, $0) }) { first, _ in first }
         let after = Dictionary(new.peers.map { ($0.vni, $0) }) { first, _ in first }
+        let uses = [old, new].map { file in file.peers.contains { $0.controlPort != nil } }
+        if uses[0] != uses[1], new.interface.controlPort == nil { refuse("ICX's peers come or go without ControlPort") }
         for peer in old.peers where after[peer.vni] == nil {
             changes.removed.insert(peer.vni)
             lines.append("- peer \(peer.name): goes, with its keys")
@@ -57,6 +59,7 @@ struct ReloadPlan {
             // Another peer under the same number: nothing of the old one may stay.
             refuse("peer \(peer.name) takes over VNI \(peer.vni)")
         }
+        if was.controlPort != peer.controlPort { refuse("peer \(peer.name) has another ControlPort") }
         if let one = was.keys, let other = peer.keys,
             one.epoch != other.epoch || one.send != other.send || one.receive != other.receive
         {

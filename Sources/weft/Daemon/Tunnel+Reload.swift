@@ -54,7 +54,7 @@ extension Tunnel {
                 try? datapath.updateRoutes(to: before)
                 throw error
             }
-            try control?.reconfigure(new)
+            for control in controls { try control.reconfigure(new) }
         } catch {
             return ("\(error)", false)
         }
@@ -66,14 +66,14 @@ extension Tunnel {
 extension NetworkChanges {
     /// The same changes, where networks whose endpoint the file doesn't move keep the one that they have.
     fileprivate func keepingEndpoints(of engine: Engine, where old: TunnelConfiguration) -> NetworkChanges {
-        let now = engine.activities()
+        let now = Dictionary(uniqueKeysWithValues: engine.networks().map { ($0.vni, $0.endpoint) })
         var kept = self
         for index in kept.changed.indices {
             let vni = kept.changed[index].vni
             guard let was = old.peers.first(where: { $0.vni == vni }), was.publicKey != nil,
                 kept.changed[index].endpoint == was.endpoint
             else { continue }
-            kept.changed[index].endpoint = now[vni]?.endpoint
+            kept.changed[index].endpoint = now[vni] ?? nil
         }
         return kept
     }

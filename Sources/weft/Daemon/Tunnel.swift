@@ -15,8 +15,8 @@ final class Tunnel: Sendable {
     var configuration: TunnelConfiguration { current.withLock { $0 } }
     let engine: Engine
     let datapath: TUNDatapath
-    /// Agrees on keys; nil where all are manual.
-    let control: ControlService?
+    /// Agree on keys: none where all are manual, and a second one where there are ICX's peers.
+    let controls: [ControlService]
     let mark: UInt32
     private let started: Instant
     /// Held while its file is applied.
@@ -60,11 +60,7 @@ final class Tunnel: Sendable {
             driver.pinsThreads = configuration.interface.pinsThreads
             driver.offloads = configuration.interface.offloads
             datapath = try TUNDatapath(driver, engine: engine)
-            if let identity = configuration.interface.identity {
-                control = try ControlService(identity, configuration, engine, datapath, log)
-            } else {
-                control = nil
-            }
+            controls = try Self.controls(configuration, engine, datapath, mark, log)
         } catch {
             throw CommandFailure(.failed, "\(error)")
         }
@@ -89,6 +85,25 @@ final class Tunnel: Sendable {
         }
     }
 
+    private static func controls(
+        _ configuration: TunnelConfiguration, _ engine: Engine, _ datapath: TUNDatapath, _ mark: UInt32, _ log: Log
+    ) throws -> [ControlService] {
+        guard let identity = configuration.interface.identity else { return [] }
+        var controls = [
+            try ControlService(identity, configuration, engine, icx: false, over: { _ in try SharedPort(datapath) }, log)
+        ]
+        let hasICX = configuration.peers.contains { $0.controlPort != nil }
+        let port = configuration.interface.controlPort ?? (hasICX ? InterfaceConfiguration.defaultControlPort : nil)
+        if let port {
+            let makeLink = { (wake: WakeEvent) throws -> any ControlLink in
+                try OwnPort(port: port, mark: mark, datapath.plane, wake: wake)
+            }
+            controls.append(
+                try ControlService(identity, configuration, engine, icx: true, over: makeLink, log))
+        }
+        return controls
+    }
+
     func replaceConfiguration(with new: TunnelConfiguration) { current.withLock { $0 = new } }
 
     /// What `weft show` prints.
@@ -97,7 +112,7 @@ final class Tunnel: Sendable {
         let networks = Dictionary(uniqueKeysWithValues: engine.networks().map { ($0.vni, $0) })
         let configuration = configuration
         let interface = configuration.interface
-        let control = control?.statuses() ?? [:]
+        let control = controls.reduce(into: [:]) { $0.merge($1.statuses()) { first, _ in first } }
         return Status(
             version: WeftCommand.version, processID: getpid(), uptime: now.seconds(since: started),
             interface: .init(

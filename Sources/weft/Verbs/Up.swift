@@ -70,9 +70,8 @@ enum Up {
                 Signals.stop()
             }
         }
-        let controlling = try tunnel.control.map { control throws(TransportError) in
-            try WorkerThread(name: "weft-control") { control.run() }
-        }
+        var controlling: [FinishedThread] = []
+        for control in tunnel.controls { controlling.append(try FinishedThread("weft-control") { control.run() }) }
         var capabilities = tunnel.datapath.capabilities
         log.info(
             "up on UDP port \(tunnel.configuration.interface.listenPort), \(capabilities), \(tunnel.engine.cipherName)")
@@ -93,13 +92,25 @@ enum Up {
             for line in drops.lines(for: tunnel.engine.totals(), at: SystemCall.now()) { log.info(line) }
         }
         // First, so that peers hear that we go.
-        tunnel.control?.close()
-        controlling?.join()
+        for control in tunnel.controls { control.close() }
+        for thread in controlling { thread.join() }
         tunnel.datapath.close()
         pumps.join()
         keeper.save(tunnel.engine, log)
         server.close()
         serving.join()
+    }
+
+    /// A thread that can be listed with others.
+    private final class FinishedThread {
+        private var thread: WorkerThread?
+
+        init(_ name: String, _ body: @escaping @Sendable () -> Void) throws(TransportError) {
+            thread = try WorkerThread(name: name, body)
+        }
+
+        /// Waits for its end.
+        func join() { thread.take()?.join() }
     }
 
     /// What ended the pumps.
