@@ -51,7 +51,7 @@ public final class TUNDatapath: Datapath {
     private let sockets: [UDPSocket]
     private let senders: [UDPSocket]
     private let pumps: PumpedDatapath
-    private let interface: Int32
+    private let routes: InstalledRoutes
     private let hasRun = Atomic(false)
 
     /// The kernel's limit (MAX_TAP_QUEUES).
@@ -100,7 +100,7 @@ public final class TUNDatapath: Datapath {
             throw .transport(error)
         }
         do throws(LinkError) {
-            interface = try Self.configure(configuration)
+            routes = try InstalledRoutes(configuration.routes, device: Self.configure(configuration))
         } catch {
             throw .setup(error.description)
         }
@@ -130,7 +130,7 @@ public final class TUNDatapath: Datapath {
         return senders
     }
 
-    /// Gives the device its MTU, addresses and routes. They go with the device when this fails; rules are taken back.
+    /// Gives the device its MTU and addresses, and brings it up.
     private static func configure(_ configuration: TUNConfiguration) throws(LinkError) -> Int32 {
         var netlink = try Netlink()
         let interface = try netlink.interfaceIndex(of: configuration.name)
@@ -143,14 +143,13 @@ public final class TUNDatapath: Datapath {
             interface, segments: UInt32(max(segments, 1)),
             bytes: UInt32(clamping: min(FromOverlay.largestPacket - 1, max(segments, 1) * configuration.mtu)))
         for address in configuration.addresses { try netlink.replaceAddress(address, on: interface) }
-        try netlink.install(configuration.routes, device: interface)
         return interface
     }
 
     public func run() throws(DatapathError) {
         guard !hasRun.exchange(true, ordering: .relaxed) else { throw .alreadyRun }
         defer {
-            removeRules()
+            routes.removeRules()
             for device in devices { device.close() }
             for socket in sockets + senders { socket.close() }
         }
@@ -159,10 +158,13 @@ public final class TUNDatapath: Datapath {
 
     /// Rules outlive the process: they go also when it never came to running.
     deinit {
-        if !hasRun.load(ordering: .relaxed) { removeRules() }
+        if !hasRun.load(ordering: .relaxed) { routes.removeRules() }
     }
 
     public func close() { pumps.close() }
+
+    /// Leads other prefixes into the device; see ``InstalledRoutes/update(to:)``.
+    public func updateRoutes(to new: TunnelRoutes) throws(LinkError) { try routes.update(to: new) }
 
     /// Where other kinds of packets that come to the socket are consumed.
     public var plane: DataPlane { pumps.plane }
@@ -180,11 +182,5 @@ public final class TUNDatapath: Datapath {
         if devices.count > 1 { text += ", \(devices.count) queues" }
         if senders.count > 1 { text += ", \(senders.count) source ports" }
         return text
-    }
-
-    /// Routes and addresses go with the device; rules belong to nobody and must be taken back.
-    private func removeRules() {
-        guard case .policy(let plan) = configuration.routes, var netlink = try? Netlink() else { return }
-        try? netlink.uninstall(plan, device: interface)
     }
 }

@@ -29,8 +29,8 @@ public final class XDPDatapath: Datapath {
     private let overlayMode: XDPOptions.Attachment
     private let isClosing = Atomic(false)
     private let failure = Mutex<DatapathError?>(nil)
-    /// The overlay's interface, by index.
-    private let interface: Int32
+    private let routes: InstalledRoutes
+    private let hasRun = Atomic(false)
     /// The underlay's interface.
     public let underlay: String
 
@@ -97,7 +97,6 @@ public final class XDPDatapath: Datapath {
             VirtualPair(
                 name: configuration.name, mac: host, peerName: OverlayPair.peerName(of: configuration.name),
                 peerMAC: neighbor, queues: count, mtu: configuration.mtu))
-        interface = pair.interface
         do throws(TransportError) {
             wake = try WakeEvent()
             var queues: [QueueBox] = []
@@ -124,8 +123,7 @@ public final class XDPDatapath: Datapath {
         try monitor.attach()
         do throws(LinkError) {
             try pair.bringUp(configuration.addresses)
-            var netlink = try Netlink()
-            try netlink.install(configuration.routes, device: interface)
+            routes = try InstalledRoutes(configuration.routes, device: pair.interface)
         } catch {
             throw .setup(error.description)
         }
@@ -176,6 +174,7 @@ public final class XDPDatapath: Datapath {
     // MARK: - Running
 
     public func run() throws(DatapathError) {
+        guard !hasRun.exchange(true, ordering: .relaxed) else { throw .alreadyRun }
         defer { removeEverything() }
         var threads: [RunningThread] = []
         do throws(TransportError) {
@@ -211,6 +210,14 @@ public final class XDPDatapath: Datapath {
         for thread in threads { thread.join() }
         if let error = failure.withLock({ $0 }) { throw error }
     }
+
+    /// Rules outlive the process: they go also when it never came to running.
+    deinit {
+        if !hasRun.load(ordering: .relaxed) { routes.removeRules() }
+    }
+
+    /// Leads other prefixes into the overlay; see ``InstalledRoutes/update(to:)``.
+    public func updateRoutes(to new: TunnelRoutes) throws(LinkError) { try routes.update(to: new) }
 
     public func close() {
         isClosing.store(true, ordering: .releasing)
@@ -254,9 +261,7 @@ public final class XDPDatapath: Datapath {
     private func removeEverything() {
         monitor.detach()
         overlayProgram.withLock { $0 = nil }
-        if case .policy(let plan) = configuration.routes, var netlink = try? Netlink() {
-            try? netlink.uninstall(plan, device: interface)
-        }
+        routes.removeRules()
         pair.withLock { $0 = nil }
         socket.close()
     }

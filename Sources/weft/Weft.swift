@@ -63,7 +63,7 @@ struct CommandFailure: Error {
 }
 
 enum Verb: String, CaseIterable {
-    case up, down, show, check, stun, identify, genkey, pubkey
+    case up, down, show, reload, check, stun, identify, genkey, pubkey
     case tunnelMap = "tunnel-map"
     case help, completion
 
@@ -72,6 +72,7 @@ enum Verb: String, CaseIterable {
         case .up: try Up.run(arguments)
         case .down: try Down.run(arguments)
         case .show: try Show.run(arguments)
+        case .reload: try Reload.run(arguments)
         case .check: try Check.run(arguments)
         case .stun: try STUN.run(arguments)
         case .identify: try Identify.run(arguments)

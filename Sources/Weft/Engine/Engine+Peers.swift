@@ -34,12 +34,12 @@ extension Engine {
         }
     }
 
-    /// All networks' signs of life, by VNI.
-    public func activities() -> [UInt32: NetworkActivity] {
+    /// Some networks' signs of life, by VNI. Where a peer roamed to is told to one caller only, so that each network has one.
+    public func activities(of vnis: Set<UInt32>) -> [UInt32: NetworkActivity] {
         let snapshot = state.withLock { $0.snapshot }
         var activities: [UInt32: NetworkActivity] = [:]
-        activities.reserveCapacity(snapshot.networks.count)
-        for network in snapshot.networks {
+        activities.reserveCapacity(vnis.count)
+        for network in snapshot.networks where vnis.contains(network.configuration.vni) {
             let statistics = network.counters.total()
             let vni = network.configuration.vni
             activities[vni] = NetworkActivity(

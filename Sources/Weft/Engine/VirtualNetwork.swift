@@ -80,8 +80,12 @@ final class VirtualNetwork: Sendable {
         self.receive = receive
         receiveViews = FixedArray(receive.map { NetworkView.Receive($0) })
         counters = other.counters
-        keepAlive = other.keepAlive
-        rateLimit = other.rateLimit
+        keepAlive =
+            configuration.keepAliveInterval == other.configuration.keepAliveInterval
+            ? other.keepAlive : KeepAliveTimer(interval: configuration.keepAliveInterval)
+        rateLimit =
+            configuration.receiveRateLimit == other.configuration.receiveRateLimit
+            ? other.rateLimit : configuration.receiveRateLimit.map(RateLimit.init)
         roaming = other.roaming
     }
 
@@ -102,6 +106,14 @@ final class VirtualNetwork: Sendable {
         var configuration = configuration
         configuration.routes = routes
         return VirtualNetwork(self, configuration: configuration, local: local, transmit: transmit, receive: receive)
+    }
+
+    /// The same network, with its keys and books, as another configuration of its VNI wants it.
+    func with(_ configuration: NetworkConfiguration, local: LocalAddress?) -> VirtualNetwork {
+        VirtualNetwork(
+            self, configuration: configuration,
+            local: configuration.endpoint == self.configuration.endpoint ? self.local : local, transmit: transmit,
+            receive: receive)
     }
 
     /// - Parameter local: what we send from towards the endpoint.

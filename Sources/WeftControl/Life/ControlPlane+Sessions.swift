@@ -52,7 +52,7 @@ extension ControlPlane {
         }
         // SPIs go on from session to session, so that an old SA on its way out keeps its number.
         if life.allocator.isHalfUsed { life.allocator = SPIAllocator(role: life.role) }
-        let session = LiveSession(id, isInitiators: isInitiators, keys, at: now)
+        let session = LiveSession(id, isInitiators: isInitiators, isDialed: dialed, keys, at: now)
         life.session = session
         life.silence.reset()
         bySession[id] = life

@@ -30,6 +30,7 @@ public final class ControlPlane {
     var lives: [PublicKey: PeerLife] = [:]
     var bySession: [SessionID: PeerLife] = [:]
     private var nextLook = Instant(nanoseconds: 0)
+    private var vnis: Set<UInt32> = []
     /// Calls that came to nothing, and when the next may be logged.
     public private(set) var turnedAway: UInt64 = 0
     private var nextTurnedAwayLog = Instant(nanoseconds: 0)
@@ -70,6 +71,7 @@ public final class ControlPlane {
             life.peer = peer
         }
         for (key, (peer, role)) in wanted where lives[key] == nil { lives[key] = PeerLife(peer, role: role) }
+        vnis = Set(peers.map(\.vni))
         transport.authorize(wanted.mapValues { _ in Self.streams })
         nextLook = now
     }
@@ -98,6 +100,14 @@ public final class ControlPlane {
         nextLook = now
     }
 
+    /// We have other addresses: shows peers where we are, as they can't know and may be waiting for us to speak.
+    public func showOurselves() {
+        for life in lives.values {
+            if let session = life.session { transport.probe(session.id) } else { life.redial.reset() }
+            try? engine.requestKeepAlive(of: life.peer.vni)
+        }
+    }
+
     public func statuses() -> [ControlPeerStatus] { lives.values.map { $0.status() } }
 
     // MARK: Time and datagrams
@@ -115,7 +125,7 @@ public final class ControlPlane {
         handleEvents(at: now)
         guard now >= nextLook else { return }
         nextLook = now.advanced(by: Self.period)
-        let activities = engine.activities()
+        let activities = engine.activities(of: vnis)
         for life in lives.values { look(at: life, activities[life.peer.vni], now) }
         handleEvents(at: now)
     }
@@ -131,7 +141,14 @@ public final class ControlPlane {
     }
 
     private func look(at life: PeerLife, _ activity: NetworkActivity?, _ now: Instant) {
-        if let place = activity?.roamedTo, !life.peer.isPinned { move(life, to: place) }
+        if let place = activity?.roamedTo, !life.peer.isPinned {
+            let wasElsewhere = life.endpoint != place
+            move(life, to: place)
+            // QUIC's server can't move (RFC 9000, section 9): what we dialled there is lost.
+            if wasElsewhere, !life.isICX, let session = life.session, session.isDialed {
+                end(life, "the peer moved to \(place)", code: CloseCode.silent, at: now)
+            }
+        }
         if let session = life.session {
             confirm(session, of: life, activity, now)
             keep(session, of: life, activity, now)

@@ -56,6 +56,8 @@ final class LiveSession {
     let id: SessionID
     /// Whether the end with the initiator's role dialled it.
     let isInitiators: Bool
+    /// Whether we dialled it.
+    let isDialed: Bool
     let since: Instant
     let masterKeys: MasterKeys
     /// What the peer has offered.
@@ -71,8 +73,11 @@ final class LiveSession {
     var offerAllowance: Double = 20
     var offerAllowanceSince: Instant
 
-    init(_ id: SessionID, isInitiators: Bool, _ masterKeys: consuming MasterKeys, at now: Instant) {
+    init(
+        _ id: SessionID, isInitiators: Bool, isDialed: Bool, _ masterKeys: consuming MasterKeys, at now: Instant
+    ) {
         self.id = id
+        self.isDialed = isDialed
         self.isInitiators = isInitiators
         self.masterKeys = masterKeys
         since = now

@@ -3,20 +3,32 @@ import Glibc
 import Synchronization
 import Weft
 
-/// Requests over a tunnel's socket: one word and a newline each.
-enum AdminRequest: String {
+/// Requests over a tunnel's socket: one line each.
+enum AdminRequest: Equatable {
     /// Answered with ``Status`` as JSON.
     case status
     /// Answered with `ok`; the connection closes when the tunnel is gone.
     case stop
+    /// Applies the tunnel's file. Answered with a line `good` or `bad`, and then what changed or why nothing did.
+    case reload
+    /// Answered as above with what a file would change.
+    case plan(path: String)
 
     /// Longer requests are no requests.
-    static let limit = 64
+    static let limit = 4200
 
     /// Reads a request from bytes that anyone may have sent.
     init?(_ bytes: [UInt8]) {
         guard bytes.count <= Self.limit, bytes.last == UInt8(ascii: "\n") else { return nil }
-        self.init(rawValue: String(decoding: bytes.dropLast(), as: UTF8.self))
+        let line = String(decoding: bytes.dropLast(), as: UTF8.self)
+        switch line {
+        case "status": self = .status
+        case "stop": self = .stop
+        case "reload": self = .reload
+        default:
+            guard line.hasPrefix("plan /") else { return nil }
+            self = .plan(path: String(line.dropFirst(5)))
+        }
     }
 }
 
@@ -28,15 +40,18 @@ final class AdminServer: Sendable {
     private let status: @Sendable () -> Status
     private let stop: @Sendable () -> Void
     private let isOpen = Atomic(true)
+    private let reload: @Sendable (_ plan: String?) -> (text: String, isGood: Bool)
 
     init(
-        name: String, status: @escaping @Sendable () -> Status, stop: @escaping @Sendable () -> Void
+        name: String, status: @escaping @Sendable () -> Status, stop: @escaping @Sendable () -> Void,
+        reload: @escaping @Sendable (_ plan: String?) -> (text: String, isGood: Bool)
     ) throws(TransportError) {
         path = RuntimeFolder.socket(of: name)
         socket = try UnixSocket.listen(at: path)
         wake = try WakeEvent()
         self.status = status
         self.stop = stop
+        self.reload = reload
     }
 
     /// Serves until ``close()``. A connection that asked to stop stays open as long as the process lives.
@@ -53,9 +68,15 @@ final class AdminServer: Sendable {
                 // A duplicate that nothing closes before the process ends.
                 waiting.append(dup(connection.descriptor.raw))
                 stop()
+            case .reload: connection.write(Self.answer(reload(nil)))
+            case .plan(let path): connection.write(Self.answer(reload(path)))
             case nil: connection.write("unknown request\n")
             }
         }
+    }
+
+    private static func answer(_ outcome: (text: String, isGood: Bool)) -> String {
+        "\(outcome.isGood ? "good" : "bad")\n\(outcome.text)\n"
     }
 
     /// Ends ``run()`` and takes the socket away. Twice is harmless: a successor's socket stays.
@@ -71,15 +92,25 @@ enum AdminClient {
     /// The tunnel's status; nil when it isn't up.
     static func status(of name: String) -> [UInt8]? {
         guard let socket = UnixSocket.connect(to: RuntimeFolder.socket(of: name)) else { return nil }
-        socket.write("\(AdminRequest.status.rawValue)\n")
+        socket.write("status\n")
         let answer = socket.read(limit: 64 << 20)
         return answer.isEmpty ? nil : answer
+    }
+
+    /// Lets a tunnel apply its file, or say what the file at a path would change; nil when it isn't up.
+    static func reload(_ name: String, planning path: String? = nil) -> (text: String, isGood: Bool)? {
+        guard let socket = UnixSocket.connect(to: RuntimeFolder.socket(of: name)) else { return nil }
+        socket.write(path.map { "plan \($0)\n" } ?? "reload\n")
+        let lines = String(decoding: socket.read(limit: 1 << 20), as: UTF8.self)
+            .split(separator: "\n", omittingEmptySubsequences: true)
+        guard let verdict = lines.first else { return nil }
+        return (lines.dropFirst().joined(separator: "\n"), verdict == "good")
     }
 
     /// Stops a tunnel and waits until it is gone; false when it isn't up.
     static func stop(_ name: String) -> Bool {
         guard let socket = UnixSocket.connect(to: RuntimeFolder.socket(of: name)) else { return false }
-        socket.write("\(AdminRequest.stop.rawValue)\n")
+        socket.write("stop\n")
         _ = socket.read(limit: AdminRequest.limit)
         return true
     }

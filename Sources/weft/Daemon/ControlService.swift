@@ -6,16 +6,18 @@ import WeftConfig
 import WeftControl
 import WeftQUIC
 
-/// Runs a tunnel's control plane: its datagrams come from the shared port's stream and leave by the same socket.
+/// Runs a control plane for some of a tunnel's peers, over one link.
 final class ControlService: Sendable {
     /// What one thread at a time uses, behind the lock.
     private struct State: @unchecked Sendable {
         let plane: ControlPlane
+        var addresses = LocalAddresses()
     }
 
     private let state: Mutex<State>
-    private let datagrams: StreamConsumer
-    private let underlay: UnderlayTransport
+    private let link: any ControlLink
+    /// Which peers are served: ICX's, or all others.
+    private let servesICX: Bool
     private let wake: WakeEvent
     private let resolver: Resolver
     private let isClosing = Atomic(false)
@@ -24,28 +26,27 @@ final class ControlService: Sendable {
     private static let longestWait: Int32 = 50
 
     init(
-        _ identity: SharedIdentity, _ configuration: TunnelConfiguration, _ engine: Engine, _ datapath: any TunnelDatapath,
-        _ log: Log
+        _ identity: SharedIdentity, _ configuration: TunnelConfiguration, _ engine: Engine, icx: Bool,
+        over makeLink: (WakeEvent) throws -> any ControlLink, _ log: Log
     ) throws {
+        servesICX = icx
         let transport = try QUICEndpoint(identity.identity)
         let plane = ControlPlane(identity.publicKey, over: transport, engine: engine) { log.info($0) }
-        let peers = configuration.peers.compactMap { ControlPeer($0, configuration.interface) }
-        try plane.setPeers(peers, at: SystemCall.now())
+        try plane.setPeers(configuration.controlPeers(icx: icx), at: SystemCall.now())
         state = Mutex(State(plane: plane))
-        datagrams = try datapath.plane.streams.consume(.control)
-        underlay = datapath.transport
         wake = try WakeEvent()
-        resolver = try Resolver()
+        link = try makeLink(wake)
+        resolver = Resolver()
         resolver.setNames(configuration.names)
     }
 
     /// Runs until ``close()``.
     func run() {
-        var batch = datagrams.makeBatch()
         var wait: Int32 = 0
         while !isClosing.load(ordering: .acquiring) {
-            guard (try? datagrams.receive(into: &batch, timeout: wait, wake: wake)) != nil else { break }
-            wait = take(batch)
+            var arrived: [(bytes: [UInt8], source: Endpoint)] = []
+            guard (try? link.receive(timeout: wait, wake: wake, { arrived.append(($0, $1)) })) != nil else { break }
+            wait = take(arrived)
         }
         let now = SystemCall.now()
         state.withLock { state in
@@ -55,17 +56,16 @@ final class ControlService: Sendable {
         resolver.close()
     }
 
-    /// Hands a batch to the control plane and sends what it has to say; milliseconds until it wants to be called again.
-    private func take(_ batch: borrowing ToConsumer) -> Int32 {
+    /// Hands over what came and sends what there is to say; milliseconds until that must be done again.
+    private func take(_ arrived: [(bytes: [UInt8], source: Endpoint)]) -> Int32 {
         let found = resolver.takeAnswers()
         let (deadline, lookups) = state.withLock { state in
             let plane = state.plane
-            for index in 0..<batch.datagrams.count {
-                let bytes = batch[index]
-                let copy = (0..<bytes.byteCount).map { bytes.unsafeLoadByte(at: $0) }
-                plane.receive(copy.span, from: batch.datagrams[index].source, now: SystemCall.now())
+            for datagram in arrived {
+                plane.receive(datagram.bytes.span, from: datagram.source, now: SystemCall.now())
             }
             let now = SystemCall.now()
+            if state.addresses.changed(at: now) { plane.showOurselves() }
             for (peer, endpoint) in found { plane.setEndpoint(endpoint, of: peer, at: now) }
             plane.advance(to: now)
             send(from: plane, now)
@@ -80,9 +80,15 @@ final class ControlService: Sendable {
 
     private func send(from plane: ControlPlane, _ now: Instant) {
         plane.flush(now: now) { datagram, target in
-            // What can't be sent is lost on the way, as anything may be: QUIC sends it again.
-            _ = unsafe underlay.send(datagram.bytes, to: target)
+            link.send(unsafe datagram.bytes, to: target)
         }
+    }
+
+    /// Takes the peers of a changed file.
+    func reconfigure(_ configuration: TunnelConfiguration) throws {
+        resolver.setNames(configuration.names)
+        let peers = configuration.controlPeers(icx: servesICX)
+        try state.withLock { try $0.plane.setPeers(peers, at: SystemCall.now()) }
     }
 
     func close() {
@@ -96,11 +102,6 @@ final class ControlService: Sendable {
     }
 }
 
-extension RawSpan {
-    /// The byte at an offset within the span.
-    fileprivate func unsafeLoadByte(at offset: Int) -> UInt8 { unsafe unsafeLoad(fromByteOffset: offset, as: UInt8.self) }
-}
-
 extension ControlPeer {
     /// What the control plane needs of a peer; nil where its keys are manual.
     init?(_ peer: PeerConfiguration, _ interface: InterfaceConfiguration) {
@@ -112,6 +113,11 @@ extension ControlPeer {
 }
 
 extension TunnelConfiguration {
+    /// The peers that keys are agreed with: ICX's, or all others.
+    func controlPeers(icx: Bool) -> [ControlPeer] {
+        peers.filter { ($0.controlPort != nil) == icx }.compactMap { ControlPeer($0, interface) }
+    }
+
     /// The peers whose endpoint is a name.
     var names: [PublicKey: EndpointName] {
         Dictionary(

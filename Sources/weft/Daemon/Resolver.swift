@@ -20,8 +20,6 @@ final class Resolver: Sendable {
     /// Between two look-ups of one name.
     private static let interval = Duration.seconds(5)
 
-    init() throws {}
-
     func setNames(_ names: [PublicKey: EndpointName]) { state.withLock { $0.names = names } }
 
     /// Asks for the peers' names, as far as they have one and weren't looked up just now.

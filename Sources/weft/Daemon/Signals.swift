@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
 
-/// The signals that end a tunnel: blocked in every thread, and waited for by the main one.
+/// The signals that end a tunnel, or have it read its file again: blocked in every thread, and waited for by the main one.
 struct Signals {
     private var set = sigset_t()
 
@@ -12,10 +12,19 @@ struct Signals {
         unsafe pthread_sigmask(SIG_BLOCK, &set, nil)
     }
 
-    /// Waits at most `seconds`; whether a signal came.
-    mutating func wait(seconds: Int) -> Bool {
+    enum Arrival {
+        case none
+        /// The tunnel is to end.
+        case end
+        /// SIGHUP: the file is to be applied.
+        case reload
+    }
+
+    /// Waits at most `seconds` for a signal.
+    mutating func wait(seconds: Int) -> Arrival {
         var patience = timespec(tv_sec: seconds, tv_nsec: 0)
-        return unsafe sigtimedwait(&set, nil, &patience) > 0
+        let signal = unsafe sigtimedwait(&set, nil, &patience)
+        return signal == SIGHUP ? .reload : signal > 0 ? .end : .none
     }
 
     /// Wakes the thread that waits.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
+import Synchronization
 import Weft
 import WeftConfig
 import WeftControl
@@ -9,16 +10,20 @@ import WeftLink
 /// A tunnel that a file describes: its engine and its data path.
 final class Tunnel: Sendable {
     let name: String
-    let configuration: TunnelConfiguration
+    private let current: Mutex<TunnelConfiguration>
+    /// What the file said when it was last applied.
+    var configuration: TunnelConfiguration { current.withLock { $0 } }
     let engine: Engine
     let datapath: any TunnelDatapath
     let usesXDP: Bool
     /// Nil where the file asks for nothing of it.
     let stun: STUNAgent?
-    /// Agrees on keys; nil where all are manual.
-    let control: ControlService?
-    private let mark: UInt32
+    /// Agree on keys: none where all are manual, and a second one where there are ICX's peers.
+    let controls: [ControlService]
+    let mark: UInt32
     private let started: Instant
+    /// Held while its file is applied.
+    let reloading = Mutex(())
 
     /// Marks and tables of our own begin with "we"; the port follows, since no two tunnels of a host share one.
     private static let numberBase: UInt32 = 0x7765_0000
@@ -28,7 +33,7 @@ final class Tunnel: Sendable {
         name: String, _ configuration: TunnelConfiguration, keeper: inout KeyKeeper, _ log: Log
     ) throws(CommandFailure) {
         self.name = name
-        self.configuration = configuration
+        current = Mutex(configuration)
         started = SystemCall.now()
         let driver = DriverChoice(configuration)
         usesXDP = driver.driver == .xdp
@@ -39,11 +44,7 @@ final class Tunnel: Sendable {
                     mode: driver.mode, port: configuration.interface.listenPort,
                     hashesSourcePort: configuration.interface.sourcePorts > 1, lanes: driver.lanes))
             for peer in configuration.peers {
-                try engine.add(
-                    NetworkConfiguration(
-                        vni: peer.vni, endpoint: peer.endpoint, routes: configuration.routes(for: peer),
-                        keepAliveInterval: peer.persistentKeepalive.map { .seconds(Int($0)) },
-                        checksUnderlaySource: peer.checksSource, receiveRateLimit: peer.rateLimit.map(UInt64.init)))
+                try engine.add(configuration.network(of: peer))
             }
         } catch {
             throw CommandFailure(.failed, "\(error)")
@@ -57,11 +58,7 @@ final class Tunnel: Sendable {
             self.mark = mark
             datapath = try driver.datapath(name, configuration, routes: routes, mark: mark, engine: engine)
             stun = try Self.stun(configuration.interface, datapath)
-            if let identity = configuration.interface.identity {
-                control = try ControlService(identity, configuration, engine, datapath, log)
-            } else {
-                control = nil
-            }
+            controls = try Self.controls(configuration, engine, datapath, mark, log)
         } catch {
             throw CommandFailure(.failed, "\(error)")
         }
@@ -82,8 +79,8 @@ final class Tunnel: Sendable {
     }
 
     /// Where the AllowedIPs are routed, and how the underlay's own datagrams are marked to stay out of the tunnel.
-    private static func routes(
-        _ name: String, _ configuration: TunnelConfiguration, _ log: Log
+    static func routes(
+        _ name: String, _ configuration: TunnelConfiguration, _ log: Log?
     ) throws(LinkError) -> (TunnelRoutes, mark: UInt32) {
         let prefixes = configuration.peers.flatMap(\.allowedIPs)
         let own = numberBase | UInt32(configuration.interface.listenPort)
@@ -95,17 +92,39 @@ final class Tunnel: Sendable {
             let plan = try PolicyRouting(
                 allowedIPs: prefixes, endpoints: configuration.peers.compactMap(\.endpoint?.address), mark: mark ?? own,
                 table: own)
-            if plan.usesRules(for: .v4), let warning = ReversePathFilter.warning(except: name) { log.warning(warning) }
+            if plan.usesRules(for: .v4), let warning = ReversePathFilter.warning(except: name) { log?.warning(warning) }
             return (.policy(plan), plan.rules.isEmpty ? mark ?? 0 : mark ?? own)
         }
     }
 
+    private static func controls(
+        _ configuration: TunnelConfiguration, _ engine: Engine, _ datapath: any TunnelDatapath, _ mark: UInt32, _ log: Log
+    ) throws -> [ControlService] {
+        guard let identity = configuration.interface.identity else { return [] }
+        var controls = [
+            try ControlService(identity, configuration, engine, icx: false, over: { _ in try SharedPort(datapath) }, log)
+        ]
+        let hasICX = configuration.peers.contains { $0.controlPort != nil }
+        let port = configuration.interface.controlPort ?? (hasICX ? InterfaceConfiguration.defaultControlPort : nil)
+        if let port {
+            let makeLink = { (wake: WakeEvent) throws -> any ControlLink in
+                try OwnPort(port: port, mark: mark, datapath.plane, wake: wake)
+            }
+            controls.append(
+                try ControlService(identity, configuration, engine, icx: true, over: makeLink, log))
+        }
+        return controls
+    }
+
+    func replaceConfiguration(with new: TunnelConfiguration) { current.withLock { $0 = new } }
+
     /// What `weft show` prints.
     func status() -> Status {
         let now = SystemCall.now()
-        let networks = engine.networks()
+        let networks = Dictionary(uniqueKeysWithValues: engine.networks().map { ($0.vni, $0) })
+        let configuration = configuration
         let interface = configuration.interface
-        let control = control?.statuses() ?? [:]
+        let control = controls.reduce(into: [:]) { $0.merge($1.statuses()) { first, _ in first } }
         return Status(
             version: WeftCommand.version, processID: getpid(), uptime: now.seconds(since: started),
             interface: .init(
@@ -113,7 +132,7 @@ final class Tunnel: Sendable {
                 mtu: interface.mtu, mark: mark),
             driver: datapath.capabilities, driverCounters: datapath.counters, cipher: "\(Suite.aes128GCM.name), \(engine.cipherName)",
             peers: configuration.peers.compactMap { peer in
-                networks.first { $0.vni == peer.vni }.map { Status.Peer(peer, $0, peer.publicKey.flatMap { control[$0] }, at: now) }
+                networks[peer.vni].map { Status.Peer(peer, $0, peer.publicKey.flatMap { control[$0] }, at: now) }
             },
             stun: stun.map { STUNStatus($0.current) }, totals: .init(engine.totals()))
     }

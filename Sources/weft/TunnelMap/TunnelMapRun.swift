@@ -34,9 +34,11 @@ enum TunnelMapRun {
         let applying = try member.map { _ throws(CommandFailure) in try thread("weft-apply") { agent.follow() } }
         let leasing = try member.map { member throws(CommandFailure) in try thread("weft-lease") { member.register() } }
         Ready.tell()
-        while !signals.wait(seconds: 1) {
+        while true {
+            let arrival = signals.wait(seconds: 1)
+            if arrival == .end { break }
             let now = FileStamp(path)
-            if now != stamp {
+            if now != stamp || arrival == .reload {
                 stamp = now
                 reload(path, file, agent, member, log)
             }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import FoundationEssentials
+import Glibc
 import WeftConfig
 
 /// `weft check`: reads a tunnel file and says all that is wrong with it.
@@ -17,7 +18,9 @@ enum Check {
     }
 
     static func run(_ arguments: [String]) throws(CommandFailure) {
-        let arguments = try Arguments(arguments, of: .check, options: ["json"], operands: 1...1)
+        let arguments = try Arguments(arguments, of: .check, options: ["json", "against"], operands: 1...2)
+        if arguments.has("against") { return try compare(arguments) }
+        guard arguments.operands.count == 1 else { throw CommandFailure(.usage, Help.usage(of: .check)) }
         let path = TunnelPath(arguments.operands[0]).file
         do throws(TunnelFileError) {
             let configuration = try TunnelFile.load(path: path)
@@ -35,6 +38,28 @@ enum Check {
             }
             throw CommandFailure(.failed, error.lines.joined(separator: "\nweft: "))
         }
+    }
+}
+
+extension Check {
+    /// `weft check FILE --against NAME`: the tunnel itself says what it would change.
+    private static func compare(_ arguments: Arguments) throws(CommandFailure) {
+        guard arguments.operands.count == 2 else { throw CommandFailure(.usage, Help.usage(of: .check)) }
+        var file = TunnelPath(arguments.operands[0]).file
+        if !file.hasPrefix("/") {
+            var folder = [CChar](repeating: 0, count: Int(PATH_MAX))
+            if unsafe getcwd(&folder, folder.count) != nil {
+                file = String(decoding: folder.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self) + "/" + file
+            }
+        }
+        let name = TunnelPath(arguments.operands[1]).name
+        guard let outcome = AdminClient.reload(name, planning: file) else {
+            throw CommandFailure(.notUp, "no tunnel \(name) is up; `weft show` lists those that are")
+        }
+        guard outcome.isGood else {
+            throw CommandFailure(.failed, outcome.text.replacing("\n", with: "\nweft: "))
+        }
+        Console.print(outcome.text)
     }
 }
 

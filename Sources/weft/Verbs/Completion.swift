@@ -28,7 +28,8 @@ enum Completion {
             fi
             case $verb in
                 up) COMPREPLY=($(compgen -W "$files --detach" -- "$current") $(compgen -f -- "$current")) ;;
-                check) COMPREPLY=($(compgen -W "$files --json" -- "$current") $(compgen -f -- "$current")) ;;
+                check) COMPREPLY=($(compgen -W "$files $running --json --against" -- "$current") $(compgen -f -- "$current")) ;;
+                reload) COMPREPLY=($(compgen -W "$running" -- "$current")) ;;
                 stun) COMPREPLY=($(compgen -W "--json" -- "$current")) ;;
                 identify) COMPREPLY=($(compgen -W "--json" -- "$current") $(compgen -f -- "$current")) ;;
                 down) COMPREPLY=($(compgen -W "$running" -- "$current")) ;;
@@ -69,10 +70,10 @@ enum Completion {
             fi
             case $words[2] in
                 up) compadd -- $files --detach; _files ;;
-                check) compadd -- $files --json; _files ;;
+                check) compadd -- $files $running --json --against; _files ;;
+                down|reload) compadd -- $running ;;
                 stun) compadd -- --json ;;
                 identify) compadd -- --json; _files ;;
-                down) compadd -- $running ;;
                 show) compadd -- $running --json ;;
                 genkey) compadd -- --force --manual; _files ;;
                 pubkey) _files ;;
@@ -103,8 +104,9 @@ enum Completion {
         complete -c weft -n '__fish_seen_subcommand_from up' -a "$files"
         complete -c weft -n '__fish_seen_subcommand_from up' -l detach
         complete -c weft -n '__fish_seen_subcommand_from check' -a "$files"
+        complete -c weft -n '__fish_seen_subcommand_from down show reload' -f -a "$running"
+        complete -c weft -n '__fish_seen_subcommand_from check' -l against
         complete -c weft -n '__fish_seen_subcommand_from check show stun identify' -l json
-        complete -c weft -n '__fish_seen_subcommand_from down show' -f -a "$running"
         complete -c weft -n '__fish_seen_subcommand_from stun' -f
         complete -c weft -n '__fish_seen_subcommand_from genkey' -l force
         complete -c weft -n '__fish_seen_subcommand_from genkey' -l manual

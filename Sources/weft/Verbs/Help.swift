@@ -9,7 +9,9 @@ enum Help {
           weft up FILE [--detach]      bring a tunnel up
           weft down NAME               take it down
           weft show [NAME] [--json]    who is connected, how much went through, what was dropped and why
+          weft reload NAME             apply its changed file, all of it or nothing
           weft check FILE [--json]     find what is wrong with a file
+          weft check FILE --against NAME   say what a reload with that file would change
           weft stun [SERVER...]        which address others see us under
           weft identify FILE.pcap      what the datagrams in a capture are
           weft genkey [FILE]           make a host's identity, or with --manual a key for a file
@@ -38,7 +40,8 @@ enum Help {
         case .up: "usage: weft up FILE [--detach]"
         case .down: "usage: weft down NAME"
         case .show: "usage: weft show [NAME] [--json]"
-        case .check: "usage: weft check FILE [--json]"
+        case .reload: "usage: weft reload NAME"
+        case .check: "usage: weft check FILE [--json] | weft check FILE --against NAME"
         case .stun: "usage: weft stun [SERVER...] [--json]"
         case .identify: "usage: weft identify FILE [--json]"
         case .genkey: "usage: weft genkey [FILE] [--force] | weft genkey --manual"
@@ -65,7 +68,16 @@ enum Help {
             Prints the interface, its peers, when each was last heard, how much went each way, the SPIs in use with
             the time they have left, and how many packets were dropped by reason. `weft help drops` explains the reasons.
             """
-        case .check: "Reads a tunnel file and prints everything that is wrong with it, with file and line."
+        case .reload:
+            """
+            Lets a tunnel read its file again and apply it in one step, as SIGHUP does: peers that stay as they were keep
+            their keys and lose no packet. A bad file, or one that only a new start could apply, changes nothing.
+            """
+        case .check:
+            """
+            Reads a tunnel file and prints everything that is wrong with it, with file and line. With --against it prints
+            what the tunnel of that name would change if this were its file.
+            """
         case .stun:
             """
             Asks STUN servers, HOST or HOST:PORT, under which address and port they see us, from a port of its own, and

@@ -24,6 +24,21 @@ enum Show {
     }
 }
 
+/// `weft reload`: lets a tunnel apply its file as it is now.
+enum Reload {
+    static func run(_ arguments: [String]) throws(CommandFailure) {
+        let arguments = try Arguments(arguments, of: .reload, operands: 1...1)
+        let name = TunnelPath(arguments.operands[0]).name
+        guard let outcome = AdminClient.reload(name) else {
+            throw CommandFailure(.notUp, "no tunnel \(name) is up; `weft show` lists those that are")
+        }
+        guard outcome.isGood else {
+            throw CommandFailure(.failed, "nothing was changed: " + outcome.text.replacing("\n", with: "\nweft: "))
+        }
+        Console.print(outcome.text)
+    }
+}
+
 /// `weft down`: stops a tunnel and waits until its device and routes are gone.
 enum Down {
     static func run(_ arguments: [String]) throws(CommandFailure) {

@@ -55,7 +55,9 @@ enum Up {
     private static func carry(
         _ tunnel: Tunnel, _ signals: consuming Signals, _ keeper: consuming KeyKeeper, _ log: Log, _ failure: Failure
     ) throws(TransportError) {
-        let server = try AdminServer(name: tunnel.name, status: { tunnel.status() }, stop: Signals.stop)
+        let server = try AdminServer(name: tunnel.name, status: { tunnel.status() }, stop: Signals.stop) { path in
+            path.map { tunnel.plan($0) } ?? tunnel.reloadOnce(log)
+        }
         defer { server.close() }
         // Capabilities are a thread's: drop them before there is another.
         if !Privileges.drop(usesXDP: tunnel.usesXDP) { log.warning("could not drop capabilities") }
@@ -70,16 +72,20 @@ enum Up {
         }
         let asking: WorkerThread? =
             if let stun = tunnel.stun { try WorkerThread(name: "weft-stun") { stun.run() } } else { nil }
-        let controlling = try tunnel.control.map { control throws(TransportError) in
-            try WorkerThread(name: "weft-control") { control.run() }
-        }
+        var controlling: [FinishedThread] = []
+        for control in tunnel.controls { controlling.append(try FinishedThread("weft-control") { control.run() }) }
         var capabilities = tunnel.datapath.capabilities
         log.info(
             "up on UDP port \(tunnel.configuration.interface.listenPort), \(capabilities), \(tunnel.engine.cipherName)")
         Ready.tell()
 
         var drops = DropLog()
-        while !signals.wait(seconds: 1) {
+        waiting: while true {
+            switch signals.wait(seconds: 1) {
+            case .end: break waiting
+            case .reload: _ = tunnel.reloadOnce(log)
+            case .none: break
+            }
             keeper.save(tunnel.engine, log)
             if tunnel.datapath.capabilities != capabilities {
                 capabilities = tunnel.datapath.capabilities
@@ -89,14 +95,26 @@ enum Up {
         }
         tunnel.stun?.close()
         // First, so that peers hear that we go.
-        tunnel.control?.close()
-        controlling?.join()
+        for control in tunnel.controls { control.close() }
+        for thread in controlling { thread.join() }
         tunnel.datapath.close()
         pumps.join()
         if let asking { asking.join() }
         keeper.save(tunnel.engine, log)
         server.close()
         serving.join()
+    }
+
+    /// A thread that can be listed with others.
+    private final class FinishedThread {
+        private var thread: WorkerThread?
+
+        init(_ name: String, _ body: @escaping @Sendable () -> Void) throws(TransportError) {
+            thread = try WorkerThread(name: name, body)
+        }
+
+        /// Waits for its end.
+        func join() { thread.take()?.join() }
     }
 
     /// What ended the pumps.

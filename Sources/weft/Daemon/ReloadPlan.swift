@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+import WeftConfig
+import WeftControl
+
+/// What a changed file means for a tunnel that is up.
+struct ReloadPlan {
+    /// What only a new start can do; nothing is changed then.
+    private(set) var refusals: [String] = []
+    private(set) var changes = NetworkChanges()
+    private(set) var lines: [String] = []
+
+    init(from old: TunnelConfiguration, to new: TunnelConfiguration) {
+        compare(old.interface, new.interface)
+        let before = Dictionary(old.peers.map { ($0.vni, $0) }) { first, _ in first }
+        let after = Dictionary(new.peers.map { ($0.vni, $0) }) { first, _ in first }
+        let uses = [old, new].map { file in file.peers.contains { $0.controlPort != nil } }
+        if uses[0] != uses[1], new.interface.controlPort == nil { refuse("ICX's peers come or go without ControlPort") }
+        for peer in old.peers where after[peer.vni] == nil {
+            changes.removed.insert(peer.vni)
+            lines.append("- peer \(peer.name): goes, with its keys")
+            if peer.keys != nil { refuse("peer \(peer.name) has manual keys") }
+        }
+        for peer in new.peers {
+            guard let was = before[peer.vni] else {
+                changes.added.append(new.network(of: peer))
+                lines.append("+ peer \(peer.name): comes")
+                if peer.keys != nil { refuse("peer \(peer.name) has manual keys") }
+                continue
+            }
+            compare(was, peer, old, new)
+        }
+    }
+
+    private mutating func refuse(_ what: String) {
+        refusals.append("\(what): run `weft down` and `weft up` to change that")
+    }
+
+    private mutating func compare(_ old: InterfaceConfiguration, _ new: InterfaceConfiguration) {
+        for (name, isSame) in [
+            ("Address", old.addresses == new.addresses), ("ListenPort", old.listenPort == new.listenPort),
+            ("MTU", old.mtu == new.mtu), ("FwMark", old.firewallMark == new.firewallMark),
+            ("Table", old.table == new.table), ("StateDirectory", old.stateDirectory == new.stateDirectory),
+            ("Queues", old.queues == new.queues), ("PinThreads", old.pinsThreads == new.pinsThreads),
+            ("SourcePorts", old.sourcePorts == new.sourcePorts), ("Offloads", old.offloads == new.offloads),
+            ("ControlPort", old.controlPort == new.controlPort), ("Driver", old.driver == new.driver),
+            ("Underlay", old.underlay == new.underlay),
+            ("BindMode, NeedWakeup or BusyPoll", old.xdp == new.xdp), ("STUN", old.stunServers == new.stunServers),
+            ("STUNResponder", old.respondsToSTUN == new.respondsToSTUN),
+            ("the private key", old.identity?.publicKey == new.identity?.publicKey),
+        ] where !isSame { refuse("\(name) in [Interface] is another") }
+        if old.rekeyInterval != new.rekeyInterval {
+            lines.append("~ RekeyInterval: \(new.rekeyInterval) instead of \(old.rekeyInterval)")
+        }
+    }
+
+    private mutating func compare(
+        _ was: PeerConfiguration, _ peer: PeerConfiguration, _ old: TunnelConfiguration, _ new: TunnelConfiguration
+    ) {
+        var notes: [String] = []
+        if was.publicKey != peer.publicKey {
+            // Another peer under the same number: nothing of the old one may stay.
+            refuse("peer \(peer.name) takes over VNI \(peer.vni)")
+        }
+        if was.controlPort != peer.controlPort { refuse("peer \(peer.name) has another ControlPort") }
+        if let one = was.keys, let other = peer.keys,
+            one.epoch != other.epoch || one.send != other.send || one.receive != other.receive
+        {
+            refuse("peer \(peer.name) has other manual keys")
+        }
+        let routes = (old.routes(for: was), new.routes(for: peer))
+        if Set(routes.0) != Set(routes.1) {
+            notes.append("AllowedIPs \(peer.allowedIPs.map(\.description).joined(separator: ", "))")
+        }
+        let endpoints = (was.endpoint?.description ?? was.endpointName?.description, peer.endpoint?.description ?? peer.endpointName?.description)
+        if endpoints.0 != endpoints.1 { notes.append("Endpoint \(endpoints.1 ?? "none")") }
+        if was.persistentKeepalive != peer.persistentKeepalive {
+            notes.append("PersistentKeepalive \(peer.persistentKeepalive.map { "\($0)" } ?? "off")")
+        }
+        if was.rateLimit != peer.rateLimit { notes.append("RateLimit \(peer.rateLimit.map { "\($0)" } ?? "off")") }
+        if was.checksSource != peer.checksSource { notes.append("CheckSource \(peer.checksSource ? "on" : "off")") }
+        let concernsEngine = !notes.isEmpty
+        if was.pinsEndpoint != peer.pinsEndpoint { notes.append("PinEndpoint \(peer.pinsEndpoint ? "on" : "off")") }
+        if was.suite != peer.suite { notes.append("Suite \(peer.suite.name), with new keys") }
+        guard !notes.isEmpty else { return }
+        lines.append("~ peer \(peer.name): \(notes.joined(separator: "; "))")
+        if concernsEngine { changes.changed.append(new.network(of: peer)) }
+    }
+
+    /// For people.
+    var text: String {
+        if !refusals.isEmpty { return refusals.joined(separator: "\n") }
+        return lines.isEmpty ? "nothing would change" : lines.joined(separator: "\n")
+    }
+}
+
+extension PeerConfiguration {
+    /// What people call it.
+    var name: String { publicKey?.shortName ?? "of VNI \(vni)" }
+}
+
+extension TunnelConfiguration {
+    /// A peer's network as the engine wants it.
+    func network(of peer: PeerConfiguration) -> NetworkConfiguration {
+        NetworkConfiguration(
+            vni: peer.vni, endpoint: peer.endpoint, routes: routes(for: peer),
+            keepAliveInterval: peer.persistentKeepalive.map { .seconds(Int($0)) },
+            checksUnderlaySource: peer.checksSource, receiveRateLimit: peer.rateLimit.map(UInt64.init))
+    }
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import Testing
+import Weft
+
+@testable import weft
+
+extension Integration {
+    @Suite("Keys that nobody handles")
+    struct Agreement {
+        @Test(
+            "Whoever can call does, with either suite",
+            arguments: [(true, true), (true, false), (false, true)], ["AES-128-GCM", "AES-256-GCM"])
+        func calls(calls: (Bool, Bool), suite: String) async throws {
+            let hosts = try await HostPair()
+            try await hosts.bringUpAgreeing(calls: (calls.0, calls.1), peer: ["Suite = \(suite)"])
+            try await hosts.right.expectAnswer(from: "fd77::1")
+            for host in [hosts.left, hosts.right] {
+                let status = try await host.status()
+                #expect(status.peers[0].agreement?.state == "connected")
+                #expect(status.peers[0].agreement?.failures == 0)
+            }
+        }
+
+        @Test("Control on a port of its own, as ICX has it, where the lower key calls")
+        func ownPort() async throws {
+            let hosts = try await HostPair()
+            try await hosts.bringUpAgreeing(interface: ["ControlPort = 6082"], peer: ["ControlPort = 6082"])
+            let left = try await hosts.left.status()
+            let right = try await hosts.right.status()
+            #expect(left.peers[0].agreement?.state == "connected")
+            #expect(right.peers[0].agreement?.state == "connected")
+            #expect(left.peers[0].endpoint == "192.0.2.2:6081" && right.peers[0].endpoint == "192.0.2.1:6081")
+        }
+
+        @Test("An endpoint's name is looked up")
+        func name() async throws {
+            let hosts = try await HostPair()
+            let leftKey = try await hosts.left.makeIdentity()
+            let rightKey = try await hosts.right.makeIdentity()
+            var one = AgreeingText(1, peerKey: rightKey)
+            one.endpoint = "right.test:6081"
+            try hosts.left.write("192.0.2.2 right.test\n", to: "hosts")
+            try await hosts.left.shell("mount --bind \(hosts.left.folder)/hosts /etc/hosts")
+            try hosts.left.write(one.text)
+            try hosts.right.write(AgreeingText(2, peerKey: leftKey, calls: false).text)
+            try await hosts.right.up()
+            try await hosts.left.up()
+            try await hosts.left.expectAnswer(from: "10.77.0.2")
+        }
+
+        @Test("Keys that are renewed every second cost no packet")
+        func renewal() async throws {
+            let hosts = try await HostPair()
+            try await hosts.bringUpAgreeing(interface: ["RekeyInterval = 1"])
+            let seconds = Double(ProcessInfo.processInfo.environment["WEFT_RENEWAL_SECONDS"] ?? "") ?? 10
+            let count = Int(seconds * 500)
+            let ping = try await hosts.left.attempt(
+                ["ping", "-q", "-i", "0.002", "-c", "\(count)", "-s", "1000", "10.77.0.2"], atMost: seconds * 3 + 10)
+            #expect(ping.standardOutput.contains(" \(count) received, 0% packet loss"), "\(ping)")
+            for host in [hosts.left, hosts.right] {
+                let status = try await host.status()
+                let count = status.peers[0].agreement?.count ?? 0
+                #expect(Double(count) >= seconds - 2)
+                for reason in [DropReason.noReceiveKey, .receiveKeyExpired, .authenticationFailed, .replayed] {
+                    #expect(status.drops(reason) == 0, "\(reason)")
+                }
+            }
+        }
+
+        /// What can befall an end.
+        enum Blow: CaseIterable {
+            case kill, restart, freeze, cut, renumber
+        }
+
+        @Test("Whatever befalls either end, traffic flows again within 3 s of its return, and no nonce occurs twice")
+        func blows() async throws {
+            let rounds = Int(ProcessInfo.processInfo.environment["WEFT_BLOWS"] ?? "") ?? 10
+            let hosts = try await HostPair()
+            // Room to renumber.
+            for (host, number) in [(hosts.left, 1), (hosts.right, 2)] {
+                try await host.shell(
+                    "ip address flush dev underlay; ip address add 192.0.2.\(number)/24 dev underlay")
+            }
+            let captures = try await Capture(on: hosts.left, bytesPerFrame: 128)
+            try await hosts.bringUpAgreeing()
+            var start: [(descriptors: Int, kibibytes: Int)] = []
+            for host in [hosts.left, hosts.right] { start.append(try await host.resources(of: host.process())) }
+            var slowest: [Blow: Duration] = [:]
+            for round in 0..<rounds {
+                let isLeft = Bool.random()
+                let blow = Blow.allCases[round % Blow.allCases.count]
+                try await Task.sleep(for: .milliseconds(Int.random(in: 0...2000)))
+                print("round \(round): \(blow) on \(isLeft ? "left" : "right")")
+                let times = try await strike(blow, isLeft ? hosts.left : hosts.right, number: isLeft ? 1 : 2, hosts)
+                for time in times {
+                    slowest[blow] = max(slowest[blow] ?? .zero, time)
+                    #expect(time <= .seconds(3), "round \(round): \(blow) on \(isLeft ? "left" : "right")")
+                }
+            }
+            print("slowest return by blow: \(slowest)")
+            for (index, host) in [hosts.left, hosts.right].enumerated() {
+                let now = try await host.resources(of: host.process())
+                #expect(now.descriptors <= start[index].descriptors + 2)
+                #expect(now.kibibytes <= start[index].kibibytes + 16 * 1024)
+                print("resources of \(host.name): \(start[index]) then, \(now) now")
+            }
+            try expectFreshNonces(try await captures.end())
+        }
+
+        /// Does it, and gives how long traffic took to flow again after each return.
+        private func strike(_ blow: Blow, _ host: Host, number: Int, _ hosts: HostPair) async throws -> [Duration] {
+            let pause = Duration.milliseconds(Int.random(in: 100...5000))
+            switch blow {
+            case .kill:
+                try await host.crash()
+                try await Task.sleep(for: pause)
+                try await host.up()
+            case .restart:
+                try await host.down()
+                try await Task.sleep(for: pause)
+                try await host.up()
+            case .freeze:
+                let process = try await host.process()
+                try await host.shell("kill -STOP \(process)")
+                try await Task.sleep(for: pause)
+                try await host.shell("kill -CONT \(process)")
+            case .cut:
+                // The device stays up, as somebody captures there.
+                try await host.shell(
+                    """
+                    nft add table inet cut
+                    nft 'add chain inet cut from { type filter hook input priority 0; }'
+                    nft 'add chain inet cut to { type filter hook output priority 0; }'
+                    nft add rule inet cut from iifname underlay drop
+                    nft add rule inet cut to oifname underlay drop
+                    """)
+                try await Task.sleep(for: pause)
+                try await host.shell("nft delete table inet cut")
+            case .renumber:
+                var times: [Duration] = []
+                for (old, new) in [(number, number + 100), (number + 100, number)] {
+                    try await host.shell(
+                        """
+                        ip address add 192.0.2.\(new)/24 dev underlay
+                        ip address delete 192.0.2.\(old)/24 dev underlay
+                        ip address show dev underlay | grep -q 192.0.2.\(new)/ || ip address add 192.0.2.\(new)/24 dev underlay
+                        """)
+                    times.append(try await timeUntilAnswer(hosts))
+                    try await Task.sleep(for: .milliseconds(500))
+                }
+                return times
+            }
+            return [try await timeUntilAnswer(hosts)]
+        }
+
+        private func timeUntilAnswer(_ hosts: HostPair) async throws -> Duration {
+            let clock = ContinuousClock.now
+            do {
+                try await hosts.left.expectAnswer(from: "10.77.0.2", within: 20)
+            } catch {
+                let left = try await hosts.left.weft("show")
+                let right = try await hosts.right.weft("show")
+                throw TestFailure("\(error)\n\(left)\n\(right)")
+            }
+            return ContinuousClock.now - clock
+        }
+
+        /// Sessions number their SAs from 1 again, under other keys. Two datagrams under one nonce and one key would differ
+        /// as their plaintexts do, which all begin with a header of the same addresses, or be equal where there is none.
+        private func expectFreshNonces(_ frames: [[UInt8]]) throws {
+            var seen: [SealedDatagram.Nonce: [[UInt8]]] = [:]
+            var count = 0
+            let datagrams = frames.compactMap { SealedDatagram(frame: $0) }
+            // Control passes the same port.
+            for datagram in datagrams where datagram.payload.starts(with: [6, 0x40]) {
+                count += 1
+                for other in seen[datagram.nonce] ?? [] {
+                    let addresses = Geneve.headerLength + 12..<Geneve.headerLength + 20
+                    let isReused =
+                        datagram.payload == other
+                        || min(datagram.payload.count, other.count) > Geneve.overhead + 20
+                            && datagram.payload[addresses].elementsEqual(other[addresses])
+                    #expect(!isReused, "\(datagram.nonce) twice under one key")
+                }
+                seen[datagram.nonce, default: []].append(datagram.payload)
+            }
+            #expect(count > 20)
+        }
+    }
+}
