@@ -114,7 +114,7 @@ struct ReconcileTests {
         try #require(bpf_map_freeze(map.tables.trie6.descriptor) == 0)
         let entries = try (0..<100).map { try Self.entry($0, $0) }
         let v4 = entries.filter { $0.prefix.family == .v4 }
-        do {
+        do throws(ReconcileError) {
             try map.reconcile(entries)
             Issue.record("wrote to a frozen map")
         } catch {
@@ -132,8 +132,9 @@ struct ReconcileTests {
         options.nexthopCapacity = 3
         let map = try TunnelMap.load(options)
         try map.reconcile([Self.entry(0)])
-        do {
-            try map.reconcile([Self.entry(0), Self.entry(2, 2)])
+        let both = [try Self.entry(0), try Self.entry(2, 2)]
+        do throws(ReconcileError) {
+            try map.reconcile(both)
             Issue.record("four nexthops in the room of three")
         } catch {
             #expect(error.cause == .full(what: "nexthops", capacity: 3))

@@ -29,8 +29,8 @@ extension Integration {
             else { throw TestFailure("no \(interface) in \(text)") }
             let numbers = rest.split(separator: " ").compactMap { Int($0) }
             guard numbers.count > 11 else { throw TestFailure("\(line)") }
-            // Sent, and what it took and then dropped: an ifb has nowhere to send to.
-            return numbers[9] + numbers[11]
+            // An ifb counts what it is given as received; others count what they send, or drop for want of a peer.
+            return numbers[1] + numbers[9] + numbers[10] + numbers[11]
         }
 
         @Test("Redirects to a device of another kind", arguments: DeviceKind.all)
