@@ -61,8 +61,8 @@ let package = Package(
         .executableTarget(
             name: "weft",
             dependencies: [
-                "Weft", "WeftTUN", "WeftUDP", "WeftXDP", "WeftLink", "WeftControl", "WeftConfig", "CWeftCapability", "CWeftLinux",
-                "SanitizedMutex",
+                "Weft", "WeftTUN", "WeftUDP", "WeftXDP", "WeftLink", "WeftControl", "WeftConfig", "CWeftCapability",
+                "CWeftLinux", "SanitizedMutex",
             ],
             swiftSettings: swiftSettings),
         .target(

@@ -5,33 +5,6 @@ import Synchronization
 import Weft
 import WeftUDP
 
-/// Where the underlay is at present, for queues that are to bind to it.
-final class UnderlayLink: Sendable {
-    struct State: Sendable {
-        /// Nil while the interface is gone.
-        var interface: Int32?
-        /// Rises whenever sockets must be made anew.
-        var generation: UInt64 = 0
-    }
-
-    private let state = Mutex(State())
-    private let published = Atomic<UInt64>(0)
-    /// The largest inner packet that fits one frame on the underlay.
-    let largestInner = Atomic<Int>(.max)
-
-    var current: State { state.withLock { $0 } }
-    /// One look per batch.
-    var generation: UInt64 { published.load(ordering: .acquiring) }
-
-    func set(_ interface: Int32?) {
-        state.withLock { state in
-            state.interface = interface
-            state.generation += 1
-            published.store(state.generation, ordering: .releasing)
-        }
-    }
-}
-
 /// One queue: a socket on each device, the frames that both share, and the thread's work on them.
 ///
 /// A frame that one side received is transformed where it lies and sent by the other side.
@@ -313,32 +286,4 @@ struct Queue: ~Copyable, Sendable {
 
     /// The status before it runs.
     var firstStatus: XDPQueueStatus { status(pool.count) }
-}
-
-/// A queue's status, for others to read.
-final class QueueReport: Sendable {
-    private let state: Mutex<XDPQueueStatus>
-
-    init(_ status: XDPQueueStatus) { state = Mutex(status) }
-
-    var status: XDPQueueStatus { state.withLock { $0 } }
-
-    func set(_ status: XDPQueueStatus) { state.withLock { $0 = status } }
-}
-
-/// Loses packets at random, for tests.
-struct FrameDropper: Sendable {
-    private var state: UInt64
-    /// Of 256.
-    private let share: UInt8
-
-    init(seed: UInt64, share: UInt8) {
-        state = seed | 1
-        self.share = share
-    }
-
-    mutating func drops() -> Bool {
-        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-        return UInt8(truncatingIfNeeded: state >> 33) < share
-    }
 }

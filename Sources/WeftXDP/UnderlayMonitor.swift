@@ -45,7 +45,7 @@ final class UnderlayMonitor: Sendable {
         state = Mutex(State())
         do throws(LinkError) {
             var netlink = try Netlink()
-            let status = try netlink.linkStatus(of: name)
+            let status = try netlink.settledLinkStatus(of: name)
             guard status.mac != nil else {
                 throw .unusablePlan("\(name) is no Ethernet interface: AF_XDP needs one; use Driver = tun")
             }
