@@ -12,7 +12,7 @@ final class UnderlayLink: Sendable {
 
     private let state = Mutex(State())
     private let published = Atomic<UInt64>(0)
-    /// The largest inner packet that fits one frame on the underlay.
+    /// The largest inner packet that fits one frame on the underlay, in bytes: 0 or more.
     let largestInner = Atomic<Int>(.max)
 
     var current: State { state.withLock { $0 } }

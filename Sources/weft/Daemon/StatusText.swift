@@ -39,6 +39,7 @@ extension Status.Peer {
         var lines = ["", "\(Console.bold("peer")): vni \(vni)"]
         func add(_ name: String, _ value: String) { lines.append("  \(Console.bold(name)): \(value)") }
         add("endpoint", endpoint ?? "(unknown)")
+        if let nextHop { add("next hop", nextHop) }
         add("allowed ips", allowedIPs.joined(separator: ", "))
         if let latestReceive { add("latest receive", Units.ago(latestReceive)) }
         add("transfer", "\(Units.bytes(rx.bytes)) received, \(Units.bytes(tx.bytes)) sent")
