@@ -15,6 +15,8 @@ struct Queue: ~Copyable, Sendable {
     private static let patience: Int32 = 500
     /// Milliseconds of rest while packets wait for a device that is full.
     private static let shortPatience: Int32 = 1
+    /// How often it lets others run before it rests.
+    private static let mostYields = 16
     private static let tooBigPerTick = 100
 
     let number: UInt32
@@ -74,6 +76,7 @@ struct Queue: ~Copyable, Sendable {
     ) throws(TransportError) {
         lane.sealsDatagramsWithoutPath = true
         var idleSince: Instant?
+        var yields = 0
         while !isClosing() {
             lane.refresh()
             let now = clock()
@@ -84,11 +87,19 @@ struct Queue: ~Copyable, Sendable {
             overlay.refill(from: &pool)
             underlay?.refill(from: &pool)
             let moved = fromUnderlay(&lane, now) + fromOverlay(&lane, now)
-            let waiting = flush()
+            let waiting = flush(&lane)
             if moved > 0 {
                 idleSince = nil
+                yields = 0
                 continue
             }
+            // A device that is full is emptied by another thread, on this processor perhaps.
+            if waiting, yields < Self.mostYields {
+                yields += 1
+                sched_yield()
+                continue
+            }
+            yields = 0
             if let microseconds = options.busyPoll, !waiting {
                 let since = idleSince ?? now
                 idleSince = since
@@ -226,14 +237,16 @@ struct Queue: ~Copyable, Sendable {
     }
 
     /// Has both devices send. Whether packets are left over.
-    private mutating func flush() -> Bool {
+    private mutating func flush(_ lane: inout Lane) -> Bool {
         var isWaiting = false
         if overlay.hasQueued {
-            overlay.flush()
+            let refused = overlay.flush()
+            if refused > 0 { lane.countDrop(.overlayRefused, vni: .max, packets: refused) }
             isWaiting = overlay.hasQueued
         }
         if underlay?.hasQueued == true {
-            underlay?.flush()
+            let refused = underlay?.flush() ?? 0
+            if refused > 0 { lane.countDrop(.underlayRefused, vni: .max, packets: refused) }
             isWaiting = isWaiting || underlay?.hasQueued == true
         }
         return isWaiting
