@@ -130,7 +130,8 @@ final class Tunnel: Sendable {
             interface: .init(
                 name: name, addresses: interface.addresses.map(\.description), listenPort: interface.listenPort,
                 mtu: interface.mtu, mark: mark),
-            driver: datapath.capabilities, driverCounters: datapath.counters, cipher: "\(Suite.aes128GCM.name), \(engine.cipherName)",
+            driver: datapath.capabilities, driverCounters: datapath.counters,
+            cipher: "\(Suite.aes128GCM.name), \(engine.cipherName)",
             peers: configuration.peers.compactMap { peer in
                 networks[peer.vni].map { Status.Peer(peer, $0, peer.publicKey.flatMap { control[$0] }, at: now) }
             },
