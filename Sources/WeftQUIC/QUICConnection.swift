@@ -170,7 +170,9 @@ final class QUICConnection {
         unsafe parameters.retry_scid_present = 1
         unsafe parameters.stateless_reset_token_present = 1
         let hasToken = unsafe withUnsafeMutableBytes(of: &parameters.stateless_reset_token) { token in
-            unsafe token.baseAddress.map { unsafe resets.write(for: &source, to: $0.assumingMemoryBound(to: UInt8.self)) }
+            unsafe token.baseAddress.map {
+                unsafe resets.write(for: &source, to: $0.assumingMemoryBound(to: UInt8.self))
+            }
         }
         guard hasToken == true else { return nil }
         var token = first.token
@@ -243,7 +245,11 @@ final class QUICConnection {
     func advance(to now: Instant) {
         guard isOpen, let connection = unsafe connection else { return }
         let code = unsafe ngtcp2_conn_handle_expiry(connection, now.nanoseconds)
-        if code != 0 { end(code == NGTCP2_ERR_IDLE_CLOSE || code == NGTCP2_ERR_HANDSHAKE_TIMEOUT ? .timeout : .violation(Self.text(code)), now) }
+        if code != 0 {
+            end(
+                code == NGTCP2_ERR_IDLE_CLOSE || code == NGTCP2_ERR_HANDSHAKE_TIMEOUT
+                    ? .timeout : .violation(Self.text(code)), now)
+        }
     }
 
     func probe() {
@@ -294,7 +300,8 @@ final class QUICConnection {
             }
             let hasBadKey = refusedKey || (code == NGTCP2_ERR_CRYPTO && peer == nil && handshakeHasCertificate)
             let why: SessionEnd =
-                hasBadKey ? .wrongKey : .violation(alert == 0 ? Self.text(code) : "\(Self.text(code)), TLS alert \(alert)")
+                hasBadKey
+                ? .wrongKey : .violation(alert == 0 ? Self.text(code) : "\(Self.text(code)), TLS alert \(alert)")
             unsafe end(why, now, farewell: farewell(&error, now))
         }
     }

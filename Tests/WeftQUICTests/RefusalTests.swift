@@ -93,7 +93,10 @@ struct RefusalTests {
         for _ in 0..<20_000 {
             var bytes = recorded.randomElement(using: &generator) ?? []
             switch Int.random(in: 0..<4, using: &generator) {
-            case 0: bytes = (0..<Int.random(in: 0...1500, using: &generator)).map { _ in .random(in: 0...255, using: &generator) }
+            case 0:
+                bytes = (0..<Int.random(in: 0...1500, using: &generator)).map { _ in
+                    .random(in: 0...255, using: &generator)
+                }
             case 1: bytes = Array(bytes.prefix(Int.random(in: 0...bytes.count, using: &generator)))
             default:
                 for _ in 0..<Int.random(in: 1...8, using: &generator) where !bytes.isEmpty {
@@ -101,7 +104,8 @@ struct RefusalTests {
                 }
             }
             let host = Bool.random(using: &generator) ? dialer : listener
-            host.endpoint.receive(bytes.span, from: Network.address(.random(in: 1...9, using: &generator)), now: network.now)
+            host.endpoint.receive(
+                bytes.span, from: Network.address(.random(in: 1...9, using: &generator)), now: network.now)
         }
         network.run(for: .seconds(5))
         #expect(dialer.ends.isEmpty && listener.ends.isEmpty, "seed \(seed)")
