@@ -7,6 +7,8 @@ DESTDIR =
 SWIFT = swift
 # Inputs per fuzz target.
 RUNS = 1000000
+# What carries the demo's packets.
+DRIVER = auto
 # For example SWIFT_TEST_FLAGS='--filter IntegrationTests'.
 SWIFT_TEST_FLAGS =
 
@@ -21,7 +23,8 @@ unitdir = $(DESTDIR)$(PREFIX)/lib/systemd/system
 RELEASE = -c release --static-swift-stdlib --product weft
 WEFT = .build/release/weft
 
-.PHONY: help build demo test test-exhaustive test-thread test-address lint fuzz bench bench-engine install clean
+.PHONY: help build demo test test-exhaustive test-thread test-address lint fuzz bench bench-packets bench-engine bench-map \
+    install clean
 
 help: ## list the targets
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,9 +33,9 @@ build: ## build the command for use: .build/release/weft
 	@scripts/install-dependencies.sh build
 	$(SWIFT) build $(RELEASE)
 
-demo: build ## three hosts made of namespaces, tunnels between them, and proof that they work
+demo: build ## three hosts made of namespaces, tunnels between them, and proof that they work: DRIVER=tun, xdp, or one each as in tun,xdp
 	@scripts/install-dependencies.sh demo
-	scripts/demo.sh
+	DRIVER='$(DRIVER)' scripts/demo.sh
 
 test: ## all tests; those that need root and namespaces are skipped without root
 	@scripts/install-dependencies.sh test
@@ -66,6 +69,11 @@ bench: build ## Weft beside other tunnels: ROUNDS, SECONDS_PER_TEST, UNDERLAY, O
 	$(SWIFT) build -c release --package-path Benchmarks --product weft-bench-tunnel
 	scripts/bench.sh
 
+bench-packets: ## packets per second over AF_XDP beside a C bridge that only moves frames: ROUNDS, SECONDS_PER_TEST
+	@scripts/install-dependencies.sh bench
+	$(SWIFT) build -c release --package-path Benchmarks --product weft-bench-tunnel
+	scripts/bench-packets.sh
+
 bench-engine: ## the engine beside the bare cipher: time per packet, superpackets, many networks and routes
 	@scripts/install-dependencies.sh build
 	$(SWIFT) build -c release --package-path Benchmarks --product weft-bench-engine
@@ -73,10 +81,18 @@ bench-engine: ## the engine beside the bare cipher: time per packet, superpacket
 	Benchmarks/.build/release/weft-bench-engine > Benchmarks/results/engine.md
 	@cat Benchmarks/results/engine.md
 
+bench-map: ## the kernel's tunnel map: time to load and change it, memory, cost per packet; as root
+	@scripts/install-dependencies.sh build
+	$(SWIFT) build -c release --package-path Benchmarks --product weft-bench-map
+	@install -d Benchmarks/results
+	Benchmarks/.build/release/weft-bench-map > Benchmarks/results/map.md
+	@cat Benchmarks/results/map.md
+
 install: build ## install the command, its manual pages, completions and systemd unit: PREFIX, DESTDIR
 	install -d '$(bindir)' '$(mandir)/man8' '$(mandir)/man5' '$(bashdir)' '$(zshdir)' '$(fishdir)' '$(unitdir)'
 	install -m 755 $(WEFT) '$(bindir)/weft'
 	install -m 644 docs/man/weft.8 '$(mandir)/man8/weft.8'
+	install -m 644 docs/man/weft-tunnel-map.8 '$(mandir)/man8/weft-tunnel-map.8'
 	install -m 644 docs/man/weft.conf.5 '$(mandir)/man5/weft.conf.5'
 	$(WEFT) completion bash > '$(bashdir)/weft'
 	$(WEFT) completion zsh > '$(zshdir)/_weft'

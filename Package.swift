@@ -21,6 +21,12 @@ func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
 }
 
+/// A module whose folder `BPF/` holds eBPF programs, which it gets as `BPFObject.NAME`.
+func moduleWithBPF(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(
+        name: name, dependencies: dependencies, exclude: ["BPF"], swiftSettings: swiftSettings, plugins: ["BPFPlugin"])
+}
+
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
 }
@@ -32,29 +38,46 @@ let package = Package(
         .library(name: "Weft", targets: ["Weft"]),
         .library(name: "WeftTUN", targets: ["WeftTUN"]),
         .library(name: "WeftUDP", targets: ["WeftUDP"]),
+        .library(name: "WeftXDP", targets: ["WeftXDP"]),
         .library(name: "WeftLink", targets: ["WeftLink"]),
+        .library(name: "WeftTunnelMap", targets: ["WeftTunnelMap"]),
         .library(name: "WeftControl", targets: ["WeftControl"]),
         .library(name: "WeftQUIC", targets: ["WeftQUIC"]),
         .library(name: "WeftConfig", targets: ["WeftConfig"]),
+        .library(name: "WeftCapture", targets: ["WeftCapture"]),
+        .library(name: "WeftDiscovery", targets: ["WeftDiscovery"]),
     ],
     targets: ipsecMBTarget + [
         .systemLibrary(name: "CWeftOpenSSL", pkgConfig: "libcrypto"),
         .systemLibrary(name: "CWeftNetlink", pkgConfig: "libnl-route-3.0"),
         .systemLibrary(name: "CWeftCapability", pkgConfig: "libcap"),
+        .systemLibrary(name: "CWeftBPF", pkgConfig: "libbpf"),
+        .systemLibrary(name: "CWeftPcap", pkgConfig: "libpcap"),
         .systemLibrary(name: "CWeftQUIC", pkgConfig: "libngtcp2_crypto_gnutls"),
+        .systemLibrary(name: "CWeftTunnelMap"),
         .target(name: "CWeftLinux"),
+        .plugin(name: "BPFPlugin", capability: .buildTool(), dependencies: ["bpf-embed"]),
+        .executableTarget(name: "bpf-embed", swiftSettings: swiftSettings),
         module("Weft", ["CWeftOpenSSL", "CWeftLinux"] + ipsecMB),
         module("WeftUDP", ["Weft", "CWeftLinux"]),
         module("WeftTUN", ["Weft", "WeftUDP", "WeftLink", "CWeftLinux"]),
         module("WeftLink", ["Weft", "CWeftNetlink"]),
+        moduleWithBPF("WeftXDP", ["Weft", "WeftUDP", "WeftLink", "CWeftBPF", "CWeftLinux"]),
+        moduleWithBPF(
+            "WeftTunnelMap",
+            ["Weft", "WeftControl", "CWeftBPF", "CWeftTunnelMap", "CWeftCapability", "CWeftLinux", "CWeftOpenSSL"]),
+        // The static FoundationNetworking doesn't say that it needs libcurl.
+        .target(name: "WeftEtcd", swiftSettings: swiftSettings, linkerSettings: [.linkedLibrary("curl")]),
         module("WeftControl", ["Weft", "CWeftOpenSSL"]),
+        module("WeftCapture", ["Weft", "CWeftPcap"]),
+        module("WeftDiscovery", ["Weft", "WeftUDP", "CWeftLinux"]),
+        module("WeftConfig", ["WeftControl", "Weft", "WeftDiscovery", "CWeftOpenSSL"]),
         module("WeftQUIC", ["WeftControl", "Weft", "CWeftQUIC"]),
-        module("WeftConfig", ["WeftControl", "Weft", "CWeftOpenSSL"]),
         .executableTarget(
             name: "weft",
             dependencies: [
-                "Weft", "WeftTUN", "WeftUDP", "WeftLink", "WeftControl", "WeftQUIC", "WeftConfig", "CWeftCapability", "CWeftLinux",
-                "SanitizedMutex",
+                "Weft", "WeftTUN", "WeftUDP", "WeftXDP", "WeftLink", "WeftControl", "WeftQUIC", "WeftConfig", "WeftDiscovery",
+                "WeftCapture", "WeftTunnelMap", "WeftEtcd", "CWeftCapability", "CWeftLinux", "SanitizedMutex",
             ],
             swiftSettings: swiftSettings),
         .target(
@@ -65,16 +88,20 @@ let package = Package(
         // Counts allocations for the test that a steady tunnel makes none.
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
         tests("WeftTests", ["Weft", "WeftTestSupport", "AllocationCounter"]),
-        tests("WeftTUNTests", ["WeftTUN", "Weft", "WeftTestSupport"]),
+        tests("WeftTUNTests", ["WeftTUN", "WeftUDP", "Weft", "WeftTestSupport", "AllocationCounter"]),
         tests("WeftUDPTests", ["WeftUDP", "Weft", "CWeftLinux", "WeftTestSupport"]),
+        tests("WeftXDPTests", ["WeftXDP", "Weft", "CWeftLinux", "WeftTestSupport"]),
         tests("WeftControlTests", ["WeftControl", "Weft", "WeftTestSupport"]),
+        tests("WeftCaptureTests", ["WeftCapture", "Weft", "WeftTestSupport"]),
+        tests("WeftDiscoveryTests", ["WeftDiscovery", "Weft", "WeftUDP", "WeftTestSupport"]),
+        tests("WeftTunnelMapTests", ["WeftTunnelMap", "Weft", "CWeftBPF", "WeftTestSupport"]),
         .testTarget(
             name: "WeftQUICTests", dependencies: ["WeftQUIC", "WeftControl", "Weft", "WeftTestSupport"],
             exclude: ["Aioquic/peer.py"], swiftSettings: swiftSettings),
         tests("WeftConfigTests", ["WeftConfig", "WeftControl", "WeftTestSupport"]),
         tests("WeftLinkTests", ["WeftLink", "WeftTestSupport"]),
         .target(name: "CTestSupport", path: "Tests/CTestSupport"),
-        tests("IntegrationTests", ["weft", "Weft", "CTestSupport"]),
+        tests("IntegrationTests", ["weft", "Weft", "WeftXDP", "CWeftLinux", "CTestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )

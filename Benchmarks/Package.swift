@@ -15,7 +15,8 @@ let package = Package(
     dependencies: [.package(name: "weft", path: "..")],
     targets: [
         benchmark("weft-bench-engine", ["Weft"]),
-        benchmark("weft-bench-tunnel", ["Weft", "WeftTUN"]),
+        benchmark("weft-bench-map", ["Weft", "WeftTunnelMap"]),
+        benchmark("weft-bench-tunnel", ["Weft", "WeftTUN", "WeftXDP"]),
     ],
     swiftLanguageModes: [.v6]
 )

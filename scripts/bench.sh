@@ -10,7 +10,7 @@
 # ROUNDS            rounds, of which the medians count (5)
 # SECONDS_PER_TEST  (4)
 # UNDERLAY          plain: a veth as it is; nic: one that behaves like a NIC; off: all offloads off
-# ONLY              tunnels: veth,vxlan,wireguard-go,nebula,weft,weft-no-cipher,ceiling
+# ONLY              tunnels: veth,vxlan,wireguard-go,nebula,weft,weft-xdp,weft-no-cipher,ceiling
 # MEASURES          stream,stream4,reverse,rtt_idle,rtt_flood,rtt_load,udp,udp_flood; the start is always measured
 # WEFT              the command to measure (.build/release/weft)
 #

@@ -5,12 +5,14 @@
 # Root is enough, and so is a user who may make user namespaces. Only these namespaces see traffic, and nothing
 # is left behind: not after Ctrl-C or a failure either.
 #
-# WEFT names the command to show (.build/release/weft), DEMO_MIB the size of the file to copy (256).
+# WEFT names the command to show (.build/release/weft), DEMO_MIB the size of the file to copy (256). DRIVER is what
+# carries the packets: tun, xdp, or one for each host, as in tun,xdp (auto).
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")/.." && pwd)
 weft=${WEFT:-$here/.build/release/weft}
 mebibytes=${DEMO_MIB:-256}
+drivers=${DRIVER:-auto}
 
 bold='' green='' red='' plain=''
 if [[ -t 1 && -z ${NO_COLOR:-} ]]; then
@@ -60,6 +62,13 @@ namespace() { echo "weft-demo-$$-$1"; }
 # on HOST COMMAND...
 on() { WEFT_RUNTIME_DIRECTORY=$work/$1/run nsenter --net="/run/netns/$(namespace "$1")" -- "${@:2}"; }
 
+# driver HOST: what carries its packets; where fewer are named than there are hosts, the last is the others'
+driver() {
+    local names
+    IFS=, read -ra names <<<"$drivers"
+    echo "${names[number[$1] - 1]:-${names[-1]}}"
+}
+
 clean_up() {
     trap '' INT TERM HUP
     local host pids
@@ -71,6 +80,7 @@ clean_up() {
         [[ -z $pids ]] || kill -KILL $pids 2>/dev/null || true
         ip netns delete "$(namespace "$host")" || true
     done
+    [[ ! -e /run/netns/$(namespace switch) ]] || ip netns delete "$(namespace switch)" || true
     rm -rf "$work"
     wait
 }
@@ -107,42 +117,25 @@ make_hosts() {
         mount -t tmpfs weft-demo /run
         mkdir /run/netns
     fi
-    local host
+    # Between them a switch, where a capture listens: AF_XDP sends past those on a host.
+    ip netns add "$(namespace switch)"
+    on switch ip link add name switch up type bridge
+    local host other
     for host in "${hosts[@]}"; do
         ip netns add "$(namespace "$host")"
+        ip link add name underlay address "02:00:00:00:00:0${number[$host]}" netns "$(namespace "$host")" type veth \
+            peer name "$host" netns "$(namespace switch)"
+        on switch ip link set "$host" master switch up addrgenmode none
+        # Nothing but the tunnels shall speak on the underlay: no IPv6 autoconfiguration, no ARP.
         on "$host" ip link set lo up
+        on "$host" ip link set underlay up addrgenmode none
+        on "$host" ip address add "192.0.2.${number[$host]}/29" dev underlay
+        for other in "${hosts[@]}"; do
+            [[ $other != "$host" ]] || continue
+            on "$host" ip neighbour replace "192.0.2.${number[$other]}" lladdr "02:00:00:00:00:0${number[$other]}" \
+                nud permanent dev underlay
+        done
     done
-    join left right 1
-    join right top 2
-    join top left 3
-}
-
-# join ONE OTHER LINK: a cable between two hosts, a network of its own, on devices that are named after who is at the far end
-join() {
-    ip link add name "$2" address "02:00:00:00:0$3:01" netns "$(namespace "$1")" type veth \
-        peer name "$1" address "02:00:00:00:0$3:02" netns "$(namespace "$2")"
-    plug_in "$1" "$2" "$3" 1
-    plug_in "$2" "$1" "$3" 2
-}
-
-# plug_in HOST DEVICE LINK END
-plug_in() {
-    # Nothing but the tunnel shall speak on the underlay: no IPv6 autoconfiguration, no ARP.
-    on "$1" ip link set "$2" up addrgenmode none
-    on "$1" ip address add "192.0.2.$((4 * $3 + $4))/30" dev "$2"
-    on "$1" ip neighbour replace "192.0.2.$((4 * $3 + 3 - $4))" lladdr "02:00:00:00:0$3:0$((3 - $4))" nud permanent dev "$2"
-}
-
-# place HOST OTHER: where HOST finds OTHER on the underlay
-place() {
-    case $1-$2 in
-    left-right) echo 192.0.2.6 ;;
-    right-left) echo 192.0.2.5 ;;
-    right-top) echo 192.0.2.10 ;;
-    top-right) echo 192.0.2.9 ;;
-    top-left) echo 192.0.2.14 ;;
-    left-top) echo 192.0.2.13 ;;
-    esac
 }
 
 write_file() {
@@ -153,6 +146,7 @@ write_file() {
 Address = 10.77.0.${number[$1]}/24, fd77::${number[$1]}/64
 ListenPort = 6081
 MTU = 1400
+Driver = $(driver "$1")
 PrivateKeyFile = host.key
 END
         for other in "${hosts[@]}"; do
@@ -161,7 +155,7 @@ END
 
 [Peer]
 PublicKey = $("$weft" pubkey "$work/$other/host.key")
-Endpoint = $(place "$1" "$other"):6081
+Endpoint = 192.0.2.${number[$other]}:6081
 AllowedIPs = 10.77.0.${number[$other]}/32, fd77::${number[$other]}/128
 END
         done
@@ -232,12 +226,12 @@ run_iperf() {
     [[ -n $iperf_rate ]] || fail "iperf3 gave no result"
 }
 
-# capture NAME DEVICE: what right sees on it, until end_captures
+# capture NAME NAMESPACE DEVICE: what passes there, until end_captures
 captures=()
 capture() {
     # No function, so that $! is tcpdump itself.
-    nsenter --net="/run/netns/$(namespace right)" -- \
-        tcpdump -Z root -i "$2" -n -s 0 -U --immediate-mode -w "$work/$1.pcap" 2>"$work/$1.log" &
+    nsenter --net="/run/netns/$(namespace "$2")" -- \
+        tcpdump -Z root -i "$3" -n -s 0 -U --immediate-mode -w "$work/$1.pcap" 2>"$work/$1.log" &
     captures+=($!)
     wait_for "tcpdump" grep -q "listening on" "$work/$1.log"
 }
@@ -255,8 +249,8 @@ look_for_plaintext() {
     local marker receiver others inside outside
     # 16 bytes, as many as ping repeats over a whole packet.
     marker=$(printf WEFT-PLAIN-%05d "$RANDOM")
-    capture inside weft0
-    capture underlay left
+    capture inside right weft0
+    capture underlay switch switch
     on right socat -u TCP-LISTEN:9001,bind=10.77.0.2 OPEN:/dev/null &
     receiver=$!
     wait_for "the receiver" listening 9001
@@ -277,9 +271,12 @@ look_for_plaintext() {
     ((others == 0)) || fail "something else than the tunnel on the underlay"
 }
 
+is_idle() { [[ -z $(ip netns pids "$(namespace "$1")") ]]; }
+
 restart_top() {
     local began
     kill -KILL "$(ip netns pids "$(namespace top)")"
+    wait_for "the end of top's daemon" is_idle top
     on top "$weft" up --detach "$work/top/weft0.conf"
     began=$(microseconds)
     on left ping -q -c 1 -W 1 10.77.0.3 >/dev/null || wait_for "top's answer" on left ping -q -c 1 -W 1 10.77.0.3
@@ -300,12 +297,12 @@ stop_tunnels() {
     for host in "${hosts[@]}"; do on "$host" "$weft" down weft0; done
     for host in "${hosts[@]}"; do
         ! on "$host" ip link show weft0 &>/dev/null || fail "$host still has its device"
-        [[ -z $(ip netns pids "$(namespace "$host")") ]] || fail "something still runs"
+        is_idle "$host" || fail "something still runs"
     done
 }
 
 copy_rate=0 iperf_rate=0 frames=0 restart_time=0
-step "Three hosts, left, right and top, joined by three cables"
+step "Three hosts, left, right and top, on one switch"
 make_hosts
 step "A key pair for each, a file for each, and weft up: nobody handles any other key"
 start_tunnels

@@ -17,8 +17,8 @@ if [[ ${1:-} == --list ]]; then
 fi
 (($# > 0)) || usage
 
-build=(make pkg-config libssl-dev libnl-route-3-dev libcap-dev
-    libngtcp2-dev libngtcp2-crypto-gnutls-dev libgnutls28-dev)
+build=(make pkg-config libssl-dev libnl-route-3-dev libcap-dev libpcap-dev libbpf-dev linux-libc-dev
+    libngtcp2-dev libngtcp2-crypto-gnutls-dev libgnutls28-dev libcurl4-openssl-dev)
 # Debian packages ipsec-mb for amd64 only; everywhere else OpenSSL seals.
 [[ $(uname -m) != x86_64 ]] || build+=(libipsec-mb-dev)
 # What makes hosts out of namespaces, and looks at them.
@@ -29,7 +29,7 @@ for purpose; do
     case $purpose in
     build | fuzz) packages+=("${build[@]}") ;;
     demo) packages+=("${build[@]}" "${hosts[@]}" iperf3 socat) ;;
-    test) packages+=("${build[@]}" "${hosts[@]}" nftables python3-venv) ;;
+    test) packages+=("${build[@]}" "${hosts[@]}" nftables coturn python3-venv etcd-server etcd-client) ;;
     bench) packages+=("${build[@]}" "${hosts[@]}" iperf3 wireguard-go wireguard-tools nebula gcc libc6-dev python3) ;;
     lint) packages+=(make shellcheck groff-base) ;;
     *) usage ;;

@@ -78,7 +78,7 @@ class Host:
 
 
 class Hosts:
-    """Left and right, joined by an underlay of 1,500 bytes and by a second, plain link of 1,400."""
+    """Left and right, joined by two underlays of 1,500 bytes, of which AF_XDP has one, and by a plain link of 1,400."""
 
     plain_mtu = 1400
 
@@ -104,6 +104,7 @@ class Hosts:
             run(["ip", "netns", "add", host.namespace])
             host.run("ip", "link", "set", "lo", "up")
         self._join("underlay", 1500, 0, "192.0.2.{}/30")
+        self._join("express", 1500, 4, "198.51.100.{}/30")
         self._join("plain", self.plain_mtu, 2, "192.0.2.1{}/28")
 
     def _join(self, device, mtu, mac, address):

@@ -40,6 +40,8 @@ def checks(result):
         return rounds.ratio(("weft", "stream"), (tunnel, "stream"))
 
     if underlay == "off":
+        check("One TCP stream over AF_XDP against Debian's nebula",
+              rounds.ratio(("weft-xdp", "stream"), ("nebula", "stream")), "≥ 2.7", lambda v: v >= 2.7)
         check("One TCP stream against Debian's wireguard-go", stream("wireguard-go"), "≥ 5", lambda v: v >= 5)
         return found
     if underlay == "nic":

@@ -181,6 +181,12 @@ firewall:
 class Weft(Tunnel):
     key = "weft"
     title = "Weft"
+    port = 6081
+    # What carries the packets.
+    driver = "tun"
+
+    def endpoint(self, host):
+        return f"{host.underlay}:{self.port}"
 
     def prepare(self):
         keys = [run([self.tools["weft"], "genkey", "--manual"]).strip() for _ in self.hosts]
@@ -194,13 +200,14 @@ class Weft(Tunnel):
             self.path(f"{self.device(host)}.conf", f"""\
 [Interface]
 Address = {self.address(host)}/24
-ListenPort = 6081
+ListenPort = {self.port}
 MTU = {MTU}
+Driver = {self.driver}
 StateDirectory = {state}/state
 
 [Peer]
 VNI = 7
-Endpoint = {other.underlay}:6081
+Endpoint = {self.endpoint(other)}
 AllowedIPs = {self.address(other)}/32
 Epoch = 1
 SendKey = {send}
@@ -211,6 +218,17 @@ ReceiveKey = {receive}
         for host in self.hosts:
             self.spawn(host, self.tools["weft"], "up", f"{self.folder}/{self.device(host)}.conf",
                        WEFT_RUNTIME_DIRECTORY=f"{self.folder}/{host.side}/run")
+
+
+class WeftXDP(Weft):
+    key = "weft-xdp"
+    title = "Weft, AF_XDP"
+    port = 6083
+    driver = "xdp"
+
+    def endpoint(self, host):
+        # An underlay of its own, since an XDP program changes how a veth works, for all that use it.
+        return f"198.51.100.{host.number}:{self.port}"
 
 
 class WeftWithoutCipher(Tunnel):
@@ -240,4 +258,4 @@ class Ceiling(Tunnel):
             self.configure(host)
 
 
-ALL = [Plain, VXLAN, WireGuardGo, Nebula, Weft, WeftWithoutCipher, Ceiling]
+ALL = [Plain, VXLAN, WireGuardGo, Nebula, Weft, WeftXDP, WeftWithoutCipher, Ceiling]

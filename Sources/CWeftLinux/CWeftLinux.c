@@ -3,13 +3,22 @@
 #include "CWeftLinux.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
+#include <linux/magic.h>
+#include <linux/sockios.h>
 #include <net/if.h>
+#include <net/if_arp.h>
+#include <pthread.h>
 #include <sched.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 void weft_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
@@ -73,9 +82,10 @@ int weft_spawn_detached(const char *file, int writing, int ready, const char *va
     posix_spawnattr_init(&attributes);
     // POSIX_SPAWN_SETSID and the descriptor that dup2 makes without close-on-exec are what Swift's Glibc can't express.
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
+    // First: `writing` may be one of the standard descriptors, where the caller had closed those.
+    posix_spawn_file_actions_adddup2(&actions, writing, ready);
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions, writing, ready);
     int code = posix_spawn(&child, "/proc/self/exe", &actions, &attributes, arguments, environ);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
@@ -85,4 +95,104 @@ int weft_spawn_detached(const char *file, int writing, int ready, const char *va
         return -1;
     }
     return child;
+}
+
+static int ethtool(const char *name, void *command) {
+    struct ifreq request = {0};
+    int any = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), result, error;
+    if (any < 0) {
+        return -1;
+    }
+    strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+    request.ifr_data = command;
+    result = ioctl(any, SIOCETHTOOL, &request);
+    error = errno;
+    close(any);
+    errno = error;
+    return result;
+}
+
+int weft_set_offload(const char *name, enum weft_ethtool offload, int on) {
+    static const unsigned int commands[] = {
+        [WEFT_ETHTOOL_RX_CHECKSUM] = ETHTOOL_SRXCSUM,
+        [WEFT_ETHTOOL_TX_CHECKSUM] = ETHTOOL_STXCSUM,
+        [WEFT_ETHTOOL_SCATTER_GATHER] = ETHTOOL_SSG,
+        [WEFT_ETHTOOL_TSO] = ETHTOOL_STSO,
+        [WEFT_ETHTOOL_GSO] = ETHTOOL_SGSO,
+        [WEFT_ETHTOOL_GRO] = ETHTOOL_SGRO,
+    };
+    struct ethtool_value value = {.cmd = commands[offload], .data = on != 0};
+    return ethtool(name, &value);
+}
+
+int weft_receive_queues(const char *name) {
+    struct ethtool_channels channels = {.cmd = ETHTOOL_GCHANNELS};
+    if (ethtool(name, &channels) != 0) {
+        return 1;
+    }
+    unsigned int queues = channels.combined_count + channels.rx_count;
+    return queues > 0 ? (int)queues : 1;
+}
+
+int weft_unlimit_locked_memory(void) {
+    const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+    return setrlimit(RLIMIT_MEMLOCK, &unlimited);
+}
+
+int weft_is_bpf_file_system(const char *path) {
+    struct statfs status;
+    return statfs(path, &status) == 0 && status.f_type == BPF_FS_MAGIC;
+}
+
+int weft_ethernet_address(const char *name, unsigned char *address) {
+    struct ifreq request = {0};
+    int descriptor = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) {
+        return -1;
+    }
+    strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+    int status = ioctl(descriptor, SIOCGIFHWADDR, &request);
+    close(descriptor);
+    if (status != 0 || request.ifr_hwaddr.sa_family != ARPHRD_ETHER) {
+        return -1;
+    }
+    memcpy(address, request.ifr_hwaddr.sa_data, 6);
+    return 0;
+}
+
+struct link_setting {
+    const char *name, *file, *word;
+    int code;
+};
+
+static void *write_link_setting(void *argument) {
+    struct link_setting *setting = argument;
+    char path[128];
+    int descriptor;
+    // The mounts go with the thread. EBUSY: what is mounted there is this network's already.
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        (mount("sysfs", "/sys", "sysfs", 0, NULL) != 0 && errno != EBUSY)) {
+        setting->code = errno;
+        return NULL;
+    }
+    snprintf(path, sizeof(path), "/sys/class/net/%s/%s", setting->name, setting->file);
+    descriptor = open(path, O_WRONLY | O_CLOEXEC);
+    if (descriptor < 0 || write(descriptor, setting->word, strlen(setting->word)) < 0) {
+        setting->code = errno;
+    }
+    if (descriptor >= 0) {
+        close(descriptor);
+    }
+    return NULL;
+}
+
+int weft_write_link_setting(const char *name, const char *file, const char *word) {
+    struct link_setting setting = {name, file, word, 0};
+    pthread_t thread;
+    int code = pthread_create(&thread, NULL, write_link_setting, &setting);
+    if (code != 0) {
+        return code;
+    }
+    pthread_join(thread, NULL);
+    return setting.code;
 }

@@ -38,6 +38,13 @@ public enum InterfaceKey: String, CaseIterable, Sendable {
     case pinThreads = "PinThreads"
     case sourcePorts = "SourcePorts"
     case offloads = "Offloads"
+    case driver = "Driver"
+    case underlay = "Underlay"
+    case bindMode = "BindMode"
+    case needWakeup = "NeedWakeup"
+    case busyPoll = "BusyPoll"
+    case stun = "STUN"
+    case stunResponder = "STUNResponder"
 }
 
 extension InterfaceKey: FileKey {
@@ -51,6 +58,8 @@ extension InterfaceKey: FileKey {
         case .localIPs: "a prefix such as 10.77.0.0/24 or fd77::/64"
         case .firewallMark: "off, or a number from 0 to 4294967295, decimal or hexadecimal after 0x"
         case .table: "auto, off, or a number from 1 to 4294967295"
+        case .stun: "HOST or HOST:PORT such as stun.example.org:3478 or [2001:db8::3]:3478"
+        case .stunResponder: "on or off"
         case .stateDirectory: "an absolute path such as \(InterfaceConfiguration.defaultStateDirectory)"
         case .privateKey: "a private key: what `weft genkey` prints between its first and last line, on one line"
         case .privateKeyFile: "a path such as /etc/weft/host.key, made by `weft genkey`"
@@ -60,6 +69,11 @@ extension InterfaceKey: FileKey {
         case .pinThreads: "on or off"
         case .sourcePorts: "a number from 1 to \(InterfaceConfiguration.mostSourcePorts)"
         case .offloads: "all, off, or some of \(Offloads.all)"
+        case .driver: "auto, tun or xdp"
+        case .underlay: "an interface's name such as eth0"
+        case .bindMode: "auto, or one of driver and generic, one of zero-copy and copy, or both"
+        case .needWakeup: "on or off"
+        case .busyPoll: "off, or a number of microseconds from 1 to 1000000"
         }
     }
 }

@@ -52,6 +52,35 @@ enum FileValues {
         return offloads
     }
 
+    static func driver(_ text: String) -> InterfaceConfiguration.Driver? {
+        InterfaceConfiguration.Driver(rawValue: text.lowercased())
+    }
+
+    /// `auto`, or at most one word of each kind.
+    static func bindMode(_ text: String) -> (attachment: XDPOptions.Attachment?, copying: XDPOptions.Copying?)? {
+        if text.lowercased() == "auto" { return (nil, nil) }
+        var mode: (attachment: XDPOptions.Attachment?, copying: XDPOptions.Copying?) = (nil, nil)
+        for item in text.split(separator: ",", omittingEmptySubsequences: false) {
+            let name = item.trimmingBlanks.lowercased()
+            if let attachment = XDPOptions.Attachment(rawValue: name), mode.attachment == nil {
+                mode.attachment = attachment
+            } else if let copying = XDPOptions.Copying(rawValue: name), mode.copying == nil {
+                mode.copying = copying
+            } else {
+                return nil
+            }
+        }
+        return mode
+    }
+
+    /// A name that Linux takes for an interface.
+    static func interfaceName(_ text: String) -> String? {
+        let isValid =
+            (1...15).contains(text.utf8.count) && text != "." && text != ".."
+            && !text.utf8.contains { $0 <= 32 || $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: ":") || $0 > 126 }
+        return isValid ? text : nil
+    }
+
     /// An absolute path that the kernel would take.
     static func path(_ text: String) -> String? {
         text.hasPrefix("/") && text.utf8.count < 4000 ? text : nil

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Weft
 import WeftControl
+import WeftDiscovery
 
 /// What a tunnel file says, checked.
 public struct TunnelConfiguration: Sendable {
@@ -55,6 +56,16 @@ public struct InterfaceConfiguration: Sendable {
     public let sourcePorts: Int
     /// What may be left to the kernel.
     public let offloads: Offloads
+    /// What carries the packets.
+    public let driver: Driver
+    /// The underlay's interface for AF_XDP; nil for the one that leads to the endpoints.
+    public let underlay: String?
+    /// How AF_XDP is used.
+    public let xdp: XDPOptions
+    /// Servers that are asked how they see us; none unless the file names some.
+    public let stunServers: [STUNServerName]
+    /// Whether we answer those who ask the same.
+    public let respondsToSTUN: Bool
     /// Our key pair; nil if no peer needs one, or if files weren't to be looked at.
     public let identity: SharedIdentity?
     /// How often keys are renewed.
@@ -66,6 +77,14 @@ public struct InterfaceConfiguration: Sendable {
 
     /// ICX's control port.
     public static let defaultControlPort: UInt16 = 6082
+
+    /// What carries a tunnel's packets.
+    public enum Driver: String, Hashable, Sendable, CaseIterable {
+        /// AF_XDP where it is the faster one, else a TUN device.
+        case auto
+        case tun
+        case xdp
+    }
 
     /// Which kernel routing table the routes go to.
     public enum RoutingTable: Hashable, Sendable {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Weft
 import WeftControl
+import WeftDiscovery
 
 /// What could be read of `[Interface]`.
 struct InterfaceDraft {
@@ -17,6 +18,23 @@ struct InterfaceDraft {
     var pinsThreads: Bool?
     var sourcePorts: UInt32?
     var offloads: Offloads?
+    var driver: InterfaceConfiguration.Driver?
+    var underlay: String?
+    var bindMode: (attachment: XDPOptions.Attachment?, copying: XDPOptions.Copying?)?
+    var needsWakeup: Bool?
+    /// 0 for off.
+    var busyPoll: UInt32?
+
+    private var xdp: XDPOptions {
+        var options = XDPOptions()
+        options.attachment = bindMode?.attachment
+        options.copying = bindMode?.copying
+        options.needsWakeup = needsWakeup ?? true
+        options.busyPoll = busyPoll.flatMap { $0 == 0 ? nil : $0 }
+        return options
+    }
+    var stunServers: ItemList<STUNServerName>?
+    var respondsToSTUN: Bool?
     var identity: SharedIdentity?
     var rekeyInterval: UInt32?
     var controlPort: UInt32?
@@ -44,6 +62,11 @@ struct InterfaceDraft {
             pinsThreads: pinsThreads ?? false,
             sourcePorts: Int(sourcePorts ?? 1),
             offloads: offloads ?? .all,
+            driver: driver ?? .auto,
+            underlay: underlay,
+            xdp: xdp,
+            stunServers: stunServers?.items ?? [],
+            respondsToSTUN: respondsToSTUN ?? false,
             identity: identity,
             rekeyInterval: rekeyInterval.map { .seconds(Int($0)) } ?? ControlPeer.defaultRekeyInterval,
             controlPort: controlPort.flatMap { UInt16(exactly: $0) },
@@ -115,6 +138,13 @@ extension TunnelFileParser {
             FileValues.number($0, in: 1...UInt32(InterfaceConfiguration.mostSourcePorts))
         }
         draft.offloads = value(of: .offloads, in: entries, FileValues.offloads)
+        draft.driver = value(of: .driver, in: entries, FileValues.driver)
+        draft.underlay = value(of: .underlay, in: entries, FileValues.interfaceName)
+        draft.bindMode = value(of: .bindMode, in: entries, FileValues.bindMode)
+        draft.needsWakeup = value(of: .needWakeup, in: entries, FileValues.onOrOff)
+        draft.busyPoll = value(of: .busyPoll, in: entries) { FileValues.numberOrOff($0, in: 1...1_000_000) }
+        draft.stunServers = list(of: .stun, in: entries, identity: \.self) { STUNServerName($0) }
+        draft.respondsToSTUN = value(of: .stunResponder, in: entries, FileValues.onOrOff)
         draft.rekeyInterval = value(of: .rekeyInterval, in: entries) { FileValues.number($0, in: 1...21_600) }
         draft.controlPort = value(of: .controlPort, in: entries) { FileValues.number($0, in: 1...65535) }
         if let port = draft.controlPort, port == draft.listenPort ?? UInt32(InterfaceConfiguration.defaultListenPort) {

@@ -79,7 +79,7 @@ extension Netlink {
     }
 
     /// A message that changes a link, to which attributes are put.
-    private func changeMessage(for index: Int32) throws(LinkError) -> NetlinkObject {
+    func changeMessage(for index: Int32) throws(LinkError) -> NetlinkObject {
         let message = try unsafe NetlinkObject(nlmsg_alloc_simple(Int32(RTM_NEWLINK), 0), release: nlmsg_free)
         var header = ifinfomsg()
         header.ifi_index = index
@@ -90,7 +90,7 @@ extension Netlink {
     }
 
     /// Asks the kernel for a link by its name, with index 0, or by its index alone.
-    private mutating func link(index: Int32, name: String?) throws(LinkError) -> NetlinkObject {
+    mutating func link(index: Int32, name: String?) throws(LinkError) -> NetlinkObject {
         let wanted = name ?? "\(index)"
         // For these the kernel would say that the request is malformed, and libnl that a value is out of range.
         let isPossible = name.map { (1..<Int(IF_NAMESIZE)).contains($0.utf8.count) } ?? (index > 0)

@@ -21,6 +21,14 @@ extension Netlink {
         }
     }
 
+    /// Removes the rules of tunnels that are gone: those whose table holds no route any more. Routes go with a device, and
+    /// a tunnel makes its routes before its rules.
+    public mutating func removeStrayRules() throws(LinkError) {
+        for table in Set(try rules().map(\.table)) where table != RouteTable.main {
+            if try routes(table: table).isEmpty { try removeRules(table: table) }
+        }
+    }
+
     /// The rules with Weft's protocol number, of both families, each in the order in which the kernel tries them.
     public mutating func rules() throws(LinkError) -> [Rule] {
         var result: [Rule] = []

@@ -53,6 +53,20 @@ public struct Netlink: ~Copyable {
         guard status >= 0 else { throw answers.failure(status, during: operation) }
     }
 
+    /// Sends a request for one object and gives the answer, a message with its header; nil where the kernel sends none.
+    mutating func ask(_ message: borrowing NetlinkObject, to operation: String) throws(LinkError) -> [UInt8]? {
+        answers.messages.removeAll()
+        answers.errorNumber = 0
+        // SAFETY: both objects are owned for the whole call; libnl copies the message into the socket. Answer and
+        // acknowledgement come one after the other.
+        var status = unsafe nl_send_auto(socket.pointer, message.pointer)
+        if status >= 0 { status = unsafe nl_recvmsgs_default(socket.pointer) }
+        if status >= 0, !answers.messages.isEmpty { status = unsafe nl_wait_for_ack(socket.pointer) }
+        guard status >= 0 else { throw answers.failure(status, during: operation) }
+        defer { answers.messages.removeAll() }
+        return answers.messages.first
+    }
+
     /// Asks for every object of a kind and family; each answer is one message with its header.
     mutating func dump(_ type: Int32, family: Int32, to operation: String) throws(LinkError) -> [[UInt8]] {
         // A table that changes while it is listed is listed again; a few rounds are enough for any but a broken system.

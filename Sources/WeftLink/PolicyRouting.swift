@@ -83,7 +83,7 @@ extension Netlink {
     /// Puts a plan into the kernel: all of it, or, when anything fails, none of it.
     ///
     /// The routes go with the device, but the rules outlive the process: a tunnel that may have crashed begins with
-    /// `removeRules(table:)`.
+    /// `removeStrayRules()`.
     /// - Parameters:
     ///   - device: index of the tunnel's interface, which is up.
     ///   - mtu: path MTU in bytes for the routes; nil for the device's own.

@@ -113,6 +113,9 @@ struct NetlinkAttributes {
         }
     }
 
+    /// An attribute's payload.
+    func bytes(_ type: Int) -> ArraySlice<UInt8>? { UInt16(exactly: type).flatMap { payloads[$0] } }
+
     func uint8(_ type: Int) -> UInt8? { integer(type, size: 1).map { UInt8($0) } }
 
     func uint32(_ type: Int) -> UInt32? { integer(type, size: 4) }

@@ -17,30 +17,7 @@ public struct TUNConfiguration: Sendable {
     public var routes: Routes
 
     /// Where the overlay's prefixes are routed.
-    public enum Routes: Sendable {
-        /// Nowhere: the caller makes its own routes.
-        case none
-        /// Into a table of the caller's choice, without rules.
-        case table([Prefix], UInt32)
-        /// Into the main table, and through a table of their own where they cover a peer's endpoint.
-        case policy(PolicyRouting)
-
-        /// Each route's prefix, and its table.
-        var entries: [Entry] {
-            switch self {
-            case .none: []
-            case .table(let prefixes, let table): prefixes.map { Entry(prefix: $0, table: table) }
-            case .policy(let plan):
-                plan.mainPrefixes.map { Entry(prefix: $0, table: RouteTable.main) }
-                    + plan.tunnelPrefixes.map { Entry(prefix: $0, table: plan.table) }
-            }
-        }
-
-        struct Entry: Hashable {
-            let prefix: Prefix
-            let table: UInt32
-        }
-    }
+    public typealias Routes = TunnelRoutes
 
     /// What the underlay's datagrams are marked with; 0 for nothing.
     public var mark: UInt32
@@ -77,6 +54,7 @@ public final class TUNDatapath: Datapath {
     private let interface: Int32
     /// What leads into the device now.
     private let routes: Mutex<TUNConfiguration.Routes>
+    private let hasRun = Atomic(false)
 
     /// The kernel's limit (MAX_TAP_QUEUES).
     private static let mostQueues = 256
@@ -133,9 +111,9 @@ public final class TUNDatapath: Datapath {
 
     /// A socket for each queue, all on one port.
     private static func sockets(_ configuration: TUNConfiguration) throws(DatapathError) -> [UDPSocket] {
-        let role: UDPSocket.Role = configuration.queues > 1 ? .sharesPort : .alone
         var sockets: [UDPSocket] = []
-        for _ in 0..<configuration.queues {
+        for queue in 0..<configuration.queues {
+            let role: UDPSocket.Role = configuration.queues == 1 ? .alone : queue == 0 ? .opensPort : .sharesPort
             sockets.append(
                 try UDPSocket(
                     port: sockets.first?.port ?? configuration.port, mark: configuration.mark, role: role,
@@ -168,25 +146,23 @@ public final class TUNDatapath: Datapath {
             interface, segments: UInt32(max(segments, 1)),
             bytes: UInt32(clamping: min(FromOverlay.largestPacket - 1, max(segments, 1) * configuration.mtu)))
         for address in configuration.addresses { try netlink.replaceAddress(address, on: interface) }
-        switch configuration.routes {
-        case .none: break
-        case .table(let prefixes, let table):
-            try netlink.replaceRoutes(prefixes, device: interface, table: table)
-        case .policy(let plan):
-            // A life that was killed leaves its rules behind, though not its routes.
-            try netlink.removeRules(table: plan.table)
-            try netlink.install(plan, device: interface)
-        }
+        try netlink.install(configuration.routes, device: interface)
         return interface
     }
 
     public func run() throws(DatapathError) {
+        guard !hasRun.exchange(true, ordering: .relaxed) else { throw .alreadyRun }
         defer {
             removeRules()
             for device in devices { device.close() }
             for socket in sockets + senders { socket.close() }
         }
         try pumps.run()
+    }
+
+    /// Rules outlive the process: they go also when it never came to running.
+    deinit {
+        if !hasRun.load(ordering: .relaxed) { removeRules() }
     }
 
     public func close() { pumps.close() }
@@ -227,7 +203,11 @@ public final class TUNDatapath: Datapath {
 
     /// What the device and the socket do for us at present, in words: `tun (...), udp (...)`.
     public var capabilities: String {
-        var text = "tun (\(devices[0].capabilities)), udp (\(sockets[0].capabilities))"
+        // What one queue's socket was refused is worth knowing.
+        let udp = UDPSocket.Capabilities(
+            segmentation: sockets.allSatisfy(\.capabilities.segmentation),
+            coalescing: sockets.allSatisfy(\.capabilities.coalescing))
+        var text = "tun (\(devices[0].capabilities)), udp (\(udp))"
         if devices.count > 1 { text += ", \(devices.count) queues" }
         if senders.count > 1 { text += ", \(senders.count) source ports" }
         return text

@@ -18,15 +18,26 @@ public final class TUNDevice: Sendable {
             && !name.utf8.contains { $0 <= 32 || $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: ":") || $0 > 126 }
     }
 
+    /// Which queue of an interface a descriptor is.
+    public enum Role: Hashable, Sendable {
+        /// The only one.
+        case alone
+        /// The first of several: it makes the interface.
+        case opensDevice
+        /// Another one.
+        case joinsDevice
+    }
+
     /// Makes an interface with several queues. The kernel keeps a flow on the queue that its packets are written to.
     /// - Parameter count: 1...256.
-    /// - Throws: as ``init(name:offloads:isOneOfSeveral:)``.
+    /// - Throws: as ``init(name:offloads:role:)``.
     public static func queues(
         _ count: Int, name: String, offloads: TUNCapabilities = .all
     ) throws(DatapathError) -> [TUNDevice] {
         var queues: [TUNDevice] = []
-        for _ in 0..<count {
-            queues.append(try TUNDevice(name: name, offloads: offloads, isOneOfSeveral: count > 1))
+        for queue in 0..<count {
+            let role: Role = count == 1 ? .alone : queue == 0 ? .opensDevice : .joinsDevice
+            queues.append(try TUNDevice(name: name, offloads: offloads, role: role))
         }
         return queues
     }
@@ -34,10 +45,10 @@ public final class TUNDevice: Sendable {
     /// Makes an interface that carries IP packets, or another queue of it.
     /// - Parameters:
     ///   - wanted: offloads to ask for; what the kernel refuses is left out.
-    ///   - isOneOfSeveral: the interface has several queues, or will; all of them must say so.
+    ///   - role: which queue of an interface it is.
     /// - Throws: ``DatapathError/setup(_:)`` with what to do.
     public init(
-        name: String, offloads wanted: TUNCapabilities = .all, isOneOfSeveral: Bool = false
+        name: String, offloads wanted: TUNCapabilities = .all, role: Role = .alone
     ) throws(DatapathError) {
         guard Self.isValid(name: name) else {
             throw .setup("\"\(name)\" can't be an interface's name: 1 to 15 letters, digits, - _ or .")
@@ -45,7 +56,10 @@ public final class TUNDevice: Sendable {
         let raw = unsafe open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC)
         guard raw >= 0 else { throw Self.explain("open /dev/net/tun", errno) }
         let descriptor = FileDescriptor(owning: raw)
-        let flags = IFF_TUN | IFF_NO_PI | (isOneOfSeveral ? IFF_MULTI_QUEUE : 0)
+        var flags = IFF_TUN | IFF_NO_PI
+        if role != .alone { flags |= IFF_MULTI_QUEUE }
+        // Another program's interface that waits for its next owner is not ours to take.
+        if role != .joinsDevice { flags |= IFF_TUN_EXCL }
         var agreed = TUNCapabilities()
         if wanted.header, unsafe weft_tun_attach(raw, name, flags | IFF_VNET_HDR) == 0 {
             agreed = TUNCapabilities.negotiate(wanted) { weft_tun_set_offload(raw, $0) == 0 }

@@ -85,8 +85,8 @@ public final class TUNReader: OverlayReceiver {
                 }
             }
             guard count > 0 else {
-                let code = count < 0 ? errno : EAGAIN
-                result = [EAGAIN, EINTR].contains(code) ? .nothing : .failed(code)
+                let code = count < 0 ? errno : EBADMSG
+                result = code == EAGAIN || code == EINTR ? .nothing : .failed(code)
                 return (count: 0, offload: .none)
             }
             guard hasHeader else { return (count: count, offload: .none) }

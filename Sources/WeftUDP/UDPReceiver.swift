@@ -24,7 +24,7 @@ public final class UDPReceiver: UnderlayReceiver {
             guard try wake.wait(for: socket.raw, events: POLLIN, timeout: timeout) == .ready else { return }
             code = messages.withLock { messages in receive(into: &batch, through: &messages) }
         }
-        guard [0, EAGAIN, EINTR].contains(code) else {
+        guard code == 0 || code == EAGAIN || code == EINTR else {
             throw TransportError("receive from the underlay", code: code)
         }
     }

@@ -140,9 +140,9 @@ public final class UDPSender: UnderlaySender {
             // The error is the first message's; the others have not been tried.
             let content = state.contents[next]
             state.isUndecided = false
-            if content.datagrams > 1, [EIO, EINVAL, EOPNOTSUPP].contains(code) {
-                // Segmentation, or the datagrams themselves: older kernels say EINVAL, too, when they exceed the
-                // path's MTU. Sending them one by one tells.
+            if content.datagrams > 1, [EIO, EINVAL, EOPNOTSUPP, EMSGSIZE].contains(code) {
+                // Segmentation, or the datagrams themselves: older kernels say EINVAL, too, when one exceeds the
+                // path's MTU. Sending them one by one tells, and the shorter last one may fit.
                 state.suspect = content.run
                 state.isUndecided = true
                 position = Position(run: content.run, offset: content.offset)

@@ -21,7 +21,9 @@ public final class UDPSocket: Sendable {
     /// What a socket is for.
     public enum Role: Hashable, Sendable {
         case alone
-        /// One of several sockets of a port: the kernel spreads what comes over them by the outer flow, and keeps each
+        /// The first of several sockets of a port, which must be nobody else's.
+        case opensPort
+        /// Another one of several sockets of a port: the kernel spreads what comes over them by the outer flow, and keeps each
         /// flow on one (SO_REUSEPORT).
         case sharesPort
         /// Nobody reads what comes: the kernel throws it away.
@@ -78,6 +80,10 @@ public final class UDPSocket: Sendable {
             try SystemCall.retrying("bind UDP port \(port)") {
                 unsafe Self.withPointer(to: &address) { unsafe bind(raw, $0, SocketAddress.length(family)) }
             }
+            if role == .opensPort {
+                // Only now: set before, it would let the port be somebody else's too.
+                try Self.share(raw)
+            }
             var length = socklen_t(MemoryLayout<sockaddr_in6>.size)
             try SystemCall.retrying("ask for the bound port") {
                 unsafe Self.withPointer(to: &address) { unsafe getsockname(raw, $0, &length) }
@@ -95,6 +101,8 @@ public final class UDPSocket: Sendable {
             switch error.code {
             case EADDRINUSE:
                 throw .setup("UDP port \(port) is in use: stop the other program or choose another ListenPort")
+            case EACCES:
+                throw .setup("cannot \(error.operation): run as root or grant CAP_NET_BIND_SERVICE")
             case EPERM:
                 throw .setup("cannot \(error.operation): run as root or grant CAP_NET_ADMIN")
             default: throw .transport(error)
@@ -112,6 +120,10 @@ public final class UDPSocket: Sendable {
         return (try SystemCall.retrying("open a UDP socket") { socket(AF_INET, type, 0) }, .v4Only)
     }
 
+    private static func share(_ raw: Int32) throws(TransportError) {
+        try SystemCall.retrying("share the UDP port between queues") { set(raw, SOL_SOCKET, SO_REUSEPORT, 1) }
+    }
+
     private static func set(_ raw: Int32, _ level: Int32, _ option: Int32, _ value: Int32) -> Int32 {
         var value = value
         return unsafe setsockopt(raw, level, option, &value, socklen_t(MemoryLayout<Int32>.size))
@@ -120,9 +132,7 @@ public final class UDPSocket: Sendable {
     private static func configure(
         _ raw: Int32, _ family: SocketFamily, mark: UInt32, _ role: Role
     ) throws(TransportError) {
-        if role == .sharesPort {
-            try SystemCall.retrying("share the UDP port between queues") { set(raw, SOL_SOCKET, SO_REUSEPORT, 1) }
-        }
+        if role == .sharesPort { try share(raw) }
         try SystemCall.retrying("set don't-fragment") {
             set(raw, Int32(IPPROTO_IP), IP_MTU_DISCOVER, IP_PMTUDISC_DO)
         }

@@ -63,7 +63,9 @@ struct CommandFailure: Error {
 }
 
 enum Verb: String, CaseIterable {
-    case up, down, show, reload, check, genkey, pubkey, help, completion
+    case up, down, show, reload, check, stun, identify, genkey, pubkey
+    case tunnelMap = "tunnel-map"
+    case help, completion
 
     func run(_ arguments: [String]) throws(CommandFailure) {
         switch self {
@@ -72,8 +74,11 @@ enum Verb: String, CaseIterable {
         case .show: try Show.run(arguments)
         case .reload: try Reload.run(arguments)
         case .check: try Check.run(arguments)
+        case .stun: try STUN.run(arguments)
+        case .identify: try Identify.run(arguments)
         case .genkey: try GenKey.run(arguments)
         case .pubkey: try PubKey.run(arguments)
+        case .tunnelMap: try TunnelMapVerb.run(arguments)
         case .help: try Help.run(arguments)
         case .completion: try Completion.run(arguments)
         }

@@ -53,7 +53,7 @@ struct CommandTests {
     @Test("Help covers each verb and each reason for a drop")
     func help() async throws {
         let overview = expectDone(try await weft("help"))
-        for verb in ["up", "down", "show", "check", "genkey", "pubkey", "help", "completion"] {
+        for verb in ["up", "down", "show", "check", "stun", "identify", "genkey", "pubkey", "help", "completion"] {
             #expect(overview.contains("weft \(verb)"))
             #expect(expectDone(try await weft("help", verb)).contains("usage: weft \(verb)"))
             #expect(expectDone(try await weft(verb, "--help")).contains("usage: weft \(verb)"))
@@ -62,6 +62,39 @@ struct CommandTests {
         for reason in DropReason.allCases { #expect(drops.contains("  \(reason) ")) }
         #expect(try await weft("help", "nothing").status == 2)
         #expect(expectDone(try await weft("--version")).hasPrefix("weft "))
+    }
+
+    @Test("identify gives each datagram of a capture its kind, the reason, and totals")
+    func identify() async throws {
+        let corpus = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .appendingPathComponent("Corpus")
+        let text = expectDone(try await weft("identify", corpus.appendingPathComponent("stun.pcap").path))
+        #expect(text.contains("1  192.0.2.1:") && text.contains(" > 192.0.2.2:3478  20 bytes: stun, has STUN's"))
+        #expect(text.hasSuffix("8 datagrams: stun 8\n"))
+        struct Report: Decodable {
+            struct Totals: Decodable {
+                let datagrams: Int
+                let kinds: [String: Int]
+            }
+            let datagrams: [[String: Anything]]
+            let totals: Totals
+        }
+        struct Anything: Decodable { init(from decoder: any Decoder) throws {} }
+        let json = expectDone(try await weft("identify", "--json", corpus.appendingPathComponent("quic.pcap").path))
+        let report = try JSONDecoder().decode(Report.self, from: Data(json.utf8))
+        #expect(report.totals.kinds == ["control": report.totals.datagrams] && report.datagrams.count > 10)
+        let none = try await weft("identify", "\(folder)/none")
+        #expect(none.status == 1 && none.standardError.contains("cannot read"), "\(none)")
+        let noCapture = try await weft("identify", #filePath)
+        #expect(noCapture.status == 1 && !noCapture.standardError.isEmpty, "\(noCapture)")
+    }
+
+    @Test("stun says what a server is named like, and that there is none")
+    func stun() async throws {
+        let bad = try await weft("stun", "a b")
+        #expect(bad.status == 2 && bad.standardError.contains("HOST:PORT"), "\(bad)")
+        let silent = try await weft("stun", "127.0.0.1:9")
+        #expect(silent.status == 1 && silent.standardOutput.contains("127.0.0.1:9: no answer"), "\(silent)")
     }
 
     @Test("Completion for bash is a script that bash takes, and that completes verbs")

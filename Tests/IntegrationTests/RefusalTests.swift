@@ -89,6 +89,23 @@ extension Integration {
             #expect(try await host.status().interface.name == "weft0")
         }
 
+        @Test("A port in use by another tunnel, which has several queues")
+        func sharedPort() async throws {
+            let host = try await Host("alone")
+            var file = TunnelText.pair().left
+            file.moreOfInterface = ["Queues = 2"]
+            try host.write(file)
+            try await host.up()
+            var other = TunnelText.pair(network: 78).left
+            other.moreOfInterface = ["Queues = 2"]
+            other.vni = 8
+            let path = try host.write(other, to: "weft1.conf")
+            let before = try await host.networkState()
+            expect(try await host.weft("up", "--detach", path), status: 1, saying: "6081")
+            #expect(try await host.networkState() == before)
+            try await host.down()
+        }
+
         @Test("A port in use")
         func portInUse() async throws {
             let host = try await Host("alone")

@@ -135,9 +135,12 @@ func expectBalance(_ status: TunnelStatus, sourceLocation: SourceLocation = #_so
     func drops(_ fromOverlay: Bool, byTransport: Bool) -> UInt64 {
         status.drops(fromOverlay: fromOverlay, byTransport: byTransport)
     }
-    #expect(totals.fromOverlay == sealed + drops(true, byTransport: false), sourceLocation: sourceLocation)
+    #expect(totals.fromOverlay == sealed + totals.localReplies + drops(true, byTransport: false), sourceLocation: sourceLocation)
     #expect(totals.toUnderlay == totals.tx.packets - drops(true, byTransport: true), sourceLocation: sourceLocation)
-    #expect(totals.fromUnderlay == totals.rx.packets + drops(false, byTransport: false), sourceLocation: sourceLocation)
+    let handedOver = totals.streams.values.reduce(0, +)
+    #expect(
+        totals.fromUnderlay == totals.rx.packets + handedOver + drops(false, byTransport: false),
+        sourceLocation: sourceLocation)
     let opened = totals.rx.packets - totals.rx.keepAlives
     #expect(totals.toOverlay == opened - drops(false, byTransport: true), sourceLocation: sourceLocation)
     #expect(Set(totals.drops.keys).isSubset(of: DropReason.allCases.map { "\($0)" }), sourceLocation: sourceLocation)

@@ -5,12 +5,8 @@ import Testing
 
 @Suite("Bad tunnel files")
 struct BadFileTests {
-    private static let interfaceKeys =
-        "Address, ListenPort, MTU, LocalIPs, FwMark, Table, StateDirectory, PrivateKey, PrivateKeyFile, RekeyInterval, "
-        + "ControlPort, Queues, PinThreads, SourcePorts, Offloads"
-    private static let peerKeys =
-        "PublicKey, VNI, Endpoint, AllowedIPs, PersistentKeepalive, Epoch, SendKey, ReceiveKey, RateLimit, CheckSource, "
-        + "PinEndpoint, ControlPort, Suite"
+    private static let interfaceKeys = InterfaceKey.names.joined(separator: ", ")
+    private static let peerKeys = PeerKey.names.joined(separator: ", ")
     private static let noInterface =
         "weft0.conf: [Interface] is missing: expected that section with at least Address = 10.77.0.1/24"
 

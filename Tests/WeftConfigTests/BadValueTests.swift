@@ -24,6 +24,8 @@ struct BadValueTests {
     private static let prefix = "expected a prefix such as 10.77.0.2/32 or fd77::2/128"
     private static let endpoint = "expected ADDRESS:PORT such as 192.0.2.2:6081 or [2001:db8::2]:6081"
     private static let offloads = "expected all, off, or some of checksum, tso, uso, gso, gro"
+    private static let bindMode =
+        "expected auto, or one of driver and generic, one of zero-copy and copy, or both"
     private static let mark = "expected off, or a number from 0 to 4294967295, decimal or hexadecimal after 0x"
     private static let key = "expected 16 bytes in base64, 24 characters that end in =="
 
@@ -71,6 +73,14 @@ struct BadValueTests {
                 4, "FwMark = 4294967296",
                 "4: FwMark: \(mark), found \"4294967296\""
             ),
+            Case(
+                4, "STUN = a.example, b.example:0",
+                "4: STUN: expected HOST or HOST:PORT such as stun.example.org:3478 or [2001:db8::3]:3478, "
+                    + "found \"b.example:0\""),
+            Case(
+                4, "STUN = a.example, a.example:3478",
+                "4: STUN: a.example:3478 occurs twice in the list"),
+            Case(4, "STUNResponder = yes", "4: STUNResponder: expected on or off, found \"yes\""),
             Case(4, "Table = 0", "4: Table: expected auto, off, or a number from 1 to 4294967295, found \"0\""),
             Case(4, "Table = main", "4: Table: expected auto, off, or a number from 1 to 4294967295, found \"main\""),
             Case(
@@ -80,6 +90,13 @@ struct BadValueTests {
             Case(4, "Queues = 65", "4: Queues: expected auto, or a number from 1 to 64, found \"65\""),
             Case(4, "PinThreads = 1", "4: PinThreads: expected on or off, found \"1\""),
             Case(4, "SourcePorts = off", "4: SourcePorts: expected a number from 1 to 64, found \"off\""),
+            Case(4, "Driver = af_xdp", "4: Driver: expected auto, tun or xdp, found \"af_xdp\""),
+            Case(4, "Underlay = a/b", "4: Underlay: expected an interface's name such as eth0, found \"a/b\""),
+            Case(4, "BindMode = driver, generic", "4: BindMode: \(bindMode), found \"driver, generic\""),
+            Case(4, "BindMode = fast", "4: BindMode: \(bindMode), found \"fast\""),
+            Case(4, "NeedWakeup = 1", "4: NeedWakeup: expected on or off, found \"1\""),
+            Case(
+                4, "BusyPoll = 0", "4: BusyPoll: expected off, or a number of microseconds from 1 to 1000000, found \"0\""),
             Case(4, "Offloads = gso, lro", "4: Offloads: \(offloads), found \"gso, lro\""),
             Case(4, "Offloads = gso, GSO", "4: Offloads: \(offloads), found \"gso, GSO\""),
             Case(4, "Offloads = gso,", "4: Offloads: \(offloads), found \"gso,\""),

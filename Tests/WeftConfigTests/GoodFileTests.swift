@@ -27,6 +27,7 @@ struct GoodFileTests {
         #expect(!interface.pinsThreads)
         #expect(interface.sourcePorts == 1)
         #expect(interface.offloads == .all)
+        #expect(interface.stunServers.isEmpty && !interface.respondsToSTUN)
         let peer = try #require(file.peers.first)
         #expect(file.peers.count == 1)
         #expect(peer.vni == 7)
@@ -43,6 +44,15 @@ struct GoodFileTests {
         #expect(
             file.routes(for: peer).map { "\($0.source) \($0.destination)" }
                 == ["10.77.0.0/24 10.77.0.2/32", "fd77::/64 fd77::2/128"])
+    }
+
+    @Test("STUN servers and the responder")
+    func stun() throws {
+        let text = Samples.full.replacing(
+            "Table = 77", with: "STUN = a.example, 192.0.2.3:99, [::1]\nSTUNResponder = ON")
+        let interface = try TunnelFile.parse(text, name: "weft0.conf").interface
+        #expect(interface.stunServers.map(\.description) == ["a.example:3478", "192.0.2.3:99", "[::1]:3478"])
+        #expect(interface.respondsToSTUN)
     }
 
     @Test("every key, two peers, and the lines they stand on")
@@ -85,6 +95,30 @@ struct GoodFileTests {
         let file = try TunnelFile.parse(text, name: "weft0.conf")
         #expect(file.peers.map(\.vni) == [7])
         #expect(file.interface.mtu == 1280)
+    }
+
+    @Test("AF_XDP and its options")
+    func xdp() throws {
+        let plain = try TunnelFile.parse("[Interface]\nAddress = 10.0.0.1", name: "weft0.conf").interface
+        #expect(plain.driver == .auto)
+        #expect(plain.underlay == nil)
+        #expect(plain.xdp == XDPOptions())
+        let text = """
+            [Interface]
+            Address = 10.0.0.1
+            Driver = XDP
+            Underlay = eth0
+            BindMode = zero-copy , Driver
+            NeedWakeup = off
+            BusyPoll = 20
+            """
+        let interface = try TunnelFile.parse(text, name: "weft0.conf").interface
+        #expect(interface.driver == .xdp)
+        #expect(interface.underlay == "eth0")
+        #expect(interface.xdp.attachment == .driver)
+        #expect(interface.xdp.copying == .zeroCopy)
+        #expect(!interface.xdp.needsWakeup)
+        #expect(interface.xdp.busyPoll == 20)
     }
 
     @Test("an interface alone needs no peer")

@@ -13,6 +13,7 @@ enum EngineBenchmark {
         var targets = Targets()
         try singlePackets(&targets)
         try superpackets()
+        try identifying(&targets)
         try growth(&targets)
         targets.printAll()
     }

@@ -12,7 +12,8 @@ final class Pair {
     private let receiver: Engine
     private var sending: Lane
     private var receiving: Lane
-    private var packets = FromOverlay(room: EngineBenchmark.batch * 2048)
+    /// Room for a whole batch of the longest packets.
+    private var packets = FromOverlay(room: 256 * 1024)
     private var datagrams = ToUnderlay()
     private var received = FromUnderlay(capacity: EngineBenchmark.batch, slotSize: 2048)
     private var opened = ToOverlay()

@@ -2,13 +2,15 @@
 import Glibc
 @_spi(Benchmarks) import Weft
 import WeftTUN
+import WeftXDP
 
 /// One end of a tunnel for benchmarks only: the data path of `weft up`, with a cipher of choice, none included. Its
 /// keys are constants that everybody can read here, so it protects nothing.
 @main
 enum TunnelBenchmark {
     static let usage = """
-        usage: weft-bench-tunnel DEVICE ADDRESS/LENGTH PORT ENDPOINT PREFIX left|right none|automatic|ipsec-mb|openssl
+        usage: weft-bench-tunnel DEVICE ADDRESS/LENGTH PORT ENDPOINT PREFIX left|right none|automatic|ipsec-mb|openssl \
+            [tun|xdp]
         One end of a tunnel for benchmarks: it protects nothing. ENDPOINT is the other end's on the underlay and PREFIX
         its side of the overlay; one end is left and the other right. It runs until it gets SIGTERM or SIGINT.
 
@@ -41,10 +43,7 @@ enum TunnelBenchmark {
         unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
 
         let engine = try makeEngine(arguments)
-        let datapath = try TUNDatapath(
-            TUNConfiguration(
-                name: arguments.device, addresses: [arguments.address], mtu: 1400, port: arguments.port, routes: .none),
-            engine: engine)
+        let datapath = try makeDatapath(arguments, engine)
         let pumps = try WorkerThread(name: "weft") {
             do throws(DatapathError) {
                 try datapath.run()
@@ -59,9 +58,22 @@ enum TunnelBenchmark {
         pumps.join()
     }
 
+    private static func makeDatapath(_ arguments: Arguments, _ engine: Engine) throws -> any Datapath {
+        if arguments.usesXDP {
+            return try XDPDatapath(
+                XDPConfiguration(name: arguments.device, addresses: [arguments.address], mtu: 1400), engine: engine)
+        }
+        return try TUNDatapath(
+            TUNConfiguration(
+                name: arguments.device, addresses: [arguments.address], mtu: 1400, port: arguments.port, routes: .none),
+            engine: engine)
+    }
+
     private static func makeEngine(_ arguments: Arguments) throws -> Engine {
         let engine = try Engine(
-            EngineConfiguration(port: arguments.port, cipher: arguments.cipher, lanes: TUNDatapath.lanes(queues: 1)))
+            EngineConfiguration(
+                mode: arguments.usesXDP ? XDPDatapath.layer2Mode() : .layer3, port: arguments.port,
+                cipher: arguments.cipher, lanes: 8))
         try engine.add(
             NetworkConfiguration(
                 vni: 7, endpoint: arguments.endpoint,
@@ -86,12 +98,13 @@ struct Arguments {
     let remote: Prefix
     let isLeft: Bool
     let cipher: CipherChoice
+    let usesXDP: Bool
 
     init?(_ words: some Sequence<String>) {
         let words = Array(words)
-        guard words.count == 7, TUNDevice.isValid(name: words[0]), let address = InterfaceAddress(words[1]),
-            let port = UInt16(words[2]), let endpoint = Endpoint(words[3]), let remote = Prefix(words[4]),
-            ["left", "right"].contains(words[5])
+        guard words.count == 7 || words.count == 8 && ["tun", "xdp"].contains(words[7]),
+            TUNDevice.isValid(name: words[0]), let address = InterfaceAddress(words[1]), let port = UInt16(words[2]),
+            let endpoint = Endpoint(words[3]), let remote = Prefix(words[4]), ["left", "right"].contains(words[5])
         else { return nil }
         let choices: [String: CipherChoice] = [
             "none": .none, "automatic": .automatic, "ipsec-mb": .ipsecMB, "openssl": .openSSL,
@@ -104,5 +117,6 @@ struct Arguments {
         self.remote = remote
         isLeft = words[5] == "left"
         self.cipher = cipher
+        usesXDP = words.last == "xdp"
     }
 }

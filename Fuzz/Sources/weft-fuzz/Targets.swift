@@ -28,11 +28,18 @@ var targets: [Target] {
         Target("encapsulate-packet", seeds: EncapsulatePacket.seeds) { try EncapsulatePacket().run },
         Target("encapsulate-frame", seeds: EncapsulateFrame.seeds) { try EncapsulateFrame().run },
         Target("packet-too-big", seeds: TooBig.seeds, TooBig.run),
+        Target("identify", seeds: Identify.seeds, Identify.run),
+        Target("stun-message", seeds: STUNMessages.seeds, STUNMessages.run),
+        Target("captured-frame", seeds: CapturedFrames.seeds, CapturedFrames.run),
         Target("addresses", seeds: Addresses.seeds, Addresses.run),
         Target("cut-superpacket", seeds: Cut.seeds) { try Cut().run },
         Target("join-segments", seeds: Join.seeds, Join.run),
         Target("tunnel-file", seeds: TunnelFiles.seeds, TunnelFiles.run),
         Target("key-state", seeds: KeyStates.seeds, KeyStates.run),
+        Target("probe-message", seeds: Probes.seeds, Probes.run),
+        Target("map-file", seeds: MapFiles.seeds, MapFiles.run),
+        Target("fleet-value", seeds: FleetValues.seeds, FleetValues.run),
+        Target("etcd-watch", seeds: EtcdWatches.seeds, EtcdWatches.run),
         Target("control-message", seeds: ControlMessages.seeds, ControlMessages.run),
     ]
 }

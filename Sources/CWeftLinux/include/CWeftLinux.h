@@ -4,6 +4,8 @@
 // This header defines no feature macro: two modules that see different versions of a system structure can't be imported
 // together. What needs _GNU_SOURCE stands in the .c file.
 #pragma once
+#include <linux/if_packet.h>
+#include <linux/if_xdp.h>
 #include <linux/if_tun.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
@@ -56,3 +58,37 @@ int weft_accept(int descriptor);
 /// Runs `PROGRAM up FILE` in a session of its own, without standard input, with `writing` as descriptor `ready` and
 /// `variable` set. The program is the one that is running. Returns its process number, or -1 with errno set.
 int weft_spawn_detached(const char *file, int writing, int ready, const char *variable);
+
+// Newer than Debian 12's headers: how many frames one call sends in copy mode.
+#ifndef XDP_MAX_TX_SKB_BUDGET
+#define XDP_MAX_TX_SKB_BUDGET 9
+#endif
+
+/// The ethtool commands that we need; the header itself can't be imported beside Glibc's.
+enum weft_ethtool {
+    WEFT_ETHTOOL_RX_CHECKSUM,
+    WEFT_ETHTOOL_TX_CHECKSUM,
+    WEFT_ETHTOOL_SCATTER_GATHER,
+    WEFT_ETHTOOL_TSO,
+    WEFT_ETHTOOL_GSO,
+    WEFT_ETHTOOL_GRO,
+};
+
+/// Turns an offload of an interface on or off (SIOCETHTOOL). Returns -1 with errno set when that fails.
+int weft_set_offload(const char *name, enum weft_ethtool offload, int on);
+
+/// How many receive queues an interface has now (ETHTOOL_GCHANNELS); 1 where the driver doesn't say.
+int weft_receive_queues(const char *name);
+
+/// Lifts the limit on locked memory, which a UMEM needs. Returns -1 with errno set when that fails.
+int weft_unlimit_locked_memory(void);
+
+/// Whether a BPF file system is mounted at `path`: 1 or 0. Its magic number and statfs(2) are not in Glibc's module.
+int weft_is_bpf_file_system(const char *path);
+
+/// The six bytes of an interface's MAC address. Returns -1 when it is gone or its packets have no Ethernet header.
+int weft_ethernet_address(const char *name, unsigned char *address);
+
+/// Writes a word to /sys/class/net/`name`/`file`, of the calling thread's network whatever is mounted at /sys: a thread
+/// with mounts of its own does it. Returns 0, or an errno.
+int weft_write_link_setting(const char *name, const char *file, const char *word);

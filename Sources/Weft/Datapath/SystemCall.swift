@@ -80,6 +80,26 @@ public final class WakeEvent: Sendable {
         case woken
     }
 
+    /// Waits until one of two is readable, the event is signalled, or `timeout` milliseconds have passed. A negative
+    /// descriptor is left out.
+    public func wait(forEither one: Int32, or two: Int32, timeout: Int32) throws(TransportError) -> Wait {
+        var descriptors = (
+            pollfd(fd: descriptor.raw, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: one, events: Int16(POLLIN), revents: 0), pollfd(fd: two, events: Int16(POLLIN), revents: 0)
+        )
+        let count = unsafe withUnsafeMutableBytes(of: &descriptors) { bytes in
+            // Safe: a tuple of three of the same structure lies in memory like an array of three.
+            unsafe poll(bytes.assumingMemoryBound(to: pollfd.self).baseAddress, 3, timeout)
+        }
+        if count < 0 {
+            let code = errno
+            guard code == EINTR else { throw TransportError("wait for packets", code: code) }
+            return .timedOut
+        }
+        if descriptors.0.revents != 0 { return .woken }
+        return count == 0 ? .timedOut : .ready
+    }
+
     /// Waits until `other` is ready for `events` (POLLIN or POLLOUT), the event is signalled, or `timeout`
     /// milliseconds have passed. A negative `other` waits for the event alone.
     public func wait(for other: Int32, events: Int32, timeout: Int32) throws(TransportError) -> Wait {

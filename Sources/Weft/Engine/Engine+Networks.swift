@@ -1,9 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
+/// How whole frames reach an endpoint. They are dropped while anything of it is unknown.
+public struct UnderlayPath: Hashable, Sendable {
+    /// Where they are sent from.
+    public var local: LocalAddress?
+    /// The link-layer address that they are sent to.
+    public var nextHop: MACAddress?
+
+    public init(local: LocalAddress? = nil, nextHop: MACAddress? = nil) {
+        self.local = local
+        self.nextHop = nextHop
+    }
+}
+
 /// A virtual network as it is at one moment.
 public struct NetworkStatus: Sendable {
     public let vni: UInt32
     public let endpoint: Endpoint?
+    /// The link-layer address that frames to the endpoint are sent to; nil while unknown, or where the kernel sends.
+    public let nextHop: MACAddress?
     public let routes: [Route]
     public let statistics: Statistics
     public let transmit: TransmitStatus?
@@ -68,6 +83,23 @@ extension Engine {
         }
     }
 
+    /// Says how whole frames reach the endpoints of networks, by VNI, for drivers that move them. Networks that aren't
+    /// named keep what they have, and unknown ones are passed over.
+    public func updatePaths(_ paths: [UInt32: UnderlayPath]) {
+        state.withLock { state in
+            var networks = state.snapshot.networks
+            var hasChanged = false
+            for (vni, path) in paths {
+                guard let slot = state.snapshot.topology.vnis.slot(of: vni),
+                    networks[slot].local != path.local || networks[slot].configuration.endpointMAC != path.nextHop
+                else { continue }
+                networks[slot] = networks[slot].with(local: path.local, endpointMAC: path.nextHop)
+                hasChanged = true
+            }
+            if hasChanged { publish(networks, topology: nil, in: &state) }
+        }
+    }
+
     private func claim(
         _ routes: [Route], for vni: UInt32, replacing old: [Route], in state: inout State
     ) throws(EngineError) {
@@ -85,7 +117,7 @@ extension Engine {
         return snapshot.networks.map { network in
             NetworkStatus(
                 vni: network.configuration.vni, endpoint: network.configuration.endpoint,
-                routes: network.configuration.routes, statistics: network.counters.total(),
+                nextHop: network.configuration.endpointMAC, routes: network.configuration.routes, statistics: network.counters.total(),
                 transmit: network.transmit.map {
                     .init(
                         spi: $0.spi, expiry: $0.expiry, lastCounter: $0.lastCounter, ceiling: $0.currentCeiling)

@@ -46,16 +46,19 @@ extension Lane {
         plans.removeAll()
         var slot = RouteLookup.none
         for index in 0..<lookups.count {
+            let lookup = lookups[index]
+            guard lookup.slot != RouteLookup.none else {
+                count(.noRoute, nil)
+                continue
+            }
+            if lookup.slot != slot {
+                slot = lookup.slot
+                view.networks.prefetch(Int(slot))
+            }
             do throws(DropReason) {
-                let lookup = lookups[index]
-                guard lookup.slot != RouteLookup.none else { throw .noRoute }
-                if lookup.slot != slot {
-                    slot = lookup.slot
-                    view.networks.prefetch(Int(slot))
-                }
                 plans.append(try plan(lookup, of: &batch, sourcePorts: sourcePorts))
             } catch {
-                count(error, nil)
+                count(error, view.networks[Int(slot)].counters)
             }
         }
     }

@@ -131,10 +131,6 @@ extension Lane {
 }
 
 extension ToUnderlay {
-    /// Whether a datagram of `count` bytes that is not planned yet has room.
-    @inline(__always)
-    func hasRoom(for count: Int) -> Bool { !runs.isFull && arena.capacity - reserved >= count }
-
     /// Appends a datagram that stands behind all others: to the last run if it continues that, else as a new one.
     /// - Returns: false when there is no room for another run.
     @inline(__always)

@@ -108,7 +108,7 @@ extension Lane {
 
     /// Permits a fresh packet and gives it its Ethernet header in layer 2 mode.
     @inline(__always)
-    private func deliver(
+    private mutating func deliver(
         _ opened: Opened, _ network: NetworkView, in buffer: inout MutableRawSpan, at now: Instant
     ) throws(DropReason) -> Outcome {
         let range = opened.plaintext.range
@@ -119,6 +119,7 @@ extension Lane {
         }
         let inner = try permit(buffer.bytes.extracting(range), opened, network)
         countReceived(1, bytes: range.count, network, at: now)
+        lastVNI = network.vni
         guard case .layer2(let source, let destination) = mode else { return .forward(range) }
         // The plaintext stands behind a Geneve header, or behind the room that the caller's output begins with.
         let start = range.lowerBound - OuterHeaders.ethernetLength

@@ -66,6 +66,9 @@ extension Lane {
             case .forward(let plan):
                 let target = view.networks[plan.slot]
                 network = target.counters
+                var framing = framing
+                if framing == .frame, sealsDatagramsWithoutPath, target.path == nil { framing = .datagram }
+                lastEndpoint = framing == .datagram ? target.endpoint : nil
                 let outer = try outerLength(of: plan.slot, framing, inner: plan.packet.count)
                 let text = range.lowerBound + plan.packet.offset
                 let start = text - Geneve.headerLength - outer
@@ -104,8 +107,7 @@ extension Lane {
     ) throws(DropReason) -> Int {
         guard let endpoint = view.networks[slot].endpoint else { throw .noUnderlayAddress }
         guard framing == .frame else { return 0 }
-        let network = snapshot.networks[slot]
-        guard network.local != nil, network.configuration.endpointMAC != nil else { throw .noUnderlayAddress }
+        guard view.networks[slot].path != nil else { throw .noUnderlayAddress }
         guard Geneve.overhead + count <= OuterHeaders.largestDatagram(endpoint.address.family) else { throw .noRoom }
         return OuterHeaders.length(endpoint.address.family)
     }
@@ -117,7 +119,7 @@ extension Lane {
     }
 
     @inline(__always)
-    private func finish(
+    private mutating func finish(
         _ sealed: Bool, _ network: NetworkView, _ plan: Classified, start: Int, outer: Int, _ framing: Framing,
         port: UInt16, in buffer: inout MutableRawSpan
     ) throws(DropReason) -> Outcome {
@@ -126,6 +128,7 @@ extension Lane {
         if framing == .frame {
             try writeOuter(of: plan.slot, datagram: length, port: port, into: &buffer, at: start)
         }
+        lastVNI = network.vni
         count(1, .txPackets, network.counters)
         count(plan.packet.count, .txBytes, network.counters)
         return .forward(start..<start + outer + length)
@@ -134,14 +137,13 @@ extension Lane {
     func writeOuter(
         of slot: Int, datagram length: Int, port: UInt16, into buffer: inout MutableRawSpan, at start: Int
     ) throws(DropReason) {
-        let network = snapshot.networks[slot]
-        guard let local = network.local, let endpoint = network.configuration.endpoint,
-            let mac = network.configuration.endpointMAC
-        else { throw .noUnderlayAddress }
+        guard let endpoint = view.networks[slot].endpoint, let path = view.networks[slot].path else {
+            throw .noUnderlayAddress
+        }
         OuterHeaders.write(
             into: &buffer, at: start, datagram: length,
-            from: .init(endpoint: Endpoint(local.address, port: port), mac: local.mac),
-            to: .init(endpoint: endpoint, mac: mac), udpChecksum: engine.configuration.outerUDPChecksum)
+            from: .init(endpoint: Endpoint(path.local, port: port), mac: path.localMAC),
+            to: .init(endpoint: endpoint, mac: path.nextHopMAC), udpChecksum: engine.configuration.outerUDPChecksum)
     }
 
     private func reply(

@@ -25,6 +25,13 @@ public struct Lane: ~Copyable, @unchecked Sendable {
     var plans: FixedArray<SealPlan>
     var runs: FixedArray<SealRun>
     var coalescer = Coalescer()
+    /// The network of the packet that a transform of single packets last forwarded, for a transport that then refuses it.
+    public internal(set) var lastVNI: UInt32 = 0
+    /// Whether sealing in place makes a datagram where a frame was wanted and no way for frames is known: the kernel may
+    /// know one. ``lastEndpoint`` says when that happened.
+    public var sealsDatagramsWithoutPath = false
+    /// Where the datagram goes that sealing in place last made; nil when that was a frame.
+    public internal(set) var lastEndpoint: Endpoint?
 
     /// The most packets that share one reservation of counters or one hold of a window; a larger batch takes several.
     public static let batchLimit = 256

@@ -7,6 +7,8 @@
 struct NetworkView: BitwiseCopyable {
     let vni: UInt32
     let endpoint: Endpoint?
+    /// How whole frames get there; nil while that isn't known.
+    let path: Path?
     let checksUnderlaySource: Bool
     let counters: CounterBlocks.View
     let allowedSources: AddressSet.View
@@ -19,6 +21,7 @@ struct NetworkView: BitwiseCopyable {
     init(_ network: VirtualNetwork, receive: BorrowedArray<Receive>) {
         vni = network.configuration.vni
         endpoint = network.configuration.endpoint
+        path = network.path
         checksUnderlaySource = network.configuration.checksUnderlaySource
         // Safe, as are those below: the network owns what the views show, and the snapshot owns the network.
         counters = unsafe network.counters.view
@@ -55,6 +58,13 @@ struct NetworkView: BitwiseCopyable {
     func admits(at now: Instant) -> Bool {
         guard let rateLimit = unsafe rateLimit else { return true }
         return unsafe rateLimit._withUnsafeGuaranteedRef { $0.admits(at: now) }
+    }
+
+    /// The way of whole frames to the endpoint.
+    struct Path: BitwiseCopyable {
+        let local: IPAddress
+        let localMAC: MACAddress
+        let nextHopMAC: MACAddress
     }
 
     @safe

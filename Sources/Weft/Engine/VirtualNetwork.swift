@@ -66,8 +66,8 @@ final class VirtualNetwork: Sendable {
     }
 
     private init(
-        _ other: VirtualNetwork, configuration: NetworkConfiguration, newLocal: LocalAddress? = nil,
-        transmit: TransmitSA?, receive: [ReceiveSA]
+        _ other: VirtualNetwork, configuration: NetworkConfiguration, local: LocalAddress?, transmit: TransmitSA?,
+        receive: [ReceiveSA]
     ) {
         self.configuration = configuration
         let sameRoutes = configuration.routes == other.configuration.routes
@@ -75,7 +75,7 @@ final class VirtualNetwork: Sendable {
             sameRoutes ? other.allowedSources : AddressSet(configuration.routes.lazy.map(\.destination))
         allowedDestinations =
             sameRoutes ? other.allowedDestinations : AddressSet(configuration.routes.lazy.map(\.source))
-        local = configuration.endpoint == other.configuration.endpoint ? other.local : newLocal
+        self.local = local
         self.transmit = transmit
         self.receive = receive
         receiveViews = FixedArray(receive.map { NetworkView.Receive($0) })
@@ -89,15 +89,28 @@ final class VirtualNetwork: Sendable {
         roaming = other.roaming
     }
 
+    /// What the outer headers of a frame to the endpoint need; nil until all of it is known.
+    var path: NetworkView.Path? {
+        guard let local, let mac = configuration.endpointMAC else { return nil }
+        return .init(local: local.address, localMAC: local.mac, nextHopMAC: mac)
+    }
+
+    func with(local: LocalAddress?, endpointMAC: MACAddress?) -> VirtualNetwork {
+        var configuration = configuration
+        configuration.endpointMAC = endpointMAC
+        return VirtualNetwork(
+            self, configuration: configuration, local: local, transmit: transmit, receive: receive)
+    }
+
     func with(routes: [Route]) -> VirtualNetwork {
         var configuration = configuration
         configuration.routes = routes
-        return VirtualNetwork(self, configuration: configuration, transmit: transmit, receive: receive)
+        return VirtualNetwork(self, configuration: configuration, local: local, transmit: transmit, receive: receive)
     }
 
     /// The same network, with its keys and books, as another configuration of its VNI wants it.
     func with(_ configuration: NetworkConfiguration, local: LocalAddress?) -> VirtualNetwork {
-        VirtualNetwork(self, configuration: configuration, newLocal: local, transmit: transmit, receive: receive)
+        VirtualNetwork(self, configuration: configuration, local: local, transmit: transmit, receive: receive)
     }
 
     /// - Parameter local: what we send from towards the endpoint.
@@ -105,11 +118,12 @@ final class VirtualNetwork: Sendable {
         var configuration = configuration
         configuration.endpoint = endpoint
         return VirtualNetwork(
-            self, configuration: configuration, newLocal: local, transmit: transmit, receive: receive)
+            self, configuration: configuration,
+            local: endpoint == self.configuration.endpoint ? self.local : local, transmit: transmit, receive: receive)
     }
 
     func with(transmit: TransmitSA?, receive: [ReceiveSA]) -> VirtualNetwork {
-        VirtualNetwork(self, configuration: configuration, transmit: transmit, receive: receive)
+        VirtualNetwork(self, configuration: configuration, local: local, transmit: transmit, receive: receive)
     }
 
     /// What the packet path needs of it, valid as long as it lives.

@@ -17,10 +17,10 @@ enum Disco {
 }
 
 /// STUN's header (RFC 8489 section 5).
-enum STUNHeader {
+public enum STUNHeader {
     /// Type, length, cookie, transaction id.
-    static let length = 20
-    static let cookie: UInt32 = 0x2112_A442
+    public static let length = 20
+    public static let cookie: UInt32 = 0x2112_A442
 
     /// A message fills its datagram, and its attributes whole words. So a WireGuard packet whose receiver index
     /// happens to be the cookie is no STUN.

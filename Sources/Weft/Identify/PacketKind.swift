@@ -52,7 +52,8 @@ public enum IdentificationRule: UInt8, Hashable, Sendable, BitwiseCopyable, Case
         case .envelopeAgrees: "a Geneve envelope whose EtherType names what its payload looks like"
         case .envelopeType: "a Geneve envelope whose EtherType names it; the payload looks like nothing known"
         case .envelopePayload: "a Geneve envelope whose payload looks like it; the EtherType names nothing known"
-        case .envelopeContradicts: "a Geneve envelope whose EtherType names one thing and whose payload looks like another"
+        case .envelopeContradicts:
+            "a Geneve envelope whose EtherType names one kind and whose payload looks like the other"
         case .envelopeSilent: "a Geneve envelope of which neither EtherType nor payload is known"
         case .wireGuardType: "has a WireGuard type, three zeros and that type's length"
         case .fixedBit: "bits 01 begin it, as QUIC's short headers"

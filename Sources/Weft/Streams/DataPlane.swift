@@ -89,8 +89,9 @@ extension SendFailure {
 }
 
 extension ToUnderlay {
-    /// Appends a datagram that is sent past routing: it is of no network. The batch must have room.
-    mutating func append(_ datagram: RawSpan, to destination: Endpoint) {
+    /// Appends a datagram that is sent past routing: it is of no network.
+    /// - Precondition: the batch has room for the run and its bytes.
+    public mutating func append(_ datagram: RawSpan, to destination: Endpoint) {
         let start = reserved
         var room = arena.mutableBytes
         room.copy(datagram, to: start)

@@ -24,6 +24,10 @@ public struct FromUnderlayEnd: ~Copyable {
         guard transport.isRegistered else { return false }
         guard !batch.buffers.isEmpty else { return true }
         let now = now()
+        guard !Partition.isAllData(batch) else {
+            open(&batch, at: now)
+            return true
+        }
         partition.begin(&batch)
         while partition.next(&batch) {
             handOver(batch)

@@ -100,9 +100,10 @@ final class PacketStream: Sendable {
         }
     }
 
-    func exchange(_ batch: inout ToConsumer) {
+    /// - Parameter consumer: who asks; another may have taken its place.
+    func exchange(_ batch: inout ToConsumer, by consumer: ArrivalEvent) {
         state.withLock { state in
-            guard var waiting = state.waiting.take() else { return }
+            guard state.arrival === consumer, var waiting = state.waiting.take() else { return }
             swap(&waiting, &batch)
             state.waiting = consume waiting
         }

@@ -4,7 +4,8 @@
 ///
 /// The kernel merges datagrams by addresses and size alone, so that each one of a buffer is identified by itself; those
 /// of one kind that follow one another are one part.
-struct Partition: ~Copyable {
+@_spi(Benchmarks)
+public struct Partition: ~Copyable {
     /// Datagrams of one kind, as a buffer of their own: they lie in the batch's arena.
     struct Part: BitwiseCopyable {
         let kind: PacketKind
@@ -18,13 +19,30 @@ struct Partition: ~Copyable {
     private var offset = 0
 
     /// - Parameter parts: listed at once; more take several rounds.
-    init(parts: Int = 128) {
+    public init(parts: Int = 128) {
         others = FixedArray(capacity: parts)
         received = FixedArray(capacity: FromUnderlay.leastParts)
     }
 
+    /// Whether a batch holds nothing but data as Weft sends it, so that there is nothing to sort: a load and a comparison
+    /// for each datagram.
+    public static func isAllData(_ batch: borrowing FromUnderlay) -> Bool {
+        let bytes = batch.arena.bytes
+        for index in 0..<batch.buffers.count {
+            let buffer = batch.buffers[index]
+            var offset = buffer.place.offset
+            let end = offset + buffer.place.count
+            repeat {
+                guard Identification.isCanonicalData(bytes, at: offset, count: min(buffer.segmentSize, end - offset))
+                else { return false }
+                offset += buffer.segmentSize
+            } while offset < end
+        }
+        return true
+    }
+
     /// Takes over what a batch received.
-    mutating func begin(_ batch: inout FromUnderlay) {
+    public mutating func begin(_ batch: inout FromUnderlay) {
         if received.capacity < batch.buffers.count { received = FixedArray(capacity: batch.buffers.capacity) }
         received.removeAll()
         for index in 0..<batch.buffers.count { received.append(batch.buffers[index]) }
@@ -34,7 +52,7 @@ struct Partition: ~Copyable {
 
     /// Leaves the next data in the batch and lists the next parts of other kinds; false when there are no more. One
     /// round is enough unless kinds alternate a hundred times in a batch.
-    mutating func next(_ batch: inout FromUnderlay) -> Bool {
+    public mutating func next(_ batch: inout FromUnderlay) -> Bool {
         batch.buffers.removeAll()
         others.removeAll()
         guard position < received.count else { return false }

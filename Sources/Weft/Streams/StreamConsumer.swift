@@ -40,7 +40,7 @@ public final class StreamConsumer: Sendable {
         guard isOpen.load(ordering: .acquiring) else { return }
         // Cleared first: what comes in between only wakes once too often.
         arrival.clear()
-        stream.exchange(&batch)
+        stream.exchange(&batch, by: arrival)
     }
 
     /// Waits at most `timeout` milliseconds, or until `wake` is signalled, for datagrams and takes all of them.

@@ -13,7 +13,8 @@ struct SegmentPlan {
     /// The payload's end: the packet's.
     let end: Int
 
-    /// The longest headers that a superpacket may have.
+    /// Room for the longest headers that a superpacket may have.
+    typealias Headers = InlineArray<192, UInt8>
     static let longestHeader = 192
 
     var payloadCount: Int { end - headerLength }

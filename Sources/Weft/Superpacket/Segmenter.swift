@@ -9,7 +9,7 @@ struct Segmenter {
     /// Where the superpacket stands in its buffer.
     private let start: Int
     /// The superpacket's headers, since the first segment overwrites nothing but the second overwrites the first.
-    private var template = InlineArray<192, UInt8>(repeating: 0)
+    private var template = SegmentPlan.Headers(repeating: 0)
     private let identification: UInt16
     private let sequence: UInt32
     private let flags: UInt8

@@ -17,7 +17,6 @@ public enum Geneve {
     static let counterType: UInt8 = 0x82
     static let epochWords = 1
     static let counterWords = 3
-    static let nonceLength = 12
     static let criticalOptionBit: UInt8 = 0x80
     static let controlBit: UInt8 = 0x80
 

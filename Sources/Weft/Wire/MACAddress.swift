@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// An IEEE 802 MAC address, as the low 48 bits of an integer.
-public struct MACAddress: Hashable, Sendable, CustomStringConvertible {
+public struct MACAddress: Hashable, Sendable, BitwiseCopyable, CustomStringConvertible {
     /// The six bytes in network order, in the low 48 bits.
     public let bits: UInt64
 

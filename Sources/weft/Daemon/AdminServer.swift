@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
+import Synchronization
 import Weft
 
 /// Requests over a tunnel's socket: one line each.
@@ -39,6 +40,7 @@ final class AdminServer: Sendable {
     private let status: @Sendable () -> Status
     private let stop: @Sendable () -> Void
     private let reload: @Sendable (_ plan: String?) -> (text: String, isGood: Bool)
+    private let isOpen = Atomic(true)
 
     init(
         name: String, status: @escaping @Sendable () -> Status, stop: @escaping @Sendable () -> Void,
@@ -55,8 +57,10 @@ final class AdminServer: Sendable {
     /// Serves until ``close()``. A connection that asked to stop stays open as long as the process lives.
     func run() {
         var waiting: [Int32] = []
-        while (try? wake.wait(for: socket.descriptor.raw, events: POLLIN, timeout: -1)) != .woken {
-            guard let connection = socket.accept() else { continue }
+        while true {
+            let state = try? wake.wait(for: socket.descriptor.raw, events: POLLIN, timeout: -1)
+            if state == .woken { return }
+            guard state == .ready, let connection = socket.accept() else { continue }
             switch AdminRequest(connection.read(limit: AdminRequest.limit, until: UInt8(ascii: "\n"))) {
             case .status: connection.write(JSON.text(status()) + "\n")
             case .stop:
@@ -75,8 +79,9 @@ final class AdminServer: Sendable {
         "\(outcome.isGood ? "good" : "bad")\n\(outcome.text)\n"
     }
 
-    /// Ends ``run()`` and takes the socket away.
+    /// Ends ``run()`` and takes the socket away. Twice is harmless: a successor's socket stays.
     func close() {
+        guard isOpen.exchange(false, ordering: .relaxed) else { return }
         wake.signal()
         unsafe unlink(path)
     }

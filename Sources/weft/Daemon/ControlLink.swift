@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Synchronization
 import Weft
-import WeftTUN
 import WeftUDP
 
 /// Where control datagrams come from and go to. One thread receives; any may send.
@@ -19,9 +18,9 @@ final class SharedPort: ControlLink {
     private let underlay: UnderlayTransport
     private let batch: Mutex<ToConsumer>
 
-    init(_ datapath: TUNDatapath) throws(StreamError) {
+    init(_ datapath: any TunnelDatapath) throws(StreamError) {
         datagrams = try datapath.plane.streams.consume(.control)
-        underlay = datapath.underlay
+        underlay = datapath.transport
         batch = Mutex(datagrams.makeBatch())
     }
 

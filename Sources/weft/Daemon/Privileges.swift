@@ -4,16 +4,16 @@ import CWeftLinux
 
 /// Gives up what a running tunnel doesn't need.
 enum Privileges {
-    /// Keeps CAP_NET_ADMIN, to take policy rules away at the end and to mark probes, and drops every other capability;
-    /// keeps keys out of core dumps. Threads that start later have no more.
+    /// Keeps CAP_NET_ADMIN, to take policy rules away at the end and to mark probes, and with AF_XDP what binding to an
+    /// interface takes that went and came back; drops every other capability. Keeps keys out of core dumps. Threads that start later have no more.
     /// - Returns: whether the capabilities are gone; an unprivileged process has none to drop.
-    static func drop() -> Bool {
+    static func drop(usesXDP: Bool) -> Bool {
         _ = weft_forbid_dumps()
         guard let capabilities = unsafe cap_init() else { return false }
         defer { unsafe cap_free(UnsafeMutableRawPointer(capabilities)) }
-        var keep: [cap_value_t] = [CAP_NET_ADMIN]
+        var keep: [cap_value_t] = [CAP_NET_ADMIN] + (usesXDP ? [CAP_NET_RAW, cap_value_t(CAP_BPF)] : [])
         for set in [CAP_PERMITTED, CAP_EFFECTIVE] {
-            guard unsafe cap_set_flag(capabilities, set, 1, &keep, CAP_SET) == 0 else { return false }
+            guard unsafe cap_set_flag(capabilities, set, Int32(keep.count), &keep, CAP_SET) == 0 else { return false }
         }
         return unsafe cap_set_proc(capabilities) == 0
     }

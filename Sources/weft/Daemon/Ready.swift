@@ -12,6 +12,8 @@ enum Ready {
         if unsafe getenv(variable) != nil {
             Console.write("up\n", to: descriptor)
             close(descriptor)
+            // Whoever reads the caller's standard error waits until all who hold it are gone.
+            Log.goOnInSystemLog()
         }
         notifyServiceManager()
     }

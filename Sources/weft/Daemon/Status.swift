@@ -65,7 +65,8 @@ struct Status: Codable, Sendable {
     }
 
     /// The books of the whole tunnel, whose sums must be equal, drops by a transport apart: `fromOverlay` = `tx` - its
-    /// keep-alives + the drops towards the underlay, `fromUnderlay` = `rx` + the drops towards the overlay.
+    /// keep-alives + `localReplies` + the drops towards the underlay, `fromUnderlay` = `rx` + `streams` + the drops
+    /// towards the overlay.
     struct Totals: Codable, Sendable {
         let fromOverlay: UInt64
         let toUnderlay: UInt64
@@ -73,6 +74,10 @@ struct Status: Codable, Sendable {
         let toOverlay: UInt64
         let rx: Traffic
         let tx: Traffic
+        /// Datagrams of other kinds than data that went to who takes them, by kind; kinds without one are left out.
+        let streams: [String: UInt64]
+        /// ARP requests and neighbour solicitations that the tunnel answered itself; none with TUN.
+        let localReplies: UInt64
         let drops: [String: UInt64]
     }
 
@@ -82,8 +87,12 @@ struct Status: Codable, Sendable {
     let uptime: Double
     let interface: Interface
     let driver: String
+    /// What the driver counts beside the packets' totals; empty for TUN.
+    let driverCounters: [String: UInt64]
     let cipher: String
     let peers: [Peer]
+    /// Nil where the file names no STUN server and the responder is off.
+    let stun: STUNStatus?
     let totals: Totals
 }
 
@@ -135,6 +144,8 @@ extension Status.Totals {
         toOverlay = statistics.toOverlay
         rx = .init(receivedBy: statistics)
         tx = .init(sentBy: statistics)
+        streams = Dictionary(uniqueKeysWithValues: statistics.handedOver.map { ("\($0.key)", $0.value) })
+        localReplies = statistics.localReplies
         drops = statistics.dropsByName
     }
 }

@@ -11,8 +11,18 @@ extension Status {
             "  \(Console.bold("driver")): \(driver)",
             "  \(Console.bold("cipher")): \(cipher)",
         ]
+        if !driverCounters.isEmpty {
+            let counters = driverCounters.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
+            lines.append("  \(Console.bold("driver counters")): \(counters.joined(separator: ", "))")
+        }
         if interface.mark != 0 {
             lines.append("  \(Console.bold("fwmark")): 0x\(String(interface.mark, radix: 16))")
+        }
+        if let stun {
+            lines += stun.text.map { "  \(Console.bold($0.name)): \($0.value)" }
+        }
+        if !totals.streams.isEmpty {
+            lines.append("  \(Console.bold("other packets")): \(Self.list(totals.streams.map { ($0.key, $0.value) }))")
         }
         for peer in peers { lines += peer.lines }
         let unattributed = totals.drops.compactMap { reason, count in

@@ -46,12 +46,15 @@ extension Tunnel {
             guard mark == self.mark else {
                 return ("the routes now need marked datagrams: run `weft down` and `weft up` to change that", false)
             }
-            try datapath.updateRoutes(to: routes)
+            guard let tun = datapath as? TUNDatapath else {
+                return ("AF_XDP carries this tunnel: run `weft down` and `weft up` to change its file", false)
+            }
+            try tun.updateRoutes(to: routes)
             do {
                 // An endpoint that a peer roamed to stays, unless the file names another.
                 try engine.apply(plan.changes.keepingEndpoints(of: engine, where: old))
             } catch {
-                try? datapath.updateRoutes(to: before)
+                try? tun.updateRoutes(to: before)
                 throw error
             }
             for control in controls { try control.reconfigure(new) }

@@ -4,8 +4,8 @@ import Synchronization
 import Weft
 import WeftConfig
 import WeftControl
+import WeftDiscovery
 import WeftLink
-import WeftTUN
 
 /// A tunnel that a file describes: its engine and its data path.
 final class Tunnel: Sendable {
@@ -14,7 +14,10 @@ final class Tunnel: Sendable {
     /// What the file said when it was last applied.
     var configuration: TunnelConfiguration { current.withLock { $0 } }
     let engine: Engine
-    let datapath: TUNDatapath
+    let datapath: any TunnelDatapath
+    let usesXDP: Bool
+    /// Nil where the file asks for nothing of it.
+    let stun: STUNAgent?
     /// Agree on keys: none where all are manual, and a second one where there are ICX's peers.
     let controls: [ControlService]
     let mark: UInt32
@@ -32,13 +35,14 @@ final class Tunnel: Sendable {
         self.name = name
         current = Mutex(configuration)
         started = SystemCall.now()
-        let queues =
-            configuration.interface.queues
-            ?? TUNDatapath.queues(processors: sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+        let driver = DriverChoice(configuration)
+        usesXDP = driver.driver == .xdp
+        if driver.reason != "" { log.info(driver.reason) }
         do {
             engine = try Engine(
                 EngineConfiguration(
-                    port: configuration.interface.listenPort, lanes: TUNDatapath.lanes(queues: queues)))
+                    mode: driver.mode, port: configuration.interface.listenPort,
+                    hashesSourcePort: configuration.interface.sourcePorts > 1, lanes: driver.lanes))
             for peer in configuration.peers {
                 try engine.add(configuration.network(of: peer))
             }
@@ -52,24 +56,32 @@ final class Tunnel: Sendable {
         do {
             let (routes, mark) = try Self.routes(name, configuration, log)
             self.mark = mark
-            var driver = TUNConfiguration(
-                name: name, addresses: configuration.interface.addresses, mtu: configuration.interface.mtu,
-                port: configuration.interface.listenPort, routes: routes, mark: mark)
-            driver.queues = queues
-            driver.sourcePorts = configuration.interface.sourcePorts
-            driver.pinsThreads = configuration.interface.pinsThreads
-            driver.offloads = configuration.interface.offloads
-            datapath = try TUNDatapath(driver, engine: engine)
+            datapath = try driver.datapath(name, configuration, routes: routes, mark: mark, engine: engine)
+            stun = try Self.stun(configuration.interface, datapath)
             controls = try Self.controls(configuration, engine, datapath, mark, log)
         } catch {
             throw CommandFailure(.failed, "\(error)")
         }
     }
 
+    /// What the file asks of STUN; nil where that is nothing.
+    private static func stun(
+        _ interface: InterfaceConfiguration, _ datapath: any TunnelDatapath
+    ) throws(DatapathError) -> STUNAgent? {
+        guard !interface.stunServers.isEmpty || interface.respondsToSTUN else { return nil }
+        do {
+            return try STUNAgent(
+                datapath.plane, by: datapath.transport.id, servers: interface.stunServers,
+                responds: interface.respondsToSTUN)
+        } catch {
+            throw .setup("\(error)")
+        }
+    }
+
     /// Where the AllowedIPs are routed, and how the underlay's own datagrams are marked to stay out of the tunnel.
     static func routes(
         _ name: String, _ configuration: TunnelConfiguration, _ log: Log?
-    ) throws(LinkError) -> (TUNConfiguration.Routes, mark: UInt32) {
+    ) throws(LinkError) -> (TunnelRoutes, mark: UInt32) {
         let prefixes = configuration.peers.flatMap(\.allowedIPs)
         let own = numberBase | UInt32(configuration.interface.listenPort)
         let mark = configuration.interface.firewallMark
@@ -86,7 +98,7 @@ final class Tunnel: Sendable {
     }
 
     private static func controls(
-        _ configuration: TunnelConfiguration, _ engine: Engine, _ datapath: TUNDatapath, _ mark: UInt32, _ log: Log
+        _ configuration: TunnelConfiguration, _ engine: Engine, _ datapath: any TunnelDatapath, _ mark: UInt32, _ log: Log
     ) throws -> [ControlService] {
         guard let identity = configuration.interface.identity else { return [] }
         var controls = [
@@ -119,10 +131,10 @@ final class Tunnel: Sendable {
             interface: .init(
                 name: name, addresses: interface.addresses.map(\.description), listenPort: interface.listenPort,
                 mtu: interface.mtu, mark: mark),
-            driver: datapath.capabilities, cipher: "\(Suite.aes128GCM.name), \(engine.cipherName)",
+            driver: datapath.capabilities, driverCounters: datapath.counters, cipher: "\(Suite.aes128GCM.name), \(engine.cipherName)",
             peers: configuration.peers.compactMap { peer in
                 networks[peer.vni].map { Status.Peer(peer, $0, peer.publicKey.flatMap { control[$0] }, at: now) }
             },
-            totals: .init(engine.totals()))
+            stun: stun.map { STUNStatus($0.current) }, totals: .init(engine.totals()))
     }
 }

@@ -12,8 +12,11 @@ enum Help {
           weft reload NAME             apply its changed file, all of it or nothing
           weft check FILE [--json]     find what is wrong with a file
           weft check FILE --against NAME   say what a reload with that file would change
+          weft stun [SERVER...]        which address others see us under
+          weft identify FILE.pcap      what the datagrams in a capture are
           weft genkey [FILE]           make a host's identity, or with --manual a key for a file
           weft pubkey [FILE]           print an identity's public key
+          weft tunnel-map ...          the kernel's fast path: prefixes that eBPF sends to healthy nexthops
           weft help VERB|drops         more about one of these, or about the reasons for drops
           weft completion SHELL        completion for bash, zsh or fish
           weft --version
@@ -39,8 +42,11 @@ enum Help {
         case .show: "usage: weft show [NAME] [--json]"
         case .reload: "usage: weft reload NAME"
         case .check: "usage: weft check FILE [--json] | weft check FILE --against NAME"
+        case .stun: "usage: weft stun [SERVER...] [--json]"
+        case .identify: "usage: weft identify FILE [--json]"
         case .genkey: "usage: weft genkey [FILE] [--force] | weft genkey --manual"
         case .pubkey: "usage: weft pubkey [FILE]"
+        case .tunnelMap: TunnelMapVerb.usage
         case .help: "usage: weft help [VERB|drops]"
         case .completion: "usage: weft completion bash|zsh|fish"
         }
@@ -72,6 +78,19 @@ enum Help {
             Reads a tunnel file and prints everything that is wrong with it, with file and line. With --against it prints
             what the tunnel of that name would change if this were its file.
             """
+        case .stun:
+            """
+            Asks STUN servers, HOST or HOST:PORT, under which address and port they see us, from a port of its own, and
+            says whether that depends on who is asked: name two or more. Without a server it prints what the tunnels
+            that are up have learned about their own ports from the servers in their files (STUN). It exits with 1 when
+            no server answered.
+            """
+        case .identify:
+            """
+            Reads a capture (pcap or pcapng) and prints for each UDP datagram what Weft takes it for and why: data,
+            control (QUIC), stun, disco, wireGuard or unknown, with the VNI where it is inside Geneve; then totals.
+            Weft gives a datagram that comes to its port to the engine, or to who takes its kind, by the same rules.
+            """
         case .genkey:
             """
             Makes a host's identity (ECDSA P-256, PKCS#8 PEM) and prints it, or writes it to FILE with mode 0600; a
@@ -79,6 +98,7 @@ enum Help {
             ReceiveKey: one for each direction, written into both files with the roles exchanged.
             """
         case .pubkey: "Prints the public key of the identity in FILE, or on standard input."
+        case .tunnelMap: TunnelMapVerb.description
         case .help: "Prints help."
         case .completion: "Prints a completion script; `source <(weft completion bash)` tries it out."
         }

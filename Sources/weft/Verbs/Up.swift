@@ -39,8 +39,8 @@ enum Up {
         let signals = Signals()
         let log = Log(name: name)
         var keeper = KeyKeeper()
-        let tunnel = try Tunnel(name: name, configuration, keeper: &keeper, log)
         try RuntimeFolder.make()
+        let tunnel = try Tunnel(name: name, configuration, keeper: &keeper, log)
         let failure = Failure()
         do throws(TransportError) {
             try carry(tunnel, signals, keeper, log, failure)
@@ -60,7 +60,7 @@ enum Up {
         }
         defer { server.close() }
         // Capabilities are a thread's: drop them before there is another.
-        if !Privileges.drop() { log.warning("could not drop capabilities") }
+        if !Privileges.drop(usesXDP: tunnel.usesXDP) { log.warning("could not drop capabilities") }
         let serving = try WorkerThread(name: "weft-admin") { server.run() }
         let pumps = try WorkerThread(name: "weft") {
             do throws(DatapathError) {
@@ -72,6 +72,8 @@ enum Up {
         }
         var controlling: [FinishedThread] = []
         for control in tunnel.controls { controlling.append(try FinishedThread("weft-control") { control.run() }) }
+        let asking: WorkerThread? =
+            if let stun = tunnel.stun { try WorkerThread(name: "weft-stun") { stun.run() } } else { nil }
         var capabilities = tunnel.datapath.capabilities
         log.info(
             "up on UDP port \(tunnel.configuration.interface.listenPort), \(capabilities), \(tunnel.engine.cipherName)")
@@ -87,15 +89,17 @@ enum Up {
             keeper.save(tunnel.engine, log)
             if tunnel.datapath.capabilities != capabilities {
                 capabilities = tunnel.datapath.capabilities
-                log.info("the kernel refused an offload; going on with \(capabilities)")
+                log.info("going on with \(capabilities)")
             }
             for line in drops.lines(for: tunnel.engine.totals(), at: SystemCall.now()) { log.info(line) }
         }
+        tunnel.stun?.close()
         // First, so that peers hear that we go.
         for control in tunnel.controls { control.close() }
         for thread in controlling { thread.join() }
         tunnel.datapath.close()
         pumps.join()
+        if let asking { asking.join() }
         keeper.save(tunnel.engine, log)
         server.close()
         serving.join()

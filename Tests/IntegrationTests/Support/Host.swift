@@ -111,6 +111,11 @@ struct HostPair: Sendable {
     init() async throws {
         left = try await Host("left")
         right = try await Host("right")
+        try await join()
+    }
+
+    /// Makes the underlay, which may be gone.
+    func join() async throws {
         let link = try await ChildProcess([
             "ip", "link", "add", "name", "underlay", "address", "02:00:00:00:00:01",
             "netns", "\(left.processIdentifier)", "type", "veth",

@@ -8,7 +8,7 @@ import WeftTestSupport
 struct DropReasonTests {
     /// Reasons that are found before a packet's network is known.
     static let nobodys: Set<DropReason> = [
-        .overlayMalformed, .overlayNotIP, .neighborNotAnswered, .offloadMalformed, .noRoute, .outerMalformed,
+        .overlayMalformed, .overlayNotIP, .neighborNotAnswered, .noRoute, .outerMalformed,
         .outerChecksum, .outerFragment, .notForUs, .datagramTruncated, .geneveVersion, .geneveControl, .geneveOptions,
         .geneveCriticalOption, .unknownVNI,
     ]

@@ -34,7 +34,9 @@ enum IdentificationReference {
         offset < bytes.count && holds(bytes[offset])
     }
 
-    private static func begins(_ bytes: [UInt8], _ prefix: [UInt8]) -> Bool { Array(bytes.prefix(prefix.count)) == prefix }
+    private static func begins(_ bytes: [UInt8], _ prefix: [UInt8]) -> Bool {
+        Array(bytes.prefix(prefix.count)) == prefix
+    }
 
     private static func isDisco(_ bytes: [UInt8]) -> Bool {
         begins(bytes, [0x54, 0x53, 0xF0, 0x9F, 0x92, 0xAC]) && bytes.count >= 6 + 32 + 24

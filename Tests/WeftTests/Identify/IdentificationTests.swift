@@ -74,7 +74,8 @@ struct IdentificationTests {
         for _ in 0..<100_000 {
             var bytes = KindSamples.all.randomElement(using: &generator)?.bytes ?? []
             for _ in 0..<Int.random(in: 0...3, using: &generator) where !bytes.isEmpty {
-                bytes[.random(in: 0..<min(bytes.count, 72), using: &generator)] = .random(in: 0...255, using: &generator)
+                bytes[.random(in: 0..<min(bytes.count, 72), using: &generator)] = .random(
+                    in: 0...255, using: &generator)
             }
             if Bool.random(using: &generator) {
                 bytes.removeLast(.random(in: 0...bytes.count, using: &generator))

@@ -2,7 +2,7 @@
 import Testing
 import WeftTestSupport
 
-@testable import Weft
+@testable @_spi(Benchmarks) import Weft
 
 @Suite("Partition")
 struct PartitionTests {
@@ -80,6 +80,9 @@ struct PartitionTests {
                     wanted[IdentificationReference.verdict(datagram).kind, default: []].append(datagram)
                 }
             }
+            let canonical = wanted.keys.allSatisfy { $0 == .data } && wanted[.data]?.allSatisfy { $0[0] == 6 } == true
+            let isAllData = Partition.isAllData(batch)
+            #expect(!isAllData || canonical, "seed \(generator.seed)")
             let (found, _, _) = divide(&batch)
             let isRight = found == wanted
             #expect(isRight, "seed \(generator.seed)")
@@ -93,9 +96,13 @@ struct PartitionTests {
         #expect(data[0].count == other[0].count)
         var batch = FromUnderlay()
         append(data, to: &batch)
+        var isAllData = Partition.isAllData(batch)
+        #expect(isAllData)
         #expect(divide(&batch).parts == 1)
         batch.removeAll()
         append(data + other + data, to: &batch)
+        isAllData = Partition.isAllData(batch)
+        #expect(!isAllData)
         append(other, to: &batch)
         let (found, rounds, parts) = divide(&batch)
         #expect(found[.data]?.count == 40 && found[.disco]?.count == 6)
@@ -107,6 +114,8 @@ struct PartitionTests {
         var batch = FromUnderlay()
         let source = Endpoint(IPAddress(v4: 1), port: 1)
         batch.buffers.append(.init(place: PacketRange(offset: 0, count: 0), source: source))
+        let isAllData = Partition.isAllData(batch)
+        #expect(!isAllData)
         let (found, _, _) = divide(&batch)
         #expect(found == [.unknown: [[]]])
         batch.removeAll()

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+
+/// When peers are probed, and when they count as dead or alive.
+public struct ProbeTiming: Hashable, Sendable {
+    /// Between two probes of a peer; a tenth more or less at random, so that agents don't march in step.
+    public var interval = Duration.milliseconds(200)
+    /// So many probes in a row without an answer, and the peer is dead: within a second, with the defaults.
+    public var threshold = 3
+    /// So many answers in a row, and one that was dead is alive.
+    public var recovery = 3
+    /// How long a peer stays dead at least after its second death within the memory; twice as long after each further one.
+    public var holdDown = Duration.seconds(2)
+    public var longestHoldDown = Duration.seconds(60)
+    /// Deaths longer ago are forgotten.
+    public var memory = Duration.seconds(120)
+
+    public init() {}
+}
+
+/// Who is alive, by probes that somebody else sends. No I/O and no clock: time is passed in.
+public struct HealthMachine {
+    /// A probe to send.
+    public struct Probe: Hashable {
+        public let peer: String
+        public let nonce: ProbeMessage.Nonce
+    }
+
+    /// A peer's health changed.
+    public struct Change: Hashable {
+        public let peer: String
+        public let isHealthy: Bool
+    }
+
+    private struct Peer {
+        var isHealthy = false
+        var wasHeardOf = false
+        var next: Instant
+        /// Probes without an answer, the newest last.
+        var open: [ProbeMessage.Nonce] = []
+        var misses = 0
+        var answers = 0
+        var deaths: [Instant] = []
+        var heldUntil = Instant(nanoseconds: 0)
+    }
+
+    /// More unanswered probes than this are forgotten.
+    private static let window = 8
+
+    private let timing: ProbeTiming
+    private var peers: [String: Peer] = [:]
+    private var random: any RandomNumberGenerator
+
+    public init(_ timing: ProbeTiming, random: any RandomNumberGenerator = SystemRandomNumberGenerator()) {
+        self.timing = timing
+        self.random = random
+    }
+
+    /// Sets who is probed. New ones are probed at once; the others go on as they were.
+    /// - Parameter health: what is known of new ones, such as by an agent before us.
+    public mutating func setPeers(_ names: Set<String>, health: [String: Bool] = [:], at now: Instant) {
+        for name in peers.keys where !names.contains(name) { peers[name] = nil }
+        for name in names where peers[name] == nil {
+            var peer = Peer(next: now)
+            peer.isHealthy = health[name] ?? false
+            peer.wasHeardOf = peer.isHealthy
+            peers[name] = peer
+        }
+    }
+
+    /// When ``advance(to:)`` has something to do.
+    public var next: Instant { peers.values.map(\.next).min() ?? .distantFuture }
+
+    /// The probes that are due, and what is known by the answers that didn't come.
+    public mutating func advance(to now: Instant) -> (probes: [Probe], changes: [Change]) {
+        var probes: [Probe] = []
+        var changes: [Change] = []
+        for (name, peer) in peers where peer.next <= now {
+            var peer = peer
+            if !peer.open.isEmpty, peer.misses < Int.max {
+                peer.misses += 1
+                peer.answers = 0
+            }
+            if peer.isHealthy, peer.misses >= timing.threshold {
+                peer.isHealthy = false
+                die(&peer, at: now)
+                changes.append(Change(peer: name, isHealthy: false))
+            }
+            let nonce = ProbeMessage.Nonce(&random)
+            peer.open.append(nonce)
+            if peer.open.count > Self.window { peer.open.removeFirst() }
+            peer.next = now.advanced(by: timing.interval * Double.random(in: 0.9...1.1, using: &random))
+            peers[name] = peer
+            probes.append(Probe(peer: name, nonce: nonce))
+        }
+        return (probes, changes)
+    }
+
+    /// Takes an answer that was authenticated. One without a probe, or the second to the same, is nothing.
+    public mutating func answer(from name: String, nonce: ProbeMessage.Nonce, at now: Instant) -> Change? {
+        guard var peer = peers[name], let index = peer.open.firstIndex(of: nonce) else { return nil }
+        peer.open.removeFirst(index + 1)
+        peer.misses = 0
+        peer.answers += 1
+        defer { peers[name] = peer }
+        // Nothing is known against one that was never heard of: its first answer will do.
+        let isEnough = !peer.wasHeardOf || peer.answers >= timing.recovery
+        guard !peer.isHealthy, isEnough, now >= peer.heldUntil else { return nil }
+        peer.isHealthy = true
+        peer.wasHeardOf = true
+        return Change(peer: name, isHealthy: true)
+    }
+
+    private func die(_ peer: inout Peer, at now: Instant) {
+        let memory = timing.memory
+        peer.deaths = peer.deaths.filter { $0.advanced(by: memory) > now } + [now]
+        guard peer.deaths.count > 1 else { return }
+        let doublings = min(peer.deaths.count - 2, 10)
+        peer.heldUntil = now.advanced(by: min(timing.holdDown * (1 << doublings), timing.longestHoldDown))
+    }
+}
+
+/// Refuses what was seen before, or is too old to know.
+struct ReplayGuard {
+    /// How far clocks may be apart, in nanoseconds.
+    private static let tolerance: UInt64 = 30_000_000_000
+    /// Nonces of each sender, with their times.
+    private var seen: [String: [ProbeMessage.Nonce: UInt64]] = [:]
+    /// More of one sender within the tolerance are no probes but a flood.
+    private static let limit = 8192
+
+    /// Whether a message is new.
+    mutating func admit(_ message: ProbeMessage, now: UInt64) -> Bool {
+        let age = message.time > now ? message.time - now : now - message.time
+        guard age <= Self.tolerance else { return false }
+        var nonces = seen[message.sender] ?? [:]
+        guard nonces[message.nonce] == nil else { return false }
+        if nonces.count >= Self.limit / 2 {
+            nonces = nonces.filter { $0.value > now || now - $0.value <= Self.tolerance }
+            guard nonces.count < Self.limit else { return false }
+        }
+        nonces[message.nonce] = message.time
+        seen[message.sender] = nonces
+        return true
+    }
+}

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: Apache-2.0
+import CWeftLinux
+import Glibc
+import Synchronization
+import Weft
+import WeftUDP
+
+/// Where the underlay is at present, for queues that are to bind to it.
+final class UnderlayLink: Sendable {
+    struct State: Sendable {
+        /// Nil while the interface is gone.
+        var interface: Int32?
+        /// Rises whenever sockets must be made anew.
+        var generation: UInt64 = 0
+    }
+
+    private let state = Mutex(State())
+    private let published = Atomic<UInt64>(0)
+    /// The largest inner packet that fits one frame on the underlay.
+    let largestInner = Atomic<Int>(.max)
+
+    var current: State { state.withLock { $0 } }
+    /// One look per batch.
+    var generation: UInt64 { published.load(ordering: .acquiring) }
+
+    func set(_ interface: Int32?) {
+        state.withLock { state in
+            state.interface = interface
+            state.generation += 1
+            published.store(state.generation, ordering: .releasing)
+        }
+    }
+}
+
+/// One queue: a socket on each device, the frames that both share, and the thread's work on them.
+///
+/// A frame that one side received is transformed where it lies and sent by the other side.
+struct Queue: ~Copyable, Sendable {
+    /// Packets that are taken from a side before the other has its turn.
+    private static let batch = 64
+    /// Milliseconds of rest while nothing comes; also how soon a newer snapshot is looked for.
+    private static let patience: Int32 = 500
+    /// Milliseconds of rest while packets wait for a device that is full.
+    private static let shortPatience: Int32 = 1
+    private static let tooBigPerTick = 100
+
+    let number: UInt32
+    let options: XDPOptions
+    private let program: XDPProgram
+    private let link: UnderlayLink
+    private var pool: FramePool
+    private var overlay: XDPSocket
+    private var underlay: XDPSocket?
+    private var generation: UInt64
+    private var nextTry = Instant(nanoseconds: 0)
+    private var nextReport = Instant(nanoseconds: 0)
+    private var tooBigLeft = Self.tooBigPerTick
+    private var missedBefore: UInt64 = 0
+    private var sentByKernel: UInt64 = 0
+    private let socket: UDPSocket
+    private var lost: FrameDropper?
+
+    /// Makes the overlay's socket and, when the interface is there, the underlay's.
+    init(
+        _ number: UInt32, frameSize: Int, overlay interface: Int32, link: UnderlayLink, program: XDPProgram,
+        socket: UDPSocket, _ options: XDPOptions, dropper: FrameDropper? = nil
+    ) throws(TransportError) {
+        // Each ring may be full at a time.
+        var pool = try FramePool(count: options.ringSize * 4, frameSize: frameSize)
+        let state = link.current
+        let overlay = try Self.connect(.overlay, interface, number, &pool, program, options)
+        let underlay = try state.interface.map { index throws(TransportError) in
+            try Self.connect(.underlay, index, number, &pool, program, options)
+        }
+        self.number = number
+        self.options = options
+        self.program = program
+        self.link = link
+        self.socket = socket
+        self.pool = pool
+        self.overlay = overlay
+        self.underlay = underlay
+        generation = state.generation
+        lost = dropper
+    }
+
+    /// A socket with frames to receive into, to which the program sends the queue's frames.
+    private static func connect(
+        _ side: XDPSocket.Side, _ interface: Int32, _ number: UInt32, _ pool: inout FramePool, _ program: XDPProgram,
+        _ options: XDPOptions
+    ) throws(TransportError) -> XDPSocket {
+        var socket = try XDPSocket(side, interface: interface, queue: number, pool: pool, options)
+        try program.connect(socket, queue: number)
+        socket.refill(from: &pool)
+        return socket
+    }
+
+    /// Moves packets until `isClosing`.
+    mutating func run(
+        _ lane: inout Lane, wake: WakeEvent, report: QueueReport, clock: () -> Instant, isClosing: () -> Bool
+    ) throws(TransportError) {
+        lane.sealsDatagramsWithoutPath = true
+        var idleSince: Instant?
+        while !isClosing() {
+            lane.refresh()
+            let now = clock()
+            followLink(now)
+            if now >= nextReport { publish(to: report, now) }
+            overlay.reclaim(into: &pool)
+            underlay?.reclaim(into: &pool)
+            overlay.refill(from: &pool)
+            underlay?.refill(from: &pool)
+            let moved = fromUnderlay(&lane, now) + fromOverlay(&lane, now)
+            let waiting = flush()
+            if moved > 0 {
+                idleSince = nil
+                continue
+            }
+            if let microseconds = options.busyPoll, !waiting {
+                let since = idleSince ?? now
+                idleSince = since
+                if now.nanoseconds &- since.nanoseconds < UInt64(microseconds) * 1000 {
+                    underlay?.poll()
+                    overlay.poll()
+                    continue
+                }
+            }
+            _ = try wake.wait(
+                forEither: overlay.raw, or: underlay?.raw ?? -1,
+                timeout: waiting ? Self.shortPatience : underlay == nil ? 50 : Self.patience)
+            idleSince = nil
+        }
+        publish(to: report, clock())
+    }
+
+    // MARK: - Packets
+
+    /// Opens what the underlay received, and hands it to the overlay. Returns how many packets there were.
+    @inline(__always)
+    private mutating func fromUnderlay(_ lane: inout Lane, _ now: Instant) -> Int {
+        var count = 0
+        while count < Self.batch, let packet = underlay?.receive(from: &pool) {
+            count += 1
+            let place = packet.place
+            let frame = packet.intoFrame()
+            if lost?.drops() == true {
+                pool.put(frame)
+                continue
+            }
+            let outcome = pool.withBytes(of: frame) { bytes in
+                lane.decapsulate(inPlace: &bytes, received: place, from: nil, as: .frame, at: now)
+            }
+            switch outcome {
+            case .forward(let place):
+                if !overlay.send(place, of: frame, pool: &pool) {
+                    lane.countDrop(.overlayRefused, vni: lane.lastVNI)
+                }
+            case .reply, .consumed, .dropped: pool.put(frame)
+            }
+        }
+        if count > 0 { underlay?.releaseReceived() }
+        return count
+    }
+
+    /// Seals what the overlay sent, and hands it to the underlay; answers ARP and neighbour solicitations.
+    @inline(__always)
+    private mutating func fromOverlay(_ lane: inout Lane, _ now: Instant) -> Int {
+        var count = 0
+        let largest = link.largestInner.load(ordering: .relaxed)
+        while count < Self.batch, let packet = overlay.receive(from: &pool) {
+            count += 1
+            let place = packet.place
+            let frame = packet.intoFrame()
+            if lost?.drops() == true {
+                pool.put(frame)
+                continue
+            }
+            if place.count - Ethernet.headerLength > largest {
+                lane.countDrop(.noRoom, vni: .max)
+                tellTooBig(place, of: frame, largest)
+                continue
+            }
+            let outcome = pool.withBytes(of: frame) { bytes in
+                lane.encapsulate(inPlace: &bytes, packet: place, as: .frame, at: now)
+            }
+            switch outcome {
+            case .forward(let place):
+                if let endpoint = lane.lastEndpoint {
+                    sendByKernel(place, of: frame, to: endpoint, &lane)
+                    continue
+                }
+                guard underlay != nil else {
+                    pool.put(frame)
+                    lane.countDrop(.underlayRefused, vni: lane.lastVNI)
+                    continue
+                }
+                if underlay?.send(place, of: frame, pool: &pool) != true {
+                    lane.countDrop(.underlayRefused, vni: lane.lastVNI)
+                }
+            case .reply(let place): _ = overlay.send(place, of: frame, pool: &pool)
+            case .consumed, .dropped: pool.put(frame)
+            }
+        }
+        if count > 0 { overlay.releaseReceived() }
+        return count
+    }
+
+    /// Leaves a datagram to the kernel's socket: for an endpoint whose next hop isn't known (yet), or which another
+    /// interface leads to. It makes the kernel look for the next hop.
+    private mutating func sendByKernel(
+        _ place: Range<Int>, of frame: consuming Frame, to endpoint: Endpoint, _ lane: inout Lane
+    ) {
+        sentByKernel &+= 1
+        let failure = pool.withBytes(of: frame) { bytes in
+            socket.send(bytes.bytes.extracting(place), to: endpoint)
+        }
+        pool.put(frame)
+        switch failure {
+        case nil: break
+        case .tooLong: lane.countDrop(.tooLongForUnderlay, vni: lane.lastVNI)
+        case .refused: lane.countDrop(.underlayRefused, vni: lane.lastVNI)
+        }
+    }
+
+    /// Answers a packet that fits no frame of the underlay with an ICMP message, in a frame of its own.
+    private mutating func tellTooBig(_ place: Range<Int>, of frame: consuming Frame, _ mtu: Int) {
+        guard tooBigLeft > 0, let answer = pool.take() else {
+            pool.put(frame)
+            return
+        }
+        tooBigLeft -= 1
+        // In a buffer of its own, off the fast path: rare, and limited.
+        var message = PacketArena(capacity: PacketTooBig.maximumLength)
+        let (source, destination, length) = pool.withBytes(of: frame) { bytes in
+            let packet = bytes.bytes.extracting(place.lowerBound + Ethernet.headerLength..<place.upperBound)
+            var output = message.mutableBytes
+            return (
+                Ethernet.source(of: bytes.bytes, at: place.lowerBound),
+                Ethernet.destination(of: bytes.bytes, at: place.lowerBound),
+                PacketTooBig.write(for: packet, mtu: mtu, into: &output)
+            )
+        }
+        pool.put(frame)
+        guard let length else {
+            pool.put(answer)
+            return
+        }
+        let start = FramePool.kernelHeadroom
+        pool.withBytes(of: answer) { bytes in
+            Ethernet.write(to: source, from: destination, message.bytes.extracting(0..<length), into: &bytes, at: start)
+        }
+        _ = overlay.send(start..<start + Ethernet.headerLength + length, of: answer, pool: &pool)
+    }
+
+    /// Has both devices send. Whether packets are left over.
+    private mutating func flush() -> Bool {
+        var isWaiting = false
+        if overlay.hasQueued {
+            overlay.flush()
+            isWaiting = overlay.hasQueued
+        }
+        if underlay?.hasQueued == true {
+            underlay?.flush()
+            isWaiting = isWaiting || underlay?.hasQueued == true
+        }
+        return isWaiting
+    }
+
+    // MARK: - The underlay comes and goes
+
+    /// Binds anew when the underlay's interface went or came back.
+    private mutating func followLink(_ now: Instant) {
+        guard generation != link.generation || (underlay == nil && now >= nextTry) else { return }
+        let state = link.current
+        if generation != state.generation {
+            generation = state.generation
+            closeUnderlay()
+        }
+        nextTry = now.advanced(by: .milliseconds(200))
+        guard underlay == nil, let interface = state.interface else { return }
+        underlay = try? Self.connect(.underlay, interface, number, &pool, program, options)
+    }
+
+    private mutating func closeUnderlay() {
+        missedBefore &+= underlay?.missed ?? 0
+        underlay = nil
+        // Closed: what it had is ours again.
+        pool.recoverAll(from: .underlayReceive)
+        pool.recoverAll(from: .underlayTransmit)
+    }
+
+    private mutating func publish(to report: QueueReport, _ now: Instant) {
+        nextReport = now.advanced(by: .milliseconds(100))
+        tooBigLeft = Self.tooBigPerTick
+        let accounted = FramePool.Holder.allCases.reduce(0) { $0 + ($1 == .hand ? 0 : pool.count(of: $1)) }
+        report.set(status(accounted))
+    }
+
+    /// - Parameter accounted: frames that are free or with the kernel.
+    private func status(_ accounted: Int) -> XDPQueueStatus {
+        var status = XDPQueueStatus(
+            underlay: nil, overlay: overlay.copying, frames: pool.count, accounted: accounted,
+            inFlight: pool.count(of: .underlayTransmit) + pool.count(of: .overlayTransmit),
+            missed: missedBefore &+ overlay.missed, sentByKernel: sentByKernel)
+        switch underlay {
+        case .some(let socket):
+            status.underlay = socket.copying
+            status.missed &+= socket.missed
+        case nil: break
+        }
+        return status
+    }
+
+    /// The status before it runs.
+    var firstStatus: XDPQueueStatus { status(pool.count) }
+}
+
+/// A queue's status, for others to read.
+final class QueueReport: Sendable {
+    private let state: Mutex<XDPQueueStatus>
+
+    init(_ status: XDPQueueStatus) { state = Mutex(status) }
+
+    var status: XDPQueueStatus { state.withLock { $0 } }
+
+    func set(_ status: XDPQueueStatus) { state.withLock { $0 = status } }
+}
+
+/// Loses packets at random, for tests.
+struct FrameDropper: Sendable {
+    private var state: UInt64
+    /// Of 256.
+    private let share: UInt8
+
+    init(seed: UInt64, share: UInt8) {
+        state = seed | 1
+        self.share = share
+    }
+
+    mutating func drops() -> Bool {
+        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+        return UInt8(truncatingIfNeeded: state >> 33) < share
+    }
+}

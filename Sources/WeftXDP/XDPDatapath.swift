@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: Apache-2.0
+import CWeftLinux
+import Glibc
+import Synchronization
+import Weft
+import WeftLink
+import WeftUDP
+
+/// A data path that moves whole frames between an Ethernet device and a virtual pair through AF_XDP sockets: frames are
+/// sealed and opened where they lie, and the kernel's stack sees none of them on the underlay.
+///
+/// Beside it runs the kernel's way: a UDP socket on the same port takes what the XDP program leaves alone, and sends
+/// keep-alives. Everything that it makes goes with it.
+public final class XDPDatapath: Datapath {
+    private let configuration: XDPConfiguration
+    private let engine: Engine
+    private let socket: UDPSocket
+    private let program: XDPProgram
+    private let link = UnderlayLink()
+    private let monitor: UnderlayMonitor
+    private let kernel: KernelPath
+    private let writer: FrameWriter
+    private let timer: PumpedDatapath
+    private let wake: WakeEvent
+    private let queues: [QueueBox]
+    private let reports: [QueueReport]
+    private let pair: Mutex<OverlayPair?>
+    private let overlayProgram: Mutex<XDPAttachment?>
+    private let overlayMode: XDPOptions.Attachment
+    private let isClosing = Atomic(false)
+    private let failure = Mutex<DatapathError?>(nil)
+    /// The overlay's interface, by index.
+    private let interface: Int32
+    /// The underlay's interface.
+    public let underlay: String
+
+    /// A queue on its way to the thread that runs it.
+    private final class QueueBox: Sendable {
+        private let queue: Mutex<Queue?>
+
+        init(_ queue: consuming Queue) { self.queue = Mutex(consume queue) }
+
+        func take() -> Queue? { queue.withLock { $0.take() } }
+    }
+
+    /// The most queues that a device may have.
+    public static let mostQueues = XDPProgram.mostQueues
+
+    /// Lanes that its engine must have for a device of so many queues: one each, the kernel's way and the timer.
+    public static func lanes(queues: Int) -> Int { queues + 2 }
+
+    /// MAC addresses of the overlay, for the engine: of the neighbour that all of the overlay's hosts are, and of the
+    /// host's interface. Locally administered, at random.
+    public static func layer2Mode() -> EngineConfiguration.Mode {
+        func random() -> MACAddress { MACAddress(bits: .random(in: 0 ... .max) & 0xFCFF_FFFF_FFFF | 0x0200_0000_0000) }
+        return .layer2(source: random(), destination: random())
+    }
+
+    /// Makes everything; when anything fails nothing is left behind.
+    /// - Parameters:
+    ///   - engine: a layer 2 engine, with its networks and with ``lanes(queues:)`` lanes for ``mostQueues``, or for as
+    ///     many receive queues as the underlay's interface has.
+    ///   - onTick: called about ten times a second while it runs.
+    /// - Throws: ``DatapathError/setup(_:)`` with what to do.
+    public convenience init(
+        _ configuration: XDPConfiguration, engine: Engine, onTick: @escaping @Sendable (Instant) -> Void = { _ in }
+    ) throws(DatapathError) {
+        try self.init(configuration, engine: engine, dropper: nil, onTick: onTick)
+    }
+
+    /// - Parameter dropper: loses packets, for tests.
+    init(
+        _ configuration: XDPConfiguration, engine: Engine, dropper: FrameDropper?,
+        onTick: @escaping @Sendable (Instant) -> Void = { _ in }
+    ) throws(DatapathError) {
+        guard case .layer2(let neighbor, let host) = engine.configuration.mode else {
+            throw .setup("AF_XDP carries Ethernet frames: it needs a layer 2 engine")
+        }
+        // Where this fails, registering the memory says so.
+        _ = weft_unlimit_locked_memory()
+        let options = configuration.options
+        self.configuration = configuration
+        self.engine = engine
+        if let named = configuration.underlay {
+            underlay = named
+        } else {
+            underlay = try UnderlayMonitor.interface(
+                to: engine.networks().compactMap(\.endpoint?.address), mark: configuration.mark)
+        }
+        let frameSize = try Self.frameSize(configuration, underlay: underlay)
+        socket = try UDPSocket(port: engine.configuration.port, mark: configuration.mark, offloads: [])
+        program = try XDPProgram(port: socket.port, longest: FramePool.longestPacket(frameSize: frameSize))
+        monitor = try UnderlayMonitor(
+            interface: underlay, mark: configuration.mark, engine: engine, program: program, link: link, options)
+        let count = min(Int(unsafe weft_receive_queues(underlay)), Self.mostQueues)
+        let pair = try Self.makePair(
+            VirtualPair(
+                name: configuration.name, mac: host, peerName: OverlayPair.peerName(of: configuration.name),
+                peerMAC: neighbor, queues: count, mtu: configuration.mtu))
+        interface = pair.interface
+        do throws(TransportError) {
+            wake = try WakeEvent()
+            var queues: [QueueBox] = []
+            var reports: [QueueReport] = []
+            for number in 0..<UInt32(count) {
+                let queue = try Queue(
+                    number, frameSize: frameSize, overlay: pair.peer, link: link, program: program,
+                    socket: socket, options, dropper: dropper)
+                reports.append(QueueReport(queue.firstStatus))
+                queues.append(QueueBox(queue))
+            }
+            self.queues = queues
+            self.reports = reports
+            kernel = KernelPath(socket, wake: wake)
+            writer = try FrameWriter(overlay: pair.peer, to: host, from: neighbor)
+            timer = PumpedDatapath(
+                engine: engine, queues: [], timerSender: UDPSender(socket, wake: wake), wake: wake, onTick: onTick)
+        } catch {
+            throw Self.explain(error)
+        }
+        let attachment = try program.attach(.overlay, to: pair.peer, name: pair.peerName, nil)
+        overlayMode = attachment.mode
+        overlayProgram = Mutex(attachment)
+        try monitor.attach()
+        do throws(LinkError) {
+            try pair.bringUp(configuration.addresses)
+            var netlink = try Netlink()
+            try netlink.install(configuration.routes, device: interface)
+        } catch {
+            throw .setup(error.description)
+        }
+        self.pair = Mutex(consume pair)
+    }
+
+    private static func makePair(_ pair: VirtualPair) throws(DatapathError) -> OverlayPair {
+        OverlayPair.removeLeftover(pair.name)
+        do throws(LinkError) {
+            return try OverlayPair(pair)
+        } catch {
+            throw .setup(error.description)
+        }
+    }
+
+    /// Frames of the UMEM that take the tunnel's packets, and the underlay's as far as possible.
+    private static func frameSize(
+        _ configuration: XDPConfiguration, underlay: String
+    ) throws(DatapathError) -> Int {
+        let longest: Int
+        do throws(LinkError) {
+            var netlink = try Netlink()
+            longest = try netlink.linkStatus(of: underlay).mtu + Ethernet.headerLength
+        } catch {
+            throw .setup(error.description)
+        }
+        guard configuration.mtu + Ethernet.headerLength <= FramePool.longestPacket(frameSize: 4096) else {
+            let most = FramePool.longestPacket(frameSize: 4096) - Ethernet.headerLength
+            throw .setup("MTU: AF_XDP takes packets of \(most) bytes at most; lower it or use Driver = tun")
+        }
+        let wanted = max(longest, configuration.mtu + Ethernet.headerLength)
+        return wanted <= FramePool.longestPacket(frameSize: 2048) ? 2048 : 4096
+    }
+
+    private static func explain(_ error: TransportError) -> DatapathError {
+        switch error.code {
+        case EPERM, EACCES: .setup("cannot \(error.operation): run as root or grant CAP_NET_RAW and CAP_NET_ADMIN")
+        case EAFNOSUPPORT: .setup("cannot \(error.operation): the kernel has no AF_XDP; use Driver = tun")
+        case EOPNOTSUPP: .setup("cannot \(error.operation): the device can't do it; use Driver = tun")
+        case EBUSY:
+            .setup("cannot \(error.operation): another AF_XDP program has that queue; is the tunnel up already?")
+        case ENOBUFS, ENOMEM:
+            .setup("cannot \(error.operation): the limit on locked memory (ulimit -l) is too low, or memory short")
+        default: .transport(error)
+        }
+    }
+
+    // MARK: - Running
+
+    public func run() throws(DatapathError) {
+        defer { removeEverything() }
+        var threads: [RunningThread] = []
+        do throws(TransportError) {
+            for (index, box) in queues.enumerated() {
+                let processor = configuration.pinsThreads ? UInt32(index) : nil
+                threads.append(
+                    try start("weft-xdp", processor) { [self] () throws(DatapathError) in
+                        try pump(box, reports[index])
+                    })
+            }
+            threads.append(
+                try start("weft-kernel", nil) { [self] () throws(DatapathError) in
+                    var end = try makeKernelEnd()
+                    do throws(TransportError) {
+                        try kernel.run(into: &end, clock: SystemCall.now) { isClosing.load(ordering: .acquiring) }
+                    } catch {
+                        throw .transport(error)
+                    }
+                })
+            threads.append(
+                try start("weft-link", nil) { [self] () throws(DatapathError) in
+                    try monitor.run(wake: wake) { isClosing.load(ordering: .acquiring) }
+                })
+        } catch {
+            fail(.transport(error))
+        }
+        do throws(DatapathError) {
+            try timer.run()
+        } catch {
+            fail(error)
+        }
+        close()
+        for thread in threads { thread.join() }
+        if let error = failure.withLock({ $0 }) { throw error }
+    }
+
+    public func close() {
+        isClosing.store(true, ordering: .releasing)
+        timer.close()
+    }
+
+    private func pump(_ box: QueueBox, _ report: QueueReport) throws(DatapathError) {
+        guard var queue = box.take() else { throw .alreadyRun }
+        var lane = try makeLane()
+        do throws(TransportError) {
+            try queue.run(&lane, wake: wake, report: report, clock: SystemCall.now) {
+                isClosing.load(ordering: .acquiring)
+            }
+        } catch {
+            throw .transport(error)
+        }
+    }
+
+    private func makeKernelEnd() throws(DatapathError) -> FromUnderlayEnd {
+        do throws(EngineError) {
+            return try timer.underlay.makeEnd(overlay: writer)
+        } catch {
+            throw .engine(error)
+        }
+    }
+
+    private func makeLane() throws(DatapathError) -> Lane {
+        do throws(EngineError) {
+            return try Lane(engine)
+        } catch {
+            throw .engine(error)
+        }
+    }
+
+    /// Keeps the first error and stops everything.
+    private func fail(_ error: DatapathError) {
+        failure.withLock { $0 = $0 ?? error }
+        close()
+    }
+
+    private func removeEverything() {
+        monitor.detach()
+        overlayProgram.withLock { $0 = nil }
+        if case .policy(let plan) = configuration.routes, var netlink = try? Netlink() {
+            try? netlink.uninstall(plan, device: interface)
+        }
+        pair.withLock { $0 = nil }
+        socket.close()
+    }
+
+    /// A started thread, so that an array can hold it.
+    private final class RunningThread {
+        private var thread: WorkerThread?
+
+        init(_ thread: consuming WorkerThread) { self.thread = consume thread }
+
+        func join() { thread.take()?.join() }
+    }
+
+    private func start(
+        _ name: String, _ processor: UInt32?, _ body: @escaping @Sendable () throws(DatapathError) -> Void
+    ) throws(TransportError) -> RunningThread {
+        let thread = try WorkerThread(name: name, processor: processor) { [self] in
+            do throws(DatapathError) {
+                try body()
+            } catch {
+                fail(error)
+            }
+        }
+        return RunningThread(thread)
+    }
+}
+
+extension XDPDatapath {
+    /// Where other kinds of packets that come to the port are consumed.
+    public var plane: DataPlane { timer.plane }
+
+    /// The port's socket in the kernel, for whoever answers a packet.
+    public var transport: UnderlayTransport { timer.underlay }
+
+    /// How it runs at present, in words: `xdp (eth0 driver zero-copy, overlay driver copy)`.
+    public var capabilities: String {
+        let statuses = reports.map(\.status)
+        let way: String
+        if let attachment = monitor.attachment {
+            let copying = statuses.first?.underlay?.rawValue ?? "not bound"
+            way = "\(underlay) \(attachment.rawValue) \(copying)"
+        } else {
+            way = monitor.trouble ?? "\(underlay) gone"
+        }
+        var text = "xdp (\(way), overlay \(overlayMode.rawValue) copy)"
+        if queues.count > 1 { text += ", \(queues.count) queues" }
+        if configuration.options.busyPoll != nil { text += ", busy polling" }
+        if !configuration.options.needsWakeup { text += ", no need-wakeup" }
+        return text
+    }
+
+    /// What it counted beside the engine, by name.
+    public var counters: [String: UInt64] {
+        let statuses = reports.map(\.status)
+        return [
+            "fromKernel": kernel.count,
+            "toKernel": statuses.reduce(0) { $0 &+ $1.sentByKernel },
+            "underlayNoSocket": program.count(of: .underlayNoSocket),
+            "overlayNoSocket": program.count(of: .overlayNoSocket),
+            "overlayTooLong": program.count(of: .overlayTooLong),
+            "missed": statuses.reduce(0) { $0 &+ $1.missed },
+            "umemFrames": statuses.reduce(0) { $0 &+ UInt64($1.frames) },
+            "umemFramesAccounted": statuses.reduce(0) { $0 &+ UInt64($1.accounted) },
+            "umemFramesInFlight": statuses.reduce(0) { $0 &+ UInt64($1.inFlight) },
+        ]
+    }
+
+    /// What keeps the underlay from being used, in words; nil when all is well.
+    public var trouble: String? { monitor.trouble }
+}

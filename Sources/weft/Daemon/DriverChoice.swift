@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Weft
+import WeftConfig
+import WeftLink
+import WeftTUN
+import WeftXDP
+
+/// A data path as the daemon sees it.
+protocol TunnelDatapath: Datapath {
+    /// How it runs at present, in words.
+    var capabilities: String { get }
+    /// What it counts beside the engine, by name.
+    var counters: [String: UInt64] { get }
+    /// Where other packets than data that come to the tunnel's port are consumed.
+    var plane: DataPlane { get }
+    /// The port, for whoever answers such a packet.
+    var transport: UnderlayTransport { get }
+}
+
+extension TUNDatapath: TunnelDatapath {
+    var counters: [String: UInt64] { [:] }
+    var transport: UnderlayTransport { underlay }
+}
+
+extension XDPDatapath: TunnelDatapath {}
+
+/// Which driver carries a tunnel, and why.
+struct DriverChoice {
+    enum Driver: Equatable {
+        case tun
+        case xdp
+    }
+
+    let driver: Driver
+    /// For the log.
+    let reason: String
+    let mode: EngineConfiguration.Mode
+    private let queues: Int
+    private let endpoints: [IPAddress]
+    private let underlay: String?
+
+    init(_ configuration: TunnelConfiguration) {
+        let interface = configuration.interface
+        underlay = interface.underlay
+        endpoints = configuration.peers.compactMap(\.endpoint?.address)
+        switch interface.driver {
+        case .tun: (driver, reason) = (.tun, "")
+        case .xdp: (driver, reason) = (.xdp, "")
+        case .auto:
+            (driver, reason) = Self.choose(XDPProbe.run(underlay: underlay, endpoints: endpoints))
+        }
+        mode = driver == .xdp ? XDPDatapath.layer2Mode() : .layer3
+        queues =
+            interface.queues ?? TUNDatapath.queues(processors: sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+    }
+
+    /// AF_XDP only where the device itself fills the frames: a copy for each packet costs more than TUN's superpackets
+    /// save.
+    static func choose(_ probe: XDPProbe.Result) -> (Driver, String) {
+        switch probe {
+        case .zeroCopy(let name): (.xdp, "Driver = auto: xdp, since \(name) can fill frames by itself (zero-copy)")
+        case .copyOnly(let name):
+            (.tun, "Driver = auto: tun, since AF_XDP would copy each packet of \(name); Driver = xdp insists")
+        case .unavailable(let why): (.tun, "Driver = auto: tun, since \(why)")
+        }
+    }
+
+    /// Lanes that the engine must have.
+    var lanes: Int {
+        driver == .xdp
+            ? XDPDatapath.lanes(queues: XDPProbe.queues(underlay: underlay, endpoints: endpoints))
+            : TUNDatapath.lanes(queues: queues)
+    }
+
+    func datapath(
+        _ name: String, _ configuration: TunnelConfiguration, routes: TunnelRoutes, mark: UInt32, engine: Engine
+    ) throws(DatapathError) -> any TunnelDatapath {
+        let interface = configuration.interface
+        switch driver {
+        case .tun:
+            // Of a life with the other driver that was killed.
+            XDPDatapath.removeLeftover(name)
+            var tun = TUNConfiguration(
+                name: name, addresses: interface.addresses, mtu: interface.mtu, port: interface.listenPort,
+                routes: routes, mark: mark)
+            tun.queues = queues
+            tun.sourcePorts = interface.sourcePorts
+            tun.pinsThreads = interface.pinsThreads
+            tun.offloads = interface.offloads
+            return try TUNDatapath(tun, engine: engine)
+        case .xdp:
+            var xdp = XDPConfiguration(
+                name: name, addresses: interface.addresses, mtu: interface.mtu, underlay: interface.underlay,
+                routes: routes, mark: mark)
+            xdp.pinsThreads = interface.pinsThreads
+            xdp.options = interface.xdp
+            return try XDPDatapath(xdp, engine: engine)
+        }
+    }
+}
