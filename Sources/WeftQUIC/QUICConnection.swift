@@ -210,6 +210,11 @@ final class QUICConnection {
     }
 
     func receive(_ datagram: Span<UInt8>, over path: NetworkPath, now: Instant) {
+        if case .over(let farewell, _) = state, !farewell.isEmpty, farewellsLeft > 0 {
+            // The other end may not have heard (RFC 9000, section 10.2.1).
+            farewellsLeft -= 1
+            farewellIsDue = true
+        }
         guard isOpen, let connection = unsafe connection else { return }
         sawAuthentic = false
         let code = unsafe datagram.withUnsafeBufferPointer { bytes in
@@ -338,6 +343,7 @@ final class QUICConnection {
     /// Where the last packet goes.
     private(set) var farewellTarget: Endpoint?
     var farewellIsDue = false
+    private var farewellsLeft = 4
 
     private func end(_ why: SessionEnd, _ now: Instant, farewell: [UInt8] = []) {
         guard isOpen else { return }

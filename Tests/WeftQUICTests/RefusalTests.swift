@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Foundation
 import Testing
 import Weft
 import WeftControl
@@ -90,7 +91,8 @@ struct RefusalTests {
         network.run(for: .milliseconds(200))
         let seed = UInt64.random(in: 0 ... .max)
         var generator = SeededGenerator(seed: seed)
-        for _ in 0..<20_000 {
+        let count = ProcessInfo.processInfo.environment["WEFT_EXHAUSTIVE"] == nil ? 20_000 : 1_000_000
+        for _ in 0..<count {
             var bytes = recorded.randomElement(using: &generator) ?? []
             switch Int.random(in: 0..<4, using: &generator) {
             case 0:
