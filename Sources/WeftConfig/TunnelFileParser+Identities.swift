@@ -73,7 +73,8 @@ extension TunnelFileParser {
             {
                 diagnostics.add(
                     line: peer.lines.header,
-                    "Endpoint is missing in [Peer]: this host's key is the lower one, so that it has to call ICX's peer")
+                    "Endpoint is missing in [Peer]: this host's key is the lower one, so that it has to call ICX's peer"
+                )
             }
         }
     }

@@ -165,7 +165,8 @@ extension TunnelFileParser {
             if let key = manual.first {
                 diagnostics.add(
                     line: draft.lines[key],
-                    "\(key.rawValue): stands beside PublicKey (line \(draft.lines[.publicKey])): expected one or the other")
+                    "\(key.rawValue): stands beside PublicKey (line \(draft.lines[.publicKey])): expected one or the other"
+                )
             }
             draft.publicKey = value(of: .publicKey, in: entries) { try? PublicKey($0) }
             draft.pinsEndpoint = value(of: .pinEndpoint, in: entries, FileValues.onOrOff)

@@ -61,7 +61,8 @@ final class Credentials {
             // Safe: the datum is only read, during the call.
             var datum = unsafe gnutls_datum_t(
                 data: UnsafeMutablePointer(mutating: bytes.baseAddress), size: UInt32(bytes.count))
-            return unsafe gnutls_x509_privkey_import_pkcs8(key, &datum, GNUTLS_X509_FMT_DER, nil, GNUTLS_PKCS_PLAIN.rawValue)
+            return unsafe gnutls_x509_privkey_import_pkcs8(
+                key, &datum, GNUTLS_X509_FMT_DER, nil, GNUTLS_PKCS_PLAIN.rawValue)
         }
         guard code == 0 else {
             unsafe gnutls_x509_privkey_deinit(key)

@@ -83,7 +83,8 @@ final class NetworkPath {
                 unsafe ($0.loadUnaligned(as: UInt64.self), $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
             }
             return Endpoint(
-                IPAddress(v6: UInt64(bigEndian: high), UInt64(bigEndian: low)), port: UInt16(bigEndian: value.sin6_port))
+                IPAddress(v6: UInt64(bigEndian: high), UInt64(bigEndian: low)), port: UInt16(bigEndian: value.sin6_port)
+            )
         }
         guard bytes.count >= MemoryLayout<sockaddr_in>.size, unsafe start.pointee.sa_family == sa_family_t(AF_INET)
         else { return nil }

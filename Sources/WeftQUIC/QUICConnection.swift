@@ -170,7 +170,9 @@ final class QUICConnection {
         unsafe parameters.retry_scid_present = 1
         unsafe parameters.stateless_reset_token_present = 1
         let hasToken = unsafe withUnsafeMutableBytes(of: &parameters.stateless_reset_token) { token in
-            unsafe token.baseAddress.map { unsafe resets.write(for: &source, to: $0.assumingMemoryBound(to: UInt8.self)) }
+            unsafe token.baseAddress.map {
+                unsafe resets.write(for: &source, to: $0.assumingMemoryBound(to: UInt8.self))
+            }
         }
         guard hasToken == true else { return nil }
         var token = first.token
@@ -208,6 +210,11 @@ final class QUICConnection {
     }
 
     func receive(_ datagram: Span<UInt8>, over path: NetworkPath, now: Instant) {
+        if case .over(let farewell, _) = state, !farewell.isEmpty, farewellsLeft > 0 {
+            // The other end may not have heard (RFC 9000, section 10.2.1).
+            farewellsLeft -= 1
+            farewellIsDue = true
+        }
         guard isOpen, let connection = unsafe connection else { return }
         sawAuthentic = false
         let code = unsafe datagram.withUnsafeBufferPointer { bytes in
@@ -243,7 +250,11 @@ final class QUICConnection {
     func advance(to now: Instant) {
         guard isOpen, let connection = unsafe connection else { return }
         let code = unsafe ngtcp2_conn_handle_expiry(connection, now.nanoseconds)
-        if code != 0 { end(code == NGTCP2_ERR_IDLE_CLOSE || code == NGTCP2_ERR_HANDSHAKE_TIMEOUT ? .timeout : .violation(Self.text(code)), now) }
+        if code != 0 {
+            end(
+                code == NGTCP2_ERR_IDLE_CLOSE || code == NGTCP2_ERR_HANDSHAKE_TIMEOUT
+                    ? .timeout : .violation(Self.text(code)), now)
+        }
     }
 
     func probe() {
@@ -294,7 +305,8 @@ final class QUICConnection {
             }
             let hasBadKey = refusedKey || (code == NGTCP2_ERR_CRYPTO && peer == nil && handshakeHasCertificate)
             let why: SessionEnd =
-                hasBadKey ? .wrongKey : .violation(alert == 0 ? Self.text(code) : "\(Self.text(code)), TLS alert \(alert)")
+                hasBadKey
+                ? .wrongKey : .violation(alert == 0 ? Self.text(code) : "\(Self.text(code)), TLS alert \(alert)")
             unsafe end(why, now, farewell: farewell(&error, now))
         }
     }
@@ -331,6 +343,7 @@ final class QUICConnection {
     /// Where the last packet goes.
     private(set) var farewellTarget: Endpoint?
     var farewellIsDue = false
+    private var farewellsLeft = 4
 
     private func end(_ why: SessionEnd, _ now: Instant, farewell: [UInt8] = []) {
         guard isOpen else { return }

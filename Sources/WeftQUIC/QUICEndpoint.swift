@@ -151,7 +151,8 @@ public final class QUICEndpoint: SessionTransport {
         let (code, token) = unsafe datagram.withUnsafeBufferPointer { bytes in
             let code = unsafe ngtcp2_accept(&header, bytes.baseAddress, bytes.count)
             // Safe: the token points into the datagram and is copied while it is lent.
-            let token = unsafe code == 0 ? Array(UnsafeBufferPointer(start: header.token.base, count: header.token.len)) : []
+            let token =
+                unsafe code == 0 ? Array(UnsafeBufferPointer(start: header.token.base, count: header.token.len)) : []
             return (code, token)
         }
         guard code == 0, datagram.count >= QUICRules.datagramByteCount else {
@@ -173,7 +174,8 @@ public final class QUICEndpoint: SessionTransport {
         let streams = authorized.values.max() ?? 4
         guard
             let session = begin(
-                at: source, streams: streams, now, accepting: first, wanted: { [weak self] in self?.authorized[$0] != nil }),
+                at: source, streams: streams, now, accepting: first,
+                wanted: { [weak self] in self?.authorized[$0] != nil }),
             let connection = connections[session]
         else { return }
         arrivalPath.set(to: source)

@@ -161,4 +161,3 @@ private let refuseResumption:
             }, message, UInt32(GNUTLS_EXT_RAW_FLAG_TLS_CLIENT_HELLO))
         return code < 0 ? GNUTLS_E_ILLEGAL_PARAMETER : 0
     }
-

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Foundation
 import Testing
 import Weft
 import WeftControl
@@ -90,10 +91,14 @@ struct RefusalTests {
         network.run(for: .milliseconds(200))
         let seed = UInt64.random(in: 0 ... .max)
         var generator = SeededGenerator(seed: seed)
-        for _ in 0..<20_000 {
+        let count = ProcessInfo.processInfo.environment["WEFT_EXHAUSTIVE"] == nil ? 20_000 : 1_000_000
+        for _ in 0..<count {
             var bytes = recorded.randomElement(using: &generator) ?? []
             switch Int.random(in: 0..<4, using: &generator) {
-            case 0: bytes = (0..<Int.random(in: 0...1500, using: &generator)).map { _ in .random(in: 0...255, using: &generator) }
+            case 0:
+                bytes = (0..<Int.random(in: 0...1500, using: &generator)).map { _ in
+                    .random(in: 0...255, using: &generator)
+                }
             case 1: bytes = Array(bytes.prefix(Int.random(in: 0...bytes.count, using: &generator)))
             default:
                 for _ in 0..<Int.random(in: 1...8, using: &generator) where !bytes.isEmpty {
@@ -101,7 +106,8 @@ struct RefusalTests {
                 }
             }
             let host = Bool.random(using: &generator) ? dialer : listener
-            host.endpoint.receive(bytes.span, from: Network.address(.random(in: 1...9, using: &generator)), now: network.now)
+            host.endpoint.receive(
+                bytes.span, from: Network.address(.random(in: 1...9, using: &generator)), now: network.now)
         }
         network.run(for: .seconds(5))
         #expect(dialer.ends.isEmpty && listener.ends.isEmpty, "seed \(seed)")

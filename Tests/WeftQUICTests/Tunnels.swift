@@ -93,7 +93,9 @@ final class Tunnels {
                 host.control.flush(now: now) { span, target in sent.append((span.indices.map { span[$0] }, target)) }
                 for datagram in sent {
                     isQuiet = false
-                    guard let target = hosts.first(where: { $0.address == datagram.to && $0.isConnected }) else { continue }
+                    guard let target = hosts.first(where: { $0.address == datagram.to && $0.isConnected }) else {
+                        continue
+                    }
                     target.control.receive(datagram.bytes.span, from: host.address, now: now)
                 }
             }

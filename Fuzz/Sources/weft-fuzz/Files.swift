@@ -35,7 +35,20 @@ enum TunnelFiles {
             ReceiveKey = EjRWeJq83vASNFZ4mrzeHw==
             RateLimit = 1000
             CheckSource = on
+            """,
             """
+            [Interface]
+            Address = 10.77.0.1/24
+            PrivateKeyFile = host.key
+            RekeyInterval = 60
+
+            [Peer]
+            PublicKey = MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEGxJ4obxS0F5jIdm5IqdXSrz7drTWlRs1qndNiDe/D/CxVrDpBmMrvnJWn+UJ274nF9Gj7rEntChm3td9zFqRjw==
+            Endpoint = host.example:6081
+            AllowedIPs = 10.77.0.2/32
+            PinEndpoint = on
+            Suite = AES-256-GCM
+            """,
         ].map { Array($0.utf8) }
     }
 }

@@ -41,6 +41,7 @@ var targets: [Target] {
         Target("fleet-value", seeds: FleetValues.seeds, FleetValues.run),
         Target("etcd-watch", seeds: EtcdWatches.seeds, EtcdWatches.run),
         Target("control-message", seeds: ControlMessages.seeds, ControlMessages.run),
+        Target("quic-datagram", seeds: Sessions.seeds) { try Sessions().run },
     ]
 }
 

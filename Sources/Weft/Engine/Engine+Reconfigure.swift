@@ -26,6 +26,11 @@ extension Engine {
                 guard let slot = networks.firstIndex(where: { $0.configuration.vni == configuration.vni }) else {
                     throw .unknownNetwork(vni: configuration.vni)
                 }
+                var configuration = configuration
+                let now = networks[slot].configuration
+                if configuration.endpoint == now.endpoint, configuration.endpointMAC == nil {
+                    configuration.endpointMAC = now.endpointMAC
+                }
                 networks[slot] = networks[slot].with(configuration, local: local(for: configuration))
             }
             for configuration in changes.added {

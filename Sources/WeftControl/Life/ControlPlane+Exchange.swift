@@ -52,7 +52,8 @@ extension ControlPlane {
 
         var description: String {
             switch self {
-            case .unexpected(let type): "control message type \(type) has no place here: run a peer that follows the protocol"
+            case .unexpected(let type):
+                "control message type \(type) has no place here: run a peer that follows the protocol"
             case .repeatedSPI(let spi):
                 "the peer offered SPI \(spi) a second time: run a peer that follows the protocol"
             case .tooOften: "the peer offers keys more than 20 times a second: run a peer that follows the protocol"
@@ -162,7 +163,9 @@ extension ControlPlane {
         guard let life = bySession[id], let session = life.session, session.id == id else { return }
         session.incoming[stream] = nil
         guard session.exchange?.stream == stream else { return }
-        end(life, "the peer refused our offer of keys: check that both files name the same suite", code: CloseCode.failed, at: now)
+        end(
+            life, "the peer refused our offer of keys: check that both files name the same suite",
+            code: CloseCode.failed, at: now)
     }
 }
 

@@ -39,7 +39,8 @@ public enum SessionEnd: Hashable, Sendable, CustomStringConvertible {
         case .closedByPeer(let code): "the peer closed the session (code \(code))"
         case .timeout: "no answer: check the peer's endpoint, and that nothing between blocks UDP"
         case .reset: "the peer was restarted"
-        case .wrongKey: "the other end has another key than PublicKey says, or none: compare it with `weft pubkey` there"
+        case .wrongKey:
+            "the other end has another key than PublicKey says, or none: compare it with `weft pubkey` there"
         case .refused(let why): "the peer refused us (\(why)): check that its file names this end's public key"
         case .violation(let why): "the peer broke the protocol (\(why)): run a peer that follows it"
         }

@@ -72,7 +72,10 @@ struct ReloadPlan {
         if Set(routes.0) != Set(routes.1) {
             notes.append("AllowedIPs \(peer.allowedIPs.map(\.description).joined(separator: ", "))")
         }
-        let endpoints = (was.endpoint?.description ?? was.endpointName?.description, peer.endpoint?.description ?? peer.endpointName?.description)
+        let endpoints = (
+            was.endpoint?.description ?? was.endpointName?.description,
+            peer.endpoint?.description ?? peer.endpointName?.description
+        )
         if endpoints.0 != endpoints.1 { notes.append("Endpoint \(endpoints.1 ?? "none")") }
         if was.persistentKeepalive != peer.persistentKeepalive {
             notes.append("PersistentKeepalive \(peer.persistentKeepalive.map { "\($0)" } ?? "off")")

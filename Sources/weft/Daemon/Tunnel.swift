@@ -102,7 +102,8 @@ final class Tunnel: Sendable {
     ) throws -> [ControlService] {
         guard let identity = configuration.interface.identity else { return [] }
         var controls = [
-            try ControlService(identity, configuration, engine, icx: false, over: { _ in try SharedPort(datapath) }, log)
+            try ControlService(
+                identity, configuration, engine, icx: false, over: { _ in try SharedPort(datapath) }, log)
         ]
         let hasICX = configuration.peers.contains { $0.controlPort != nil }
         let port = configuration.interface.controlPort ?? (hasICX ? InterfaceConfiguration.defaultControlPort : nil)

@@ -49,7 +49,9 @@ extension Check {
         if !file.hasPrefix("/") {
             var folder = [CChar](repeating: 0, count: Int(PATH_MAX))
             if unsafe getcwd(&folder, folder.count) != nil {
-                file = String(decoding: folder.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self) + "/" + file
+                file =
+                    String(decoding: folder.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self) + "/"
+                    + file
             }
         }
         let name = TunnelPath(arguments.operands[1]).name

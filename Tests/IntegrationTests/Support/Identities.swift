@@ -50,7 +50,8 @@ extension Host {
 
     /// How many descriptors a process has, and its resident memory in KiB.
     func resources(of process: Int32) async throws -> (descriptors: Int, kibibytes: Int) {
-        let text = try await shell("ls /proc/\(process)/fd | wc -l; sed -n 's/^VmRSS:[^0-9]*\\([0-9]*\\).*/\\1/p' /proc/\(process)/status")
+        let text = try await shell(
+            "ls /proc/\(process)/fd | wc -l; sed -n 's/^VmRSS:[^0-9]*\\([0-9]*\\).*/\\1/p' /proc/\(process)/status")
         let numbers = text.split(whereSeparator: \.isWhitespace).compactMap { Int($0) }
         guard numbers.count == 2 else { throw TestFailure("no numbers: \(text)") }
         return (numbers[0], numbers[1])

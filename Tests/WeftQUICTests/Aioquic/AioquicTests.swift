@@ -55,7 +55,8 @@ struct AioquicTests {
         let network = try #require(ours.engine.networks().first)
         #expect(network.transmit?.spi == theirs.own_spi)
         #expect(network.receive.first?.spi == theirs.peer_spi)
-        let session = try #require((1...9).map { SessionID(rawValue: $0) }.first { ours.endpoint.masterKeys(of: $0) != nil })
+        let session = try #require(
+            (1...9).map { SessionID(rawValue: $0) }.first { ours.endpoint.masterKeys(of: $0) != nil })
         guard let keys = ours.endpoint.masterKeys(of: session) else { return }
         #expect(try hex(keys, theirs.own_spi ?? 0) == theirs.receive_key)
         #expect(try hex(keys, theirs.peer_spi ?? 0) == theirs.transmit_key)
