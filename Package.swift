@@ -77,7 +77,8 @@ let package = Package(
         .executableTarget(
             name: "weft",
             dependencies: [
-                "Weft", "WeftTUN", "WeftUDP", "WeftXDP", "WeftLink", "WeftControl", "WeftQUIC", "WeftConfig", "WeftDiscovery",
+                "Weft", "WeftTUN", "WeftUDP", "WeftXDP", "WeftLink", "WeftControl", "WeftQUIC", "WeftConfig",
+                "WeftDiscovery",
                 "WeftCapture", "WeftTunnelMap", "WeftEtcd", "CWeftCapability", "CWeftLinux", "SanitizedMutex",
             ],
             swiftSettings: swiftSettings),

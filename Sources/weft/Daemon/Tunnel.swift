@@ -98,7 +98,8 @@ final class Tunnel: Sendable {
     }
 
     private static func controls(
-        _ configuration: TunnelConfiguration, _ engine: Engine, _ datapath: any TunnelDatapath, _ mark: UInt32, _ log: Log
+        _ configuration: TunnelConfiguration, _ engine: Engine, _ datapath: any TunnelDatapath, _ mark: UInt32,
+        _ log: Log
     ) throws -> [ControlService] {
         guard let identity = configuration.interface.identity else { return [] }
         var controls = [

@@ -60,7 +60,9 @@ enum Up {
         }
         defer { server.close() }
         // Capabilities are a thread's: drop them before there is another.
-        if !Privileges.drop(keeping: tunnel.usesXDP ? Privileges.xdp : []) { log.warning("could not drop capabilities") }
+        if !Privileges.drop(keeping: tunnel.usesXDP ? Privileges.xdp : []) {
+            log.warning("could not drop capabilities")
+        }
         let serving = try WorkerThread(name: "weft-admin") { server.run() }
         let pumps = try WorkerThread(name: "weft") {
             do throws(DatapathError) {
