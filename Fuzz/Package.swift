@@ -12,7 +12,8 @@ let package = Package(
             name: "weft-fuzz",
             dependencies: [
                 "CFuzzer", .product(name: "Weft", package: "weft"), .product(name: "WeftConfig", package: "weft"),
-                .product(name: "WeftControl", package: "weft"), .product(name: "WeftQUIC", package: "weft"), .product(name: "WeftDiscovery", package: "weft"),
+                .product(name: "WeftControl", package: "weft"), .product(name: "WeftQUIC", package: "weft"),
+                .product(name: "WeftDiscovery", package: "weft"),
                 .product(name: "WeftCapture", package: "weft"),
                 .product(name: "WeftTunnelMap", package: "weft"),
                 .product(name: "WeftEtcd", package: "weft"),

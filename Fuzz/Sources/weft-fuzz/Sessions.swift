@@ -29,7 +29,8 @@ final class Sessions {
         let dialer = try QUICEndpoint(Identity.generate())
         var seeds: [[UInt8]] = [[0x40, 0x51] + [UInt8](repeating: 7, count: 40)]
         let now = Instant(nanoseconds: 1_000_000_000)
-        _ = dialer.dial(try Identity.generate().publicKey, at: Endpoint(IPAddress(v4: 0xC000_0202), port: 6081), now: now)
+        _ = dialer.dial(
+            try Identity.generate().publicKey, at: Endpoint(IPAddress(v4: 0xC000_0202), port: 6081), now: now)
         dialer.flush(now: now) { datagram, _ in seeds.append(datagram.indices.map { datagram[$0] }) }
         return seeds
     }

@@ -117,7 +117,8 @@ extension Engine {
         return snapshot.networks.map { network in
             NetworkStatus(
                 vni: network.configuration.vni, endpoint: network.configuration.endpoint,
-                nextHop: network.configuration.endpointMAC, routes: network.configuration.routes, statistics: network.counters.total(),
+                nextHop: network.configuration.endpointMAC, routes: network.configuration.routes,
+                statistics: network.counters.total(),
                 transmit: network.transmit.map {
                     .init(
                         spi: $0.spi, expiry: $0.expiry, lastCounter: $0.lastCounter, ceiling: $0.currentCeiling)

@@ -43,9 +43,10 @@ final class Tunnel: Sendable {
                 EngineConfiguration(
                     mode: driver.mode, port: configuration.interface.listenPort,
                     hashesSourcePort: configuration.interface.sourcePorts > 1, lanes: driver.lanes))
-            for peer in configuration.peers {
-                try engine.add(configuration.network(of: peer))
-            }
+            // In one step: tables are made once, not once for each peer.
+            var networks = NetworkChanges()
+            networks.added = configuration.peers.map { configuration.network(of: $0) }
+            try engine.apply(networks)
         } catch {
             throw CommandFailure(.failed, "\(error)")
         }
@@ -98,7 +99,8 @@ final class Tunnel: Sendable {
     }
 
     private static func controls(
-        _ configuration: TunnelConfiguration, _ engine: Engine, _ datapath: any TunnelDatapath, _ mark: UInt32, _ log: Log
+        _ configuration: TunnelConfiguration, _ engine: Engine, _ datapath: any TunnelDatapath, _ mark: UInt32,
+        _ log: Log
     ) throws -> [ControlService] {
         guard let identity = configuration.interface.identity else { return [] }
         var controls = [
@@ -131,7 +133,8 @@ final class Tunnel: Sendable {
             interface: .init(
                 name: name, addresses: interface.addresses.map(\.description), listenPort: interface.listenPort,
                 mtu: interface.mtu, mark: mark),
-            driver: datapath.capabilities, driverCounters: datapath.counters, cipher: "\(Suite.aes128GCM.name), \(engine.cipherName)",
+            driver: datapath.capabilities, driverCounters: datapath.counters,
+            cipher: "\(Suite.aes128GCM.name), \(engine.cipherName)",
             peers: configuration.peers.compactMap { peer in
                 networks[peer.vni].map { Status.Peer(peer, $0, peer.publicKey.flatMap { control[$0] }, at: now) }
             },
