@@ -98,6 +98,8 @@ install: build ## install the command, its manual pages, completions and systemd
 	$(WEFT) completion zsh > '$(zshdir)/_weft'
 	$(WEFT) completion fish > '$(fishdir)/weft.fish'
 	sed 's|@bindir@|$(PREFIX)/bin|' docs/systemd/weft@.service > '$(unitdir)/weft@.service'
+	sed 's|@bindir@|$(PREFIX)/bin|' docs/systemd/weft-tunnel-map@.service \
+	    > '$(unitdir)/weft-tunnel-map@.service'
 
 clean: ## remove everything that was built
 	rm -rf .build Fuzz/.build Benchmarks/.build

@@ -104,6 +104,17 @@ extension Netlink {
             hasXDP: try hasXDP(index))
     }
 
+    /// A link by its name, without an XDP program if that goes soon: a process that was killed ends a moment later.
+    /// - Throws: `LinkError.noInterface`.
+    public mutating func settledLinkStatus(of name: String) throws(LinkError) -> LinkStatus {
+        for _ in 0..<50 {
+            let status = try linkStatus(of: name)
+            if !status.hasXDP { return status }
+            usleep(10_000)
+        }
+        return try linkStatus(of: name)
+    }
+
     /// libnl's link objects don't know the attribute.
     private mutating func hasXDP(_ index: Int32) throws(LinkError) -> Bool {
         let message = try unsafe NetlinkObject(nlmsg_alloc_simple(Int32(RTM_GETLINK), 0), release: nlmsg_free)

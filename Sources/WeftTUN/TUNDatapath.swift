@@ -51,9 +51,7 @@ public final class TUNDatapath: Datapath {
     private let sockets: [UDPSocket]
     private let senders: [UDPSocket]
     private let pumps: PumpedDatapath
-    private let interface: Int32
-    /// What leads into the device now.
-    private let routes: Mutex<TUNConfiguration.Routes>
+    private let routes: InstalledRoutes
     private let hasRun = Atomic(false)
 
     /// The kernel's limit (MAX_TAP_QUEUES).
@@ -80,7 +78,6 @@ public final class TUNDatapath: Datapath {
             throw .setup("a TUN device has 1 to \(Self.mostQueues) queues, not \(configuration.queues)")
         }
         self.configuration = configuration
-        routes = Mutex(configuration.routes)
         sockets = try Self.sockets(configuration)
         let devices = try TUNDevice.queues(
             configuration.queues, name: configuration.name, offloads: TUNCapabilities(configuration.offloads))
@@ -103,7 +100,7 @@ public final class TUNDatapath: Datapath {
             throw .transport(error)
         }
         do throws(LinkError) {
-            interface = try Self.configure(configuration)
+            routes = try InstalledRoutes(configuration.routes, device: Self.configure(configuration))
         } catch {
             throw .setup(error.description)
         }
@@ -133,7 +130,7 @@ public final class TUNDatapath: Datapath {
         return senders
     }
 
-    /// Gives the device its MTU, addresses and routes. They go with the device when this fails; rules are taken back.
+    /// Gives the device its MTU and addresses, and brings it up.
     private static func configure(_ configuration: TUNConfiguration) throws(LinkError) -> Int32 {
         var netlink = try Netlink()
         let interface = try netlink.interfaceIndex(of: configuration.name)
@@ -146,14 +143,13 @@ public final class TUNDatapath: Datapath {
             interface, segments: UInt32(max(segments, 1)),
             bytes: UInt32(clamping: min(FromOverlay.largestPacket - 1, max(segments, 1) * configuration.mtu)))
         for address in configuration.addresses { try netlink.replaceAddress(address, on: interface) }
-        try netlink.install(configuration.routes, device: interface)
         return interface
     }
 
     public func run() throws(DatapathError) {
         guard !hasRun.exchange(true, ordering: .relaxed) else { throw .alreadyRun }
         defer {
-            removeRules()
+            routes.removeRules()
             for device in devices { device.close() }
             for socket in sockets + senders { socket.close() }
         }
@@ -162,38 +158,13 @@ public final class TUNDatapath: Datapath {
 
     /// Rules outlive the process: they go also when it never came to running.
     deinit {
-        if !hasRun.load(ordering: .relaxed) { removeRules() }
+        if !hasRun.load(ordering: .relaxed) { routes.removeRules() }
     }
 
     public func close() { pumps.close() }
 
-    /// Leads other prefixes into the device. What stays isn't touched; what is new comes before what is old goes.
-    /// - Throws: when the kernel refuses; the routes are then as they were, but for what it couldn't take back.
-    public func updateRoutes(to new: TUNConfiguration.Routes) throws(LinkError) {
-        let old = routes.withLock { $0 }
-        var netlink = try Netlink()
-        switch (old, new) {
-        case (.policy(let before), .policy(let after)):
-            // A plan that can't be installed takes itself out again; then what was there comes back.
-            try netlink.removeRules(table: before.table)
-            do {
-                try netlink.install(after, device: interface)
-            } catch {
-                try? netlink.install(before, device: interface)
-                throw error
-            }
-        default: break
-        }
-        let before = Set(old.entries)
-        let after = Set(new.entries)
-        if case .table(let prefixes, let table) = new {
-            try netlink.replaceRoutes(prefixes, device: interface, table: table)
-        }
-        for entry in before.subtracting(after) {
-            try? netlink.removeRoute(entry.prefix, device: interface, table: entry.table)
-        }
-        routes.withLock { $0 = new }
-    }
+    /// Leads other prefixes into the device; see ``InstalledRoutes/update(to:)``.
+    public func updateRoutes(to new: TunnelRoutes) throws(LinkError) { try routes.update(to: new) }
 
     /// Where other kinds of packets that come to the socket are consumed.
     public var plane: DataPlane { pumps.plane }
@@ -211,11 +182,5 @@ public final class TUNDatapath: Datapath {
         if devices.count > 1 { text += ", \(devices.count) queues" }
         if senders.count > 1 { text += ", \(senders.count) source ports" }
         return text
-    }
-
-    /// Routes and addresses go with the device; rules belong to nobody and must be taken back.
-    private func removeRules() {
-        guard case .policy(let plan) = routes.withLock({ $0 }), var netlink = try? Netlink() else { return }
-        try? netlink.uninstall(plan, device: interface)
     }
 }

@@ -84,9 +84,7 @@ public final class TunnelMap: Sendable {
             try object.load()
             return try make(options, .new, object, nil)
         }
-        if let missing = Capabilities.missing([.bpf, .netAdmin]) {
-            throw .missingCapabilities(operation: "load the classifier", missing)
-        }
+        if let lack = lackOfPrivileges() { throw lack }
         let pins = try Pins(name: name, layout: options.layout)
         let object = try object(options)
         var origin = Origin.new
@@ -104,6 +102,11 @@ public final class TunnelMap: Sendable {
         try pins.pin(program: map.egress.raw, as: "egress")
         try pins.pin(program: map.ingress.raw, as: "ingress")
         return map
+    }
+
+    /// Why ``load(_:)`` would be refused for want of privileges; nil if it would not.
+    public static func lackOfPrivileges() -> TunnelMapError? {
+        Capabilities.missing([.bpf, .netAdmin]).map { .missingCapabilities(operation: "load the classifier", $0) }
     }
 
     private static func object(_ options: Options) throws(TunnelMapError) -> BPFObjectFile {

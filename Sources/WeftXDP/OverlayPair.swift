@@ -77,7 +77,7 @@ struct OverlayPair: ~Copyable, Sendable {
     /// the pair of a process that runs: its program is attached.
     static func removeLeftover(_ name: String) {
         guard var netlink = try? Netlink(), let link = try? netlink.linkStatus(of: name), link.kind == "veth",
-            link.alias == alias, let peer = try? netlink.linkStatus(of: peerName(of: name)), !peer.hasXDP
+            link.alias == alias, let peer = try? netlink.settledLinkStatus(of: peerName(of: name)), !peer.hasXDP
         else { return }
         try? netlink.removeLink(link.index)
     }

@@ -5,33 +5,6 @@ import Synchronization
 import Weft
 import WeftUDP
 
-/// Where the underlay is at present, for queues that are to bind to it.
-final class UnderlayLink: Sendable {
-    struct State: Sendable {
-        /// Nil while the interface is gone.
-        var interface: Int32?
-        /// Rises whenever sockets must be made anew.
-        var generation: UInt64 = 0
-    }
-
-    private let state = Mutex(State())
-    private let published = Atomic<UInt64>(0)
-    /// The largest inner packet that fits one frame on the underlay.
-    let largestInner = Atomic<Int>(.max)
-
-    var current: State { state.withLock { $0 } }
-    /// One look per batch.
-    var generation: UInt64 { published.load(ordering: .acquiring) }
-
-    func set(_ interface: Int32?) {
-        state.withLock { state in
-            state.interface = interface
-            state.generation += 1
-            published.store(state.generation, ordering: .releasing)
-        }
-    }
-}
-
 /// One queue: a socket on each device, the frames that both share, and the thread's work on them.
 ///
 /// A frame that one side received is transformed where it lies and sent by the other side.
@@ -42,6 +15,8 @@ struct Queue: ~Copyable, Sendable {
     private static let patience: Int32 = 500
     /// Milliseconds of rest while packets wait for a device that is full.
     private static let shortPatience: Int32 = 1
+    /// How often it lets others run before it rests.
+    private static let mostYields = 16
     private static let tooBigPerTick = 100
 
     let number: UInt32
@@ -101,6 +76,7 @@ struct Queue: ~Copyable, Sendable {
     ) throws(TransportError) {
         lane.sealsDatagramsWithoutPath = true
         var idleSince: Instant?
+        var yields = 0
         while !isClosing() {
             lane.refresh()
             let now = clock()
@@ -111,11 +87,19 @@ struct Queue: ~Copyable, Sendable {
             overlay.refill(from: &pool)
             underlay?.refill(from: &pool)
             let moved = fromUnderlay(&lane, now) + fromOverlay(&lane, now)
-            let waiting = flush()
+            let waiting = flush(&lane)
             if moved > 0 {
                 idleSince = nil
+                yields = 0
                 continue
             }
+            // A device that is full is emptied by another thread, on this processor perhaps.
+            if waiting, yields < Self.mostYields {
+                yields += 1
+                sched_yield()
+                continue
+            }
+            yields = 0
             if let microseconds = options.busyPoll, !waiting {
                 let since = idleSince ?? now
                 idleSince = since
@@ -253,14 +237,16 @@ struct Queue: ~Copyable, Sendable {
     }
 
     /// Has both devices send. Whether packets are left over.
-    private mutating func flush() -> Bool {
+    private mutating func flush(_ lane: inout Lane) -> Bool {
         var isWaiting = false
         if overlay.hasQueued {
-            overlay.flush()
+            let refused = overlay.flush()
+            if refused > 0 { lane.countDrop(.overlayRefused, vni: .max, packets: refused) }
             isWaiting = overlay.hasQueued
         }
         if underlay?.hasQueued == true {
-            underlay?.flush()
+            let refused = underlay?.flush() ?? 0
+            if refused > 0 { lane.countDrop(.underlayRefused, vni: .max, packets: refused) }
             isWaiting = isWaiting || underlay?.hasQueued == true
         }
         return isWaiting
@@ -313,32 +299,4 @@ struct Queue: ~Copyable, Sendable {
 
     /// The status before it runs.
     var firstStatus: XDPQueueStatus { status(pool.count) }
-}
-
-/// A queue's status, for others to read.
-final class QueueReport: Sendable {
-    private let state: Mutex<XDPQueueStatus>
-
-    init(_ status: XDPQueueStatus) { state = Mutex(status) }
-
-    var status: XDPQueueStatus { state.withLock { $0 } }
-
-    func set(_ status: XDPQueueStatus) { state.withLock { $0 = status } }
-}
-
-/// Loses packets at random, for tests.
-struct FrameDropper: Sendable {
-    private var state: UInt64
-    /// Of 256.
-    private let share: UInt8
-
-    init(seed: UInt64, share: UInt8) {
-        state = seed | 1
-        self.share = share
-    }
-
-    mutating func drops() -> Bool {
-        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-        return UInt8(truncatingIfNeeded: state >> 33) < share
-    }
 }

@@ -45,7 +45,7 @@ final class UnderlayMonitor: Sendable {
         state = Mutex(State())
         do throws(LinkError) {
             var netlink = try Netlink()
-            let status = try netlink.linkStatus(of: name)
+            let status = try netlink.settledLinkStatus(of: name)
             guard status.mac != nil else {
                 throw .unusablePlan("\(name) is no Ethernet interface: AF_XDP needs one; use Driver = tun")
             }
@@ -142,8 +142,8 @@ final class UnderlayMonitor: Sendable {
             paths[network.vni] = try path(to: endpoint, over: status, addresses, &netlink, now)
         }
         engine.updatePaths(paths)
-        link.largestInner.store(
-            TunnelMTU.inner(underlay: status.mtu, family: families.contains(.v6) ? .v6 : .v4), ordering: .relaxed)
+        let largest = TunnelMTU.inner(underlay: status.mtu, family: families.contains(.v6) ? .v6 : .v4)
+        link.largestInner.store(max(largest, 0), ordering: .relaxed)
     }
 
     /// The way of frames to an endpoint; with nil in it as long as something is missing.

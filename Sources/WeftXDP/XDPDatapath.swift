@@ -12,25 +12,25 @@ import WeftUDP
 /// Beside it runs the kernel's way: a UDP socket on the same port takes what the XDP program leaves alone, and sends
 /// keep-alives. Everything that it makes goes with it.
 public final class XDPDatapath: Datapath {
-    private let configuration: XDPConfiguration
+    let configuration: XDPConfiguration
     private let engine: Engine
     private let socket: UDPSocket
-    private let program: XDPProgram
+    let program: XDPProgram
     private let link = UnderlayLink()
-    private let monitor: UnderlayMonitor
-    private let kernel: KernelPath
+    let monitor: UnderlayMonitor
+    let kernel: KernelPath
     private let writer: FrameWriter
     private let timer: PumpedDatapath
     private let wake: WakeEvent
     private let queues: [QueueBox]
-    private let reports: [QueueReport]
+    let reports: [QueueReport]
     private let pair: Mutex<OverlayPair?>
     private let overlayProgram: Mutex<XDPAttachment?>
-    private let overlayMode: XDPOptions.Attachment
+    let overlayMode: XDPOptions.Attachment
     private let isClosing = Atomic(false)
     private let failure = Mutex<DatapathError?>(nil)
-    /// The overlay's interface, by index.
-    private let interface: Int32
+    private let routes: InstalledRoutes
+    private let hasRun = Atomic(false)
     /// The underlay's interface.
     public let underlay: String
 
@@ -97,7 +97,6 @@ public final class XDPDatapath: Datapath {
             VirtualPair(
                 name: configuration.name, mac: host, peerName: OverlayPair.peerName(of: configuration.name),
                 peerMAC: neighbor, queues: count, mtu: configuration.mtu))
-        interface = pair.interface
         do throws(TransportError) {
             wake = try WakeEvent()
             var queues: [QueueBox] = []
@@ -124,8 +123,7 @@ public final class XDPDatapath: Datapath {
         try monitor.attach()
         do throws(LinkError) {
             try pair.bringUp(configuration.addresses)
-            var netlink = try Netlink()
-            try netlink.install(configuration.routes, device: interface)
+            routes = try InstalledRoutes(configuration.routes, device: pair.interface)
         } catch {
             throw .setup(error.description)
         }
@@ -176,6 +174,7 @@ public final class XDPDatapath: Datapath {
     // MARK: - Running
 
     public func run() throws(DatapathError) {
+        guard !hasRun.exchange(true, ordering: .relaxed) else { throw .alreadyRun }
         defer { removeEverything() }
         var threads: [RunningThread] = []
         do throws(TransportError) {
@@ -212,6 +211,14 @@ public final class XDPDatapath: Datapath {
         if let error = failure.withLock({ $0 }) { throw error }
     }
 
+    /// Rules outlive the process: they go also when it never came to running.
+    deinit {
+        if !hasRun.load(ordering: .relaxed) { routes.removeRules() }
+    }
+
+    /// Leads other prefixes into the overlay; see ``InstalledRoutes/update(to:)``.
+    public func updateRoutes(to new: TunnelRoutes) throws(LinkError) { try routes.update(to: new) }
+
     public func close() {
         isClosing.store(true, ordering: .releasing)
         timer.close()
@@ -245,6 +252,12 @@ public final class XDPDatapath: Datapath {
         }
     }
 
+    /// Where other kinds of packets that come to the port are consumed.
+    public var plane: DataPlane { timer.plane }
+
+    /// The port's socket in the kernel, for whoever answers a packet.
+    public var transport: UnderlayTransport { timer.underlay }
+
     /// Keeps the first error and stops everything.
     private func fail(_ error: DatapathError) {
         failure.withLock { $0 = $0 ?? error }
@@ -254,9 +267,7 @@ public final class XDPDatapath: Datapath {
     private func removeEverything() {
         monitor.detach()
         overlayProgram.withLock { $0 = nil }
-        if case .policy(let plan) = configuration.routes, var netlink = try? Netlink() {
-            try? netlink.uninstall(plan, device: interface)
-        }
+        routes.removeRules()
         pair.withLock { $0 = nil }
         socket.close()
     }
@@ -282,48 +293,4 @@ public final class XDPDatapath: Datapath {
         }
         return RunningThread(thread)
     }
-}
-
-extension XDPDatapath {
-    /// Where other kinds of packets that come to the port are consumed.
-    public var plane: DataPlane { timer.plane }
-
-    /// The port's socket in the kernel, for whoever answers a packet.
-    public var transport: UnderlayTransport { timer.underlay }
-
-    /// How it runs at present, in words: `xdp (eth0 driver zero-copy, overlay driver copy)`.
-    public var capabilities: String {
-        let statuses = reports.map(\.status)
-        let way: String
-        if let attachment = monitor.attachment {
-            let copying = statuses.first?.underlay?.rawValue ?? "not bound"
-            way = "\(underlay) \(attachment.rawValue) \(copying)"
-        } else {
-            way = monitor.trouble ?? "\(underlay) gone"
-        }
-        var text = "xdp (\(way), overlay \(overlayMode.rawValue) copy)"
-        if queues.count > 1 { text += ", \(queues.count) queues" }
-        if configuration.options.busyPoll != nil { text += ", busy polling" }
-        if !configuration.options.needsWakeup { text += ", no need-wakeup" }
-        return text
-    }
-
-    /// What it counted beside the engine, by name.
-    public var counters: [String: UInt64] {
-        let statuses = reports.map(\.status)
-        return [
-            "fromKernel": kernel.count,
-            "toKernel": statuses.reduce(0) { $0 &+ $1.sentByKernel },
-            "underlayNoSocket": program.count(of: .underlayNoSocket),
-            "overlayNoSocket": program.count(of: .overlayNoSocket),
-            "overlayTooLong": program.count(of: .overlayTooLong),
-            "missed": statuses.reduce(0) { $0 &+ $1.missed },
-            "umemFrames": statuses.reduce(0) { $0 &+ UInt64($1.frames) },
-            "umemFramesAccounted": statuses.reduce(0) { $0 &+ UInt64($1.accounted) },
-            "umemFramesInFlight": statuses.reduce(0) { $0 &+ UInt64($1.inFlight) },
-        ]
-    }
-
-    /// What keeps the underlay from being used, in words; nil when all is well.
-    public var trouble: String? { monitor.trouble }
 }

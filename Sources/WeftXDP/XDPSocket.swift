@@ -228,16 +228,21 @@ struct XDPSocket: ~Copyable, Sendable {
     ///
     /// In copy mode the kernel sends in the call, and stops at a device that is full or when it is short of memory: then
     /// some stay pending for the next flush.
+    /// - Returns: packets that the device dropped at once.
     @inline(__always)
-    mutating func flush() {
+    mutating func flush() -> Int {
         transmit.publish()
-        guard !needsWakeup || transmit.needsWakeup else { return }
+        guard !needsWakeup || transmit.needsWakeup else { return 0 }
         // A refused packet (EBUSY) is done with; the others have not been tried.
-        for _ in 0..<64 {
-            guard sendto(descriptor.raw, nil, 0, Int32(MSG_DONTWAIT), nil, 0) < 0 else { return }
-            let left = transmit.pending
-            guard left > 0, errno == EBUSY else { return }
+        for refused in 0..<64 {
+            guard sendto(descriptor.raw, nil, 0, Int32(MSG_DONTWAIT), nil, 0) < 0, errno == EBUSY else {
+                return refused
+            }
+            if transmit.pending == 0 { return refused + 1 }
+            // Whoever empties the device may wait for this processor.
+            sched_yield()
         }
+        return 64
     }
 
     /// Looks for packets by hand, where the device can be polled (SO_BUSY_POLL); wakes a driver that waits for frames.

@@ -135,7 +135,8 @@ func expectBalance(_ status: TunnelStatus, sourceLocation: SourceLocation = #_so
     func drops(_ fromOverlay: Bool, byTransport: Bool) -> UInt64 {
         status.drops(fromOverlay: fromOverlay, byTransport: byTransport)
     }
-    #expect(totals.fromOverlay == sealed + totals.localReplies + drops(true, byTransport: false), sourceLocation: sourceLocation)
+    let answered = totals.localReplies
+    #expect(totals.fromOverlay == sealed + answered + drops(true, byTransport: false), sourceLocation: sourceLocation)
     #expect(totals.toUnderlay == totals.tx.packets - drops(true, byTransport: true), sourceLocation: sourceLocation)
     let handedOver = totals.streams.values.reduce(0, +)
     #expect(

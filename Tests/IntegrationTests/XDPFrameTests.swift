@@ -4,8 +4,8 @@ import Synchronization
 import Testing
 import Weft
 import WeftLink
-import WeftXDP
 
+@testable import WeftXDP
 @testable import weft
 
 extension Integration {
@@ -115,6 +115,31 @@ extension Integration {
             }
             #expect(after.processID == before.processID)
             expectFramesAccounted(after)
+        }
+
+        @Test("A frame for a queue without a socket is dropped and counted", arguments: XDPOptions.Attachment.allCases)
+        func noSocket(mode: XDPOptions.Attachment) async throws {
+            let hosts = try await HostPair()
+            let (program, attachments) = try await hosts.left.inNetwork {
+                let program = try XDPProgram(port: 6081, longest: 1600)
+                try program.setAddresses([try IPAddress("192.0.2.1").orFail(), try IPAddress("fd00::1").orFail()])
+                let index = Int32(bitPattern: unsafe if_nametoindex("underlay"))
+                return (program, [try program.attach(.underlay, to: index, name: "underlay", mode)])
+            }
+            #expect(attachments[0].mode == mode)
+            let output = try await hosts.right.inNetwork { try PacketSocket("underlay") }
+            var sealer = try Sealer(TunnelText.pair().right)
+            let datagram = try sealer.datagram()
+            output.send(UnderlayFrame().frames(datagram)[0])
+            output.send(Self.frame { $0.port = 6082 }.frames(datagram)[0])
+            output.send(Self.frame { $0.tag = [0x81, 0, 0, 5] }.frames(datagram)[0])
+            output.send(UnderlayFrame().frames(datagram)[0])
+            try await eventually("two drops") { program.count(of: .underlayNoSocket) == 2 }
+            try program.setAddresses([])
+            output.send(UnderlayFrame().frames(datagram)[0])
+            try await Task.sleep(for: .milliseconds(50))
+            #expect(program.count(of: .underlayNoSocket) == 2)
+            #expect(try await hosts.left.pings("192.0.2.2"))
         }
 
         @Test("A tagged frame reaches the tunnel through the kernel's own VLAN device")

@@ -92,6 +92,44 @@ extension Integration {
             try await hosts.left.expectAnswer(from: "10.77.0.2", within: 8)
         }
 
+        @Test("Several queues: a thread and two sockets for each")
+        func queues() async throws {
+            let hosts = try await HostPair()
+            try await hosts.left.shell("ethtool -L underlay rx 2 tx 2")
+            try await hosts.right.shell("ethtool -L underlay rx 2 tx 2")
+            try await hosts.bringUp(left: "xdp", right: "xdp", more: ["SourcePorts = 16", "PinThreads = on"])
+            try await withThrowingTaskGroup(of: Bool.self) { group in
+                for flow in 0..<6 {
+                    group.addTask {
+                        try await hosts.left.echo(
+                            Self.payload, by: hosts.right, at: "10.77.0.2", port: 7100 + flow) == Self.payload
+                    }
+                }
+                for try await isWhole in group { #expect(isWhole) }
+            }
+            let status = try await hosts.right.status()
+            #expect(status.driver.hasSuffix(", 2 queues"), "\(status.driver)")
+            #expect(status.driverCounters["umemFrames"] == 2 * 4096)
+            #expect(status.driverCounters["underlayNoSocket"] == 0)
+            expectFramesAccounted(status)
+            expectBalance(status)
+        }
+
+        @Test("What no longer fits the underlay is answered with what does")
+        func tooBig() async throws {
+            let hosts = try await HostPair()
+            try await hosts.bringUp(left: "xdp", right: "xdp")
+            try await hosts.left.shell("ip link set underlay mtu 1300")
+            try await eventually("an answer with the MTU", within: 5) {
+                let output = try await hosts.left.attempt(
+                    ["ping", "-M", "do", "-c", "1", "-W", "0.2", "-s", "1372", "10.77.0.2"])
+                return (output.standardOutput + output.standardError).contains("mtu = 1224")
+            }
+            try await hosts.left.expectAnswer(from: "10.77.0.2")
+            #expect(try await hosts.left.status().drops(.noRoom) > 0)
+            expectBalance(try await hosts.left.status())
+        }
+
         @Test("zero-copy where the device can't is an error that says what to do")
         func refusals() async throws {
             let hosts = try await HostPair()

@@ -96,7 +96,8 @@ struct BadValueTests {
             Case(4, "BindMode = fast", "4: BindMode: \(bindMode), found \"fast\""),
             Case(4, "NeedWakeup = 1", "4: NeedWakeup: expected on or off, found \"1\""),
             Case(
-                4, "BusyPoll = 0", "4: BusyPoll: expected off, or a number of microseconds from 1 to 1000000, found \"0\""),
+                4, "BusyPoll = 0",
+                "4: BusyPoll: expected off, or a number of microseconds from 1 to 1000000, found \"0\""),
             Case(4, "Offloads = gso, lro", "4: Offloads: \(offloads), found \"gso, lro\""),
             Case(4, "Offloads = gso, GSO", "4: Offloads: \(offloads), found \"gso, GSO\""),
             Case(4, "Offloads = gso,", "4: Offloads: \(offloads), found \"gso,\""),

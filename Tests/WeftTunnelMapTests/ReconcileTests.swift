@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CWeftBPF
 import Foundation
 import Testing
 import Weft
@@ -108,11 +109,38 @@ struct ReconcileTests {
     }
 
     @Test func saysWhatWasAppliedBeforeAFailure() throws {
-        let map = try Self.load(capacity: 1024)
-        // Trie and hash are of the same size, and 1,000 of each don't fit together.
-        let capacity = map.capacity
-        #expect(throws: ReconcileError.self) { try map.reconcile((0..<capacity + 1).map { try Self.entry($0 * 2) }) }
-        #expect(map.list().isEmpty)
+        let map = try Self.load()
+        // Nobody can write to this map any more: what comes before it is applied.
+        try #require(bpf_map_freeze(map.tables.trie6.descriptor) == 0)
+        let entries = try (0..<100).map { try Self.entry($0, $0) }
+        let v4 = entries.filter { $0.prefix.family == .v4 }
+        do throws(ReconcileError) {
+            try map.reconcile(entries)
+            Issue.record("wrote to a frozen map")
+        } catch {
+            #expect(error.applied.added == v4.count && "\(error)".contains("50 entries were added"), "\(error)")
+        }
+        #expect(Set(map.list()) == Set(v4.map(Self.sorted)))
+        // The books are right: nothing more is to be written, and a reader of the maps finds the same.
+        #expect(try map.reconcile(v4).added == 0)
+        #expect(try map.reconcile(v4) == TunnelMapChanges())
+        #expect(try Books(reading: map.tables).entries.count == v4.count)
+    }
+
+    @Test func saysThatNexthopsDontFit() throws {
+        var options = TunnelMap.Options(name: nil)
+        options.nexthopCapacity = 3
+        let map = try TunnelMap.load(options)
+        try map.reconcile([Self.entry(0)])
+        let both = [try Self.entry(0), try Self.entry(2, 2)]
+        do throws(ReconcileError) {
+            try map.reconcile(both)
+            Issue.record("four nexthops in the room of three")
+        } catch {
+            #expect(error.cause == .full(what: "nexthops", capacity: 3))
+        }
+        #expect(try map.list() == [Self.sorted(Self.entry(0))])
+        #expect(try map.reconcile([Self.entry(2, 0)]).added == 1)
     }
 
     @Test func leavesHealthToOthers() throws {

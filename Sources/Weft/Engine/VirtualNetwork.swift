@@ -110,7 +110,10 @@ final class VirtualNetwork: Sendable {
 
     /// The same network, with its keys and books, as another configuration of its VNI wants it.
     func with(_ configuration: NetworkConfiguration, local: LocalAddress?) -> VirtualNetwork {
-        VirtualNetwork(self, configuration: configuration, local: local, transmit: transmit, receive: receive)
+        VirtualNetwork(
+            self, configuration: configuration,
+            local: configuration.endpoint == self.configuration.endpoint ? self.local : local, transmit: transmit,
+            receive: receive)
     }
 
     /// - Parameter local: what we send from towards the endpoint.

@@ -108,13 +108,16 @@ final class BPFMap<Key: BitwiseCopyable, Value: BitwiseCopyable>: Sendable {
     ) throws(TunnelMapError) {
         var offset = 0
         while offset < keys.count {
-            var count = UInt32(min(Self.batch, keys.count - offset))
+            let wanted = UInt32(min(Self.batch, keys.count - offset))
+            var count = wanted
             // SAFETY: `count` elements from `offset` on lie within the array.
             let status = unsafe keys.withUnsafeBufferPointer { keys -> Int32 in
                 guard let base = keys.baseAddress else { return 0 }
                 return unsafe call(base + offset, offset, &count)
             }
             let code = errno
+            // A call that is refused as a whole leaves the count as it was.
+            if status != 0, count == wanted { count = 0 }
             applied += Int(count)
             offset += Int(count)
             guard status == 0 else { throw .refused(operation: "\(operation) map \(name)", errorNumber: code) }

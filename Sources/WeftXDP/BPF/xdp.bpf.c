@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which frames go to AF_XDP sockets: on the underlay Weft's own Geneve data, on the overlay everything.
 //
-// Whatever isn't plainly ours stays the kernel's: fragments, tagged frames, other tunnels' Geneve and the protocols that
-// share the port.
+// Whatever isn't plainly ours stays the kernel's: fragments, tagged frames, other tunnels' Geneve and the protocols
+// that share the port.
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>

@@ -39,8 +39,8 @@ final class AdminServer: Sendable {
     private let wake: WakeEvent
     private let status: @Sendable () -> Status
     private let stop: @Sendable () -> Void
-    private let reload: @Sendable (_ plan: String?) -> (text: String, isGood: Bool)
     private let isOpen = Atomic(true)
+    private let reload: @Sendable (_ plan: String?) -> (text: String, isGood: Bool)
 
     init(
         name: String, status: @escaping @Sendable () -> Status, stop: @escaping @Sendable () -> Void,

@@ -16,6 +16,8 @@ protocol TunnelDatapath: Datapath {
     var plane: DataPlane { get }
     /// The port, for whoever answers such a packet.
     var transport: UnderlayTransport { get }
+    /// Leads other prefixes into the tunnel.
+    func updateRoutes(to new: TunnelRoutes) throws(LinkError)
 }
 
 extension TUNDatapath: TunnelDatapath {

@@ -43,7 +43,10 @@ struct ReloadPlan {
             ("Table", old.table == new.table), ("StateDirectory", old.stateDirectory == new.stateDirectory),
             ("Queues", old.queues == new.queues), ("PinThreads", old.pinsThreads == new.pinsThreads),
             ("SourcePorts", old.sourcePorts == new.sourcePorts), ("Offloads", old.offloads == new.offloads),
-            ("ControlPort", old.controlPort == new.controlPort),
+            ("ControlPort", old.controlPort == new.controlPort), ("Driver", old.driver == new.driver),
+            ("Underlay", old.underlay == new.underlay),
+            ("BindMode, NeedWakeup or BusyPoll", old.xdp == new.xdp), ("STUN", old.stunServers == new.stunServers),
+            ("STUNResponder", old.respondsToSTUN == new.respondsToSTUN),
             ("the private key", old.identity?.publicKey == new.identity?.publicKey),
         ] where !isSame { refuse("\(name) in [Interface] is another") }
         if old.rekeyInterval != new.rekeyInterval {

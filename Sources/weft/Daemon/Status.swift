@@ -50,6 +50,8 @@ struct Status: Codable, Sendable {
         let agreement: Agreement?
         let vni: UInt32
         let endpoint: String?
+        /// The link-layer address that frames are sent to (AF_XDP); nil while the kernel sends datagrams.
+        let nextHop: String?
         let allowedIPs: [String]
         /// Seconds between keep-alives; nil for none.
         let persistentKeepalive: UInt16?
@@ -121,6 +123,7 @@ extension Status.Peer {
         }
         vni = peer.vni
         endpoint = network.endpoint?.description
+        nextHop = network.nextHop?.description
         allowedIPs = peer.allowedIPs.map(\.description)
         persistentKeepalive = peer.persistentKeepalive
         latestReceive = network.statistics.lastReceive.map { now.seconds(since: $0) }

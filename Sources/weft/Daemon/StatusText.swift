@@ -46,6 +46,7 @@ extension Status.Peer {
         func add(_ name: String, _ value: String) { lines.append("  \(Console.bold(name)): \(value)") }
         if publicKey != nil { add("vni", "\(vni)") }
         add("endpoint", endpoint ?? "(unknown)")
+        if let nextHop { add("next hop", nextHop) }
         add("allowed ips", allowedIPs.joined(separator: ", "))
         if let agreement {
             let ago = agreement.latest.map { ", keys agreed \(Units.ago($0))" } ?? ""

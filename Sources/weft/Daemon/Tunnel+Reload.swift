@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Weft
 import WeftConfig
-import WeftTUN
+import WeftLink
 
 extension Tunnel {
     /// What its file, or another one, would change; the reasons if it's a bad file.
@@ -46,15 +46,12 @@ extension Tunnel {
             guard mark == self.mark else {
                 return ("the routes now need marked datagrams: run `weft down` and `weft up` to change that", false)
             }
-            guard let tun = datapath as? TUNDatapath else {
-                return ("AF_XDP carries this tunnel: run `weft down` and `weft up` to change its file", false)
-            }
-            try tun.updateRoutes(to: routes)
+            try datapath.updateRoutes(to: routes)
             do {
                 // An endpoint that a peer roamed to stays, unless the file names another.
                 try engine.apply(plan.changes.keepingEndpoints(of: engine, where: old))
             } catch {
-                try? tun.updateRoutes(to: before)
+                try? datapath.updateRoutes(to: before)
                 throw error
             }
             for control in controls { try control.reconfigure(new) }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CWeftCapability
 import CWeftLinux
 import Glibc
 import Weft
@@ -7,6 +8,7 @@ import WeftTunnelMap
 /// `weft tunnel-map run`: keeps a map as its file and etcd want it, until it is stopped. The map goes on forwarding after that.
 enum TunnelMapRun {
     static func run(_ words: TunnelMapVerb.Words) throws(CommandFailure) {
+        if let lack = TunnelMap.lackOfPrivileges() { throw CommandFailure(.failed, lack.description) }
         let path = words.operands[0]
         var root = words.values["prefix"] ?? Fleet.usualPrefix
         if !root.hasSuffix("/") { root += "/" }
@@ -28,15 +30,19 @@ enum TunnelMapRun {
         let prober = try key.map { key throws(CommandFailure) in
             try makeProber(file, key.take(), agent)
         }
+        // Capabilities are a thread's: drop them before there is another. Maps are written with CAP_BPF.
+        if !Privileges.drop(keeping: [CAP_BPF]) { log.warning("could not drop capabilities") }
         if let prober { agent.setProber(prober) }
         let probing = try prober.map { prober throws(CommandFailure) in try thread("weft-probe") { prober.run() } }
         let following = try member.map { member throws(CommandFailure) in try thread("weft-etcd") { member.follow() } }
         let applying = try member.map { _ throws(CommandFailure) in try thread("weft-apply") { agent.follow() } }
         let leasing = try member.map { member throws(CommandFailure) in try thread("weft-lease") { member.register() } }
         Ready.tell()
-        while signals.wait(seconds: 1) != .end {
+        while true {
+            let arrival = signals.wait(seconds: 1)
+            if arrival == .end { break }
             let now = FileStamp(path)
-            if now != stamp {
+            if now != stamp || arrival == .reload {
                 stamp = now
                 reload(path, file, agent, member, log)
             }

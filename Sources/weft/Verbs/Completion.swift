@@ -104,9 +104,9 @@ enum Completion {
         complete -c weft -n '__fish_seen_subcommand_from up' -a "$files"
         complete -c weft -n '__fish_seen_subcommand_from up' -l detach
         complete -c weft -n '__fish_seen_subcommand_from check' -a "$files"
-        complete -c weft -n '__fish_seen_subcommand_from check show stun identify' -l json
         complete -c weft -n '__fish_seen_subcommand_from down show reload' -f -a "$running"
         complete -c weft -n '__fish_seen_subcommand_from check' -l against
+        complete -c weft -n '__fish_seen_subcommand_from check show stun identify' -l json
         complete -c weft -n '__fish_seen_subcommand_from stun' -f
         complete -c weft -n '__fish_seen_subcommand_from genkey' -l force
         complete -c weft -n '__fish_seen_subcommand_from genkey' -l manual

@@ -60,7 +60,7 @@ enum Up {
         }
         defer { server.close() }
         // Capabilities are a thread's: drop them before there is another.
-        if !Privileges.drop(usesXDP: tunnel.usesXDP) { log.warning("could not drop capabilities") }
+        if !Privileges.drop(keeping: tunnel.usesXDP ? Privileges.xdp : []) { log.warning("could not drop capabilities") }
         let serving = try WorkerThread(name: "weft-admin") { server.run() }
         let pumps = try WorkerThread(name: "weft") {
             do throws(DatapathError) {
@@ -70,10 +70,10 @@ enum Up {
                 Signals.stop()
             }
         }
-        var controlling: [FinishedThread] = []
-        for control in tunnel.controls { controlling.append(try FinishedThread("weft-control") { control.run() }) }
         let asking: WorkerThread? =
             if let stun = tunnel.stun { try WorkerThread(name: "weft-stun") { stun.run() } } else { nil }
+        var controlling: [FinishedThread] = []
+        for control in tunnel.controls { controlling.append(try FinishedThread("weft-control") { control.run() }) }
         var capabilities = tunnel.datapath.capabilities
         log.info(
             "up on UDP port \(tunnel.configuration.interface.listenPort), \(capabilities), \(tunnel.engine.cipherName)")

@@ -108,9 +108,10 @@ extension Host {
     func crash(_ name: String = "weft0") async throws {
         let process = try await status(name).processID
         try await shell("kill -KILL \(process)")
-        // Nobody may be there to bury it.
+        // Nobody may be there to bury it. What it had open is closed once its last thread has ended.
+        let living = "grep -qs '^State:[[:space:]]*[^Z[:space:]]' /proc/\(process)/task/*/status"
         try await eventually("the end of process \(process) on \(self.name)") {
-            try await attempt(["grep", "-q", "^State:[[:space:]]*[^Z[:space:]]", "/proc/\(process)/status"]).status != 0
+            try await attempt(["sh", "-c", living]).status != 0
         }
     }
 

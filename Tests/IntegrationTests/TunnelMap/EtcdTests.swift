@@ -3,7 +3,9 @@ import Foundation
 import Glibc
 import Testing
 
-private let hasEtcd = (["/usr/bin/etcd", "/usr/bin/etcdctl"] as [String]).allSatisfy { unsafe access($0, X_OK) == 0 }
+private let hasEtcd = ["etcd", "etcdctl"].allSatisfy { name in
+    unsafe access("/usr/bin/" + name, X_OK) == 0
+}
 
 extension Integration {
     @Suite("Tunnel map and etcd", .enabled(if: hasEtcd, "needs etcd-server and etcd-client"))
