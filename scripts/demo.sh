@@ -268,6 +268,7 @@ look_for_plaintext() {
     ((inside >= 200)) || fail "the marker should have been inside the tunnel: the capture proves nothing"
     ((frames > 20)) || fail "only $frames frames on the underlay: the capture proves nothing"
     ((outside == 0)) || fail "plaintext on the underlay"
+    ((others == 0)) || tcpdump -n -r "$work/underlay.pcap" not udp port 6081 2>/dev/null | head -n 5 >&2
     ((others == 0)) || fail "something else than the tunnel on the underlay"
 }
 

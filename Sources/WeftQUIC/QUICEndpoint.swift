@@ -331,6 +331,12 @@ public final class QUICEndpoint: SessionTransport {
 
     public func close(_ session: SessionID, code: UInt64, now: Instant) {
         guard let connection = connections[session] else { return }
+        // What the other end needs to understand our farewell goes first: the end of a handshake.
+        var last: [(bytes: [UInt8], to: Endpoint)] = []
+        connection.flush(into: &buffer, over: departurePath, now: later(now)) { datagram, target in
+            last.append((datagram.indices.map { datagram[$0] }, target))
+        }
+        loose += last
         connection.close(.closed, code: code, later(now))
         settle(connection)
     }

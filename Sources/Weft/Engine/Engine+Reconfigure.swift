@@ -33,11 +33,10 @@ extension Engine {
                 }
                 networks[slot] = networks[slot].with(configuration, local: local(for: configuration))
             }
+            var vnis = Set(networks.map(\.configuration.vni))
             for configuration in changes.added {
                 guard configuration.vni < 1 << 24 else { throw .invalidVNI(configuration.vni) }
-                guard !networks.contains(where: { $0.configuration.vni == configuration.vni }) else {
-                    throw .networkExists(vni: configuration.vni)
-                }
+                guard vnis.insert(configuration.vni).inserted else { throw .networkExists(vni: configuration.vni) }
                 networks.append(
                     VirtualNetwork(
                         configuration, local: local(for: configuration), lanes: self.configuration.lanes))

@@ -63,8 +63,9 @@ extension ControlPlane {
 
     private func ended(_ id: SessionID, _ peer: PublicKey?, _ why: SessionEnd, _ now: Instant) {
         guard let life = bySession.removeValue(forKey: id) else {
-            // A call that came to nothing, be it a stranger's or a peer's; those that we closed ourselves are no news.
-            if why != .closed { turnAway(peer, why, now) }
+            // A call that came to nothing, be it a stranger's or a peer's; those that we closed, or that were given
+            // up half-way, are no news.
+            if why != .closed, why != .timeout { turnAway(peer, why, now) }
             return
         }
         if life.call == id {

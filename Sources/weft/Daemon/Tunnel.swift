@@ -43,9 +43,10 @@ final class Tunnel: Sendable {
                 EngineConfiguration(
                     mode: driver.mode, port: configuration.interface.listenPort,
                     hashesSourcePort: configuration.interface.sourcePorts > 1, lanes: driver.lanes))
-            for peer in configuration.peers {
-                try engine.add(configuration.network(of: peer))
-            }
+            // In one step: tables are made once, not once for each peer.
+            var networks = NetworkChanges()
+            networks.added = configuration.peers.map { configuration.network(of: $0) }
+            try engine.apply(networks)
         } catch {
             throw CommandFailure(.failed, "\(error)")
         }
