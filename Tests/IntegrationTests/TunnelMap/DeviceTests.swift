@@ -41,9 +41,8 @@ extension Integration {
                 "sh", "-c", "ip link add other type \(kind.arguments) && ip link set other up",
             ])
             guard made.status == 0 else {
-                // Swift Testing can't skip from within: it says so, and the key and the redirection are tested with what there is.
-                print("skipped: this kernel has no \(kind.name) device; VXLAN and ifb stand in for it")
-                return
+                // The key and the redirection are tested with VXLAN and ifb, which stand in for it.
+                try Test.cancel("this kernel has no \(kind.name) device: \(made.standardError)")
             }
             try await expectRedirection(net, kind.name, "other")
         }
