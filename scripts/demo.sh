@@ -119,7 +119,8 @@ make_hosts() {
     fi
     # Between them a switch, where a capture listens: AF_XDP sends past those on a host.
     ip netns add "$(namespace switch)"
-    on switch ip link add name switch up type bridge
+    on switch ip link add name switch type bridge mcast_snooping 0
+    on switch ip link set switch up addrgenmode none
     local host other
     for host in "${hosts[@]}"; do
         ip netns add "$(namespace "$host")"
