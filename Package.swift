@@ -44,6 +44,7 @@ let package = Package(
         .library(name: "WeftEtcd", targets: ["WeftEtcd"]),
         .library(name: "WeftControl", targets: ["WeftControl"]),
         .library(name: "WeftQUIC", targets: ["WeftQUIC"]),
+        .library(name: "WeftKeys", targets: ["WeftKeys"]),
         .library(name: "WeftConfig", targets: ["WeftConfig"]),
         .library(name: "WeftCapture", targets: ["WeftCapture"]),
         .library(name: "WeftDiscovery", targets: ["WeftDiscovery"]),
@@ -74,11 +75,12 @@ let package = Package(
         module("WeftDiscovery", ["Weft", "WeftUDP", "CWeftLinux"]),
         module("WeftConfig", ["WeftControl", "Weft", "WeftDiscovery", "CWeftOpenSSL"]),
         module("WeftQUIC", ["WeftControl", "Weft", "CWeftQUIC"]),
+        module("WeftKeys", ["WeftControl", "WeftQUIC", "WeftUDP", "Weft"]),
         .executableTarget(
             name: "weft",
             dependencies: [
-                "Weft", "WeftTUN", "WeftUDP", "WeftXDP", "WeftLink", "WeftControl", "WeftQUIC", "WeftConfig",
-                "WeftDiscovery",
+                "Weft", "WeftTUN", "WeftUDP", "WeftXDP", "WeftLink", "WeftControl", "WeftQUIC", "WeftKeys",
+                "WeftConfig", "WeftDiscovery",
                 "WeftCapture", "WeftTunnelMap", "WeftEtcd", "CWeftCapability", "CWeftLinux", "SanitizedMutex",
             ],
             swiftSettings: swiftSettings),

@@ -63,6 +63,13 @@ public struct ControlFrameReader: Sendable {
         return nil
     }
 
+    /// Takes and forgets all that follows: the stream was given up, and what is on its way still comes.
+    public mutating func drain() {
+        frame = []
+        isComplete = true
+        failure = nil
+    }
+
     /// The peer ended the stream. Throws ``ControlFrameError/truncated(_:)`` if the frame isn't complete.
     public func end() throws(ControlFrameError) {
         if let failure { throw failure }

@@ -18,7 +18,7 @@ extension Engine {
         }
         try withState { (state: inout State) throws(EngineError) in
             for network in fresh {
-                for route in network.configuration.routes { state.owners[route] = network.configuration.vni }
+                for route in network.configuration.ownedRoutes { state.owners[route] = network.configuration.vni }
             }
             let all = state.snapshot.networks + fresh
             publish(all, topology: Topology(all), in: &state)

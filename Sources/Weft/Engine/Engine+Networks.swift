@@ -55,7 +55,7 @@ extension Engine {
             guard state.snapshot.topology.vnis.slot(of: configuration.vni) == nil else {
                 throw .networkExists(vni: configuration.vni)
             }
-            try claim(configuration.routes, for: configuration.vni, replacing: [], in: &state)
+            try claim(configuration.ownedRoutes, for: configuration.vni, replacing: [], in: &state)
             let networks = state.snapshot.networks + [network]
             publish(networks, topology: Topology(networks), in: &state)
         }
@@ -66,7 +66,7 @@ extension Engine {
         try withState { (state: inout State) throws(EngineError) in
             var networks = state.snapshot.networks
             let removed = networks.remove(at: try slot(of: vni, in: state))
-            for route in removed.configuration.routes { state.owners[route] = nil }
+            for route in removed.configuration.ownedRoutes { state.owners[route] = nil }
             state.epochs[vni] = nil
             publish(networks, topology: Topology(networks), in: &state)
         }
@@ -77,8 +77,11 @@ extension Engine {
         try withState { (state: inout State) throws(EngineError) in
             let slot = try slot(of: vni, in: state)
             var networks = state.snapshot.networks
-            try claim(routes, for: vni, replacing: networks[slot].configuration.routes, in: &state)
-            networks[slot] = networks[slot].with(routes: routes)
+            let network = networks[slot].with(routes: routes)
+            try claim(
+                network.configuration.ownedRoutes, for: vni, replacing: networks[slot].configuration.ownedRoutes,
+                in: &state)
+            networks[slot] = network
             publish(networks, topology: Topology(networks), in: &state)
         }
     }

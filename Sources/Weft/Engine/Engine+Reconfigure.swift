@@ -7,6 +7,8 @@ public struct NetworkChanges: Sendable {
     /// Networks that stay under their VNI, with their keys and books, and look otherwise from now on.
     public var changed: [NetworkConfiguration] = []
     public var added: [NetworkConfiguration] = []
+    /// Keys of networks that are added, by VNI: they are there with the first packet.
+    public var keys: [UInt32: SAPair] = [:]
 
     public init() {}
 
@@ -15,44 +17,75 @@ public struct NetworkChanges: Sendable {
 
 extension Engine {
     /// Applies changes in one step: no packet sees a part of them. A network that isn't named stays as it is.
-    /// - Throws: for a VNI that is unknown, out of range or there twice, or a route that two networks would have; nothing
-    ///   changes then.
+    ///
+    /// It takes the time of one change, however many there are: tables are made once.
+    /// - Throws: for a VNI that is unknown, out of range or there twice, a route that two networks would have, or keys that
+    ///   ``install(_:for:at:)`` would refuse; nothing changes then.
     public func apply(_ changes: NetworkChanges) throws(EngineError) {
         try withState { (state: inout State) throws(EngineError) in
             var networks = state.snapshot.networks
-            for vni in changes.removed { _ = try slot(of: vni, in: state) }
-            networks.removeAll { changes.removed.contains($0.configuration.vni) }
+            var owners = state.owners
+            // What goes makes way for what comes, so all of it is taken back first.
+            for vni in changes.removed.union(changes.changed.lazy.map(\.vni)) {
+                let slot = try slot(of: vni, in: state)
+                for route in networks[slot].configuration.ownedRoutes { owners[route] = nil }
+            }
             for configuration in changes.changed {
-                guard let slot = networks.firstIndex(where: { $0.configuration.vni == configuration.vni }) else {
+                guard !changes.removed.contains(configuration.vni) else {
                     throw .unknownNetwork(vni: configuration.vni)
                 }
-                var configuration = configuration
-                let now = networks[slot].configuration
-                if configuration.endpoint == now.endpoint, configuration.endpointMAC == nil {
-                    configuration.endpointMAC = now.endpointMAC
-                }
-                networks[slot] = networks[slot].with(configuration, local: local(for: configuration))
+                let slot = try slot(of: configuration.vni, in: state)
+                networks[slot] = reconfigured(networks[slot], to: configuration)
+                try Self.claim(configuration, among: &owners)
             }
-            var vnis = Set(networks.map(\.configuration.vni))
+            if !changes.removed.isEmpty { networks.removeAll { changes.removed.contains($0.configuration.vni) } }
+            var fresh: Set<UInt32> = []
             for configuration in changes.added {
-                guard configuration.vni < 1 << 24 else { throw .invalidVNI(configuration.vni) }
-                guard vnis.insert(configuration.vni).inserted else { throw .networkExists(vni: configuration.vni) }
-                networks.append(
-                    VirtualNetwork(
-                        configuration, local: local(for: configuration), lanes: self.configuration.lanes))
-            }
-            var owners: [Route: UInt32] = [:]
-            for network in networks {
-                for route in network.configuration.routes {
-                    guard route.source.family == route.destination.family else { throw .mixedFamilies(route) }
-                    if let owner = owners.updateValue(network.configuration.vni, forKey: route) {
-                        throw .routeTaken(route, vni: owner)
-                    }
-                }
+                let vni = configuration.vni
+                guard vni < 1 << 24 else { throw .invalidVNI(vni) }
+                let exists = state.snapshot.topology.vnis.slot(of: vni) != nil && !changes.removed.contains(vni)
+                guard !exists, fresh.insert(vni).inserted else { throw .networkExists(vni: vni) }
+                try Self.claim(configuration, among: &owners)
+                networks.append(try made(configuration, with: changes.keys[vni], in: state))
             }
             state.owners = owners
             for vni in changes.removed { state.epochs[vni] = nil }
             publish(networks, topology: Topology(networks), in: &state)
+        }
+    }
+
+    private func reconfigured(_ network: VirtualNetwork, to configuration: NetworkConfiguration) -> VirtualNetwork {
+        var configuration = configuration
+        let now = network.configuration
+        if configuration.endpoint == now.endpoint, configuration.endpointMAC == nil {
+            configuration.endpointMAC = now.endpointMAC
+        }
+        return network.with(configuration, local: local(for: configuration))
+    }
+
+    private func made(
+        _ configuration: NetworkConfiguration, with keys: SAPair?, in state: borrowing State
+    ) throws(EngineError) -> VirtualNetwork {
+        let network = VirtualNetwork(configuration, local: local(for: configuration), lanes: self.configuration.lanes)
+        guard let keys else { return network }
+        guard keys.transmitSPI != 0, keys.receiveSPI != 0 else { throw .zeroSPI }
+        guard !keys.transmitKey.isEqual(to: keys.receiveKey) else { throw .equalKeys }
+        guard !state.usedTransmitKeys.contains(keys.transmitKey.fingerprint(spi: keys.transmitSPI)) else {
+            throw .transmitKeyUsedBefore(spi: keys.transmitSPI)
+        }
+        return network.with(
+            transmit: TransmitSA(spi: keys.transmitSPI, key: keys.transmitKey, expiry: keys.expiry),
+            receive: [ReceiveSA(spi: keys.receiveSPI, key: keys.receiveKey, expiry: keys.expiry)])
+    }
+
+    private static func claim(
+        _ configuration: NetworkConfiguration, among owners: inout [Route: UInt32]
+    ) throws(EngineError) {
+        for route in configuration.ownedRoutes {
+            guard route.source.family == route.destination.family else { throw .mixedFamilies(route) }
+            if let owner = owners.updateValue(configuration.vni, forKey: route) {
+                throw .routeTaken(route, vni: owner)
+            }
         }
     }
 

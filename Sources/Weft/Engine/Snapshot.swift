@@ -40,7 +40,7 @@ final class Topology: Sendable {
     init(_ networks: [VirtualNetwork]) {
         routes = RouteTable(
             networks.enumerated().flatMap { slot, network in
-                network.configuration.routes.map { (route: $0, slot: UInt32(slot)) }
+                network.configuration.ownedRoutes.map { (route: $0, slot: UInt32(slot)) }
             })
         vnis = VNITable(networks.map(\.configuration.vni))
     }

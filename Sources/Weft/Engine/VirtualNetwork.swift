@@ -10,6 +10,8 @@ public struct NetworkConfiguration: Sendable {
     /// The link-layer address towards the endpoint, for drivers that move whole frames.
     public var endpointMAC: MACAddress?
     public var routes: [Route]
+    /// Opens what comes along the routes, and sends nothing: another network has taken them over.
+    public var isReceiveOnly: Bool
     /// How often a keep-alive is due; nil for never.
     public var keepAliveInterval: Duration?
     /// Drop datagrams that are not from the endpoint's address (its port may differ: it may be a flow's hash).
@@ -19,16 +21,20 @@ public struct NetworkConfiguration: Sendable {
 
     public init(
         vni: UInt32, endpoint: Endpoint?, endpointMAC: MACAddress? = nil, routes: [Route],
-        keepAliveInterval: Duration? = nil, checksUnderlaySource: Bool = false, receiveRateLimit: UInt64? = nil
+        isReceiveOnly: Bool = false, keepAliveInterval: Duration? = nil, checksUnderlaySource: Bool = false, receiveRateLimit: UInt64? = nil
     ) {
         self.vni = vni
         self.endpoint = endpoint
         self.endpointMAC = endpointMAC
         self.routes = routes
+        self.isReceiveOnly = isReceiveOnly
         self.keepAliveInterval = keepAliveInterval
         self.checksUnderlaySource = checksUnderlaySource
         self.receiveRateLimit = receiveRateLimit
     }
+
+    /// The routes that lead into the network.
+    var ownedRoutes: [Route] { isReceiveOnly ? [] : routes }
 }
 
 /// One version of a virtual network. Immutable but for what is marked as shared between versions.

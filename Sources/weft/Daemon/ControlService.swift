@@ -1,103 +1,55 @@
 // SPDX-License-Identifier: Apache-2.0
-import Glibc
-import Synchronization
 import Weft
 import WeftConfig
 import WeftControl
+import WeftKeys
 import WeftQUIC
 
 /// Runs a control plane for some of a tunnel's peers, over one link.
 final class ControlService: Sendable {
-    /// What one thread at a time uses, behind the lock.
-    private struct State: @unchecked Sendable {
-        let plane: ControlPlane
-        var addresses = LocalAddresses()
-    }
-
-    private let state: Mutex<State>
-    private let link: any ControlLink
+    private let loop: ControlLoop<ControlPlane>
     /// Which peers are served: ICX's, or all others.
     private let servesICX: Bool
-    private let wake: WakeEvent
     private let resolver: Resolver
-    private let isClosing = Atomic(false)
-
-    /// The longest wait: the control plane looks at its peers this often anyway.
-    private static let longestWait: Int32 = 50
 
     init(
-        _ identity: SharedIdentity, _ configuration: TunnelConfiguration, _ engine: Engine, icx: Bool,
-        over makeLink: (WakeEvent) throws -> any ControlLink, _ log: Log
+        _ identity: SharedIdentity, _ configuration: TunnelConfiguration, _ engine: Engine, icx: Bool, _ log: Log,
+        over makeLink: (WakeEvent) throws -> any ControlLink
     ) throws {
         servesICX = icx
+        let wake = try WakeEvent()
         let transport = try QUICEndpoint(identity.identity)
-        let plane = ControlPlane(identity.publicKey, over: transport, engine: engine) { log.info($0) }
-        try plane.setPeers(configuration.controlPeers(icx: icx), at: SystemCall.now())
-        state = Mutex(State(plane: plane))
-        wake = try WakeEvent()
-        link = try makeLink(wake)
+        loop = try ControlLoop(over: makeLink(wake), wake: wake) {
+            let plane = ControlPlane(identity.publicKey, over: transport, engine: engine) { log.info($0) }
+            try plane.setPeers(configuration.controlPeers(icx: icx), at: SystemCall.now())
+            return plane
+        }
         resolver = Resolver()
         resolver.setNames(configuration.names)
     }
 
     /// Runs until ``close()``.
     func run() {
-        var wait: Int32 = 0
-        while !isClosing.load(ordering: .acquiring) {
-            var arrived: [(bytes: [UInt8], source: Endpoint)] = []
-            guard (try? link.receive(timeout: wait, wake: wake, { arrived.append(($0, $1)) })) != nil else { break }
-            wait = take(arrived)
-        }
-        let now = SystemCall.now()
-        state.withLock { state in
-            state.plane.close(at: now)
-            send(from: state.plane, now)
+        var addresses = LocalAddresses()
+        loop.run { plane, now in
+            if addresses.changed(at: now) { plane.showOurselves() }
+            for (peer, endpoint) in resolver.takeAnswers() { plane.setEndpoint(endpoint, of: peer, at: now) }
+            resolver.look(up: plane.takeLookups(), at: now)
         }
         resolver.close()
-    }
-
-    /// Hands over what came and sends what there is to say; milliseconds until that must be done again.
-    private func take(_ arrived: [(bytes: [UInt8], source: Endpoint)]) -> Int32 {
-        let found = resolver.takeAnswers()
-        let (deadline, lookups) = state.withLock { state in
-            let plane = state.plane
-            for datagram in arrived {
-                plane.receive(datagram.bytes.span, from: datagram.source, now: SystemCall.now())
-            }
-            let now = SystemCall.now()
-            if state.addresses.changed(at: now) { plane.showOurselves() }
-            for (peer, endpoint) in found { plane.setEndpoint(endpoint, of: peer, at: now) }
-            plane.advance(to: now)
-            send(from: plane, now)
-            return (plane.nextDeadline, plane.takeLookups())
-        }
-        resolver.look(up: lookups, at: SystemCall.now())
-        let now = SystemCall.now()
-        guard deadline > now else { return 0 }
-        // Rounded up, or a deadline within a millisecond would be waited for in a spin.
-        return Int32(min(UInt64(Self.longestWait), (deadline.nanoseconds - now.nanoseconds) / 1_000_000 + 1))
-    }
-
-    private func send(from plane: ControlPlane, _ now: Instant) {
-        plane.flush(now: now) { datagram, target in
-            link.send(unsafe datagram.bytes, to: target)
-        }
     }
 
     /// Takes the peers of a changed file.
     func reconfigure(_ configuration: TunnelConfiguration) throws {
         resolver.setNames(configuration.names)
         let peers = configuration.controlPeers(icx: servesICX)
-        try state.withLock { try $0.plane.setPeers(peers, at: SystemCall.now()) }
+        try loop.withMachine { plane, now in try plane.setPeers(peers, at: now) }
     }
 
-    func close() {
-        isClosing.store(true, ordering: .releasing)
-        wake.signal()
-    }
+    func close() { loop.close() }
 
     func statuses() -> [PublicKey: ControlPeerStatus] {
-        let statuses = state.withLock { $0.plane.statuses() }
+        let statuses = loop.withMachine { plane, _ in plane.statuses() }
         return Dictionary(uniqueKeysWithValues: statuses.map { ($0.publicKey, $0) })
     }
 }

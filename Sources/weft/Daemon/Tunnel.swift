@@ -5,6 +5,7 @@ import Weft
 import WeftConfig
 import WeftControl
 import WeftDiscovery
+import WeftKeys
 import WeftLink
 
 /// A tunnel that a file describes: its engine and its data path.
@@ -105,7 +106,8 @@ final class Tunnel: Sendable {
         guard let identity = configuration.interface.identity else { return [] }
         var controls = [
             try ControlService(
-                identity, configuration, engine, icx: false, over: { _ in try SharedPort(datapath) }, log)
+                identity, configuration, engine, icx: false, log,
+                over: { _ in try SharedPort(datapath.plane, sendingBy: datapath.transport) })
         ]
         let hasICX = configuration.peers.contains { $0.controlPort != nil }
         let port = configuration.interface.controlPort ?? (hasICX ? InterfaceConfiguration.defaultControlPort : nil)
@@ -114,7 +116,7 @@ final class Tunnel: Sendable {
                 try OwnPort(port: port, mark: mark, datapath.plane, wake: wake)
             }
             controls.append(
-                try ControlService(identity, configuration, engine, icx: true, over: makeLink, log))
+                try ControlService(identity, configuration, engine, icx: true, log, over: makeLink))
         }
         return controls
     }

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+
+/// Who may ask a ``KeyResponder`` for networks, and for which.
+public struct AuthorizedInitiator: Hashable, Sendable {
+    public var publicKey: PublicKey
+    /// Overlay addresses that it may ask for. Several initiators may have the same ones: an address is theirs who hold it.
+    public var prefixes: [Prefix]
+    /// Networks that it may hold at once.
+    public var networks: Int
+    public var suite: Suite
+
+    public static let defaultNetworks = 1024
+    /// VNIs that one initiator may keep out of use, for each network that it may hold: held, or in quarantine.
+    static let quarantineFactor = 64
+
+    public init(
+        publicKey: PublicKey, prefixes: [Prefix], networks: Int = defaultNetworks, suite: Suite = .aes128GCM
+    ) {
+        self.publicKey = publicKey
+        self.prefixes = prefixes
+        self.networks = networks
+        self.suite = suite
+    }
+
+    func mayHave(_ address: IPAddress) -> Bool { prefixes.contains { $0.contains(address) } }
+}
+
+/// Why a request for a network was refused. The initiator is told less.
+public enum KeyRefusal: String, Error, Hashable, Sendable, CaseIterable, CustomStringConvertible {
+    /// The address is none that the initiator may have.
+    case prefix
+    /// Another initiator holds the address.
+    case held
+    /// The initiator holds as many networks as it may.
+    case limit
+    /// Too many of the initiator's VNIs are in quarantine, or all of the space is taken.
+    case vnis
+    /// The session has no SPI left.
+    case spis
+    /// The initiator offered another cipher suite.
+    case suite
+    /// The initiator didn't follow the protocol.
+    case protocolError = "protocol"
+
+    public var description: String {
+        switch self {
+        case .prefix: "it asked for an address outside of its AllowedIPs"
+        case .held: "it asked for an address that another initiator holds"
+        case .limit: "it holds as many networks as it may: raise Networks, or let it release some"
+        case .vnis: "no VNI is free for it until more of the released ones leave their quarantine"
+        case .spis: "its session has used up its SPIs: it must begin a new one"
+        case .suite: "it asked for another cipher suite: name the same one at both ends"
+        case .protocolError: "it doesn't follow the protocol: run an initiator that does"
+        }
+    }
+
+    /// What the initiator is told.
+    var status: ExchangeStatus {
+        switch self {
+        case .prefix, .held, .limit, .suite, .protocolError: .rejected
+        case .vnis: .vnisExhausted
+        case .spis: .spisExhausted
+        }
+    }
+}
+
+/// How an initiator is doing, for people.
+public struct InitiatorStatus: Hashable, Sendable {
+    public let publicKey: PublicKey
+    /// Sessions that are up.
+    public let sessions: Int
+    /// Where the newest session comes from; nil without one.
+    public let endpoint: Endpoint?
+    public let networks: Int
+    public let mostNetworks: Int
+    /// VNIs that were released and may not be used yet.
+    public let quarantined: Int
+    public let grants: UInt64
+    public let releases: UInt64
+    public let refusals: [KeyRefusal: UInt64]
+}
+
+/// A network that is granted, for people.
+public struct GrantedNetwork: Hashable, Sendable {
+    public let vni: UInt32
+    public let address: IPAddress
+    /// Who asked for it.
+    public let holder: PublicKey
+}

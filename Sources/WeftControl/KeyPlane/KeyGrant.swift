@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+
+/// A virtual network that a ``KeyResponder`` granted: what an initiator's engine needs of it.
+///
+/// It lives until it is released, its session ends, or its keys expire.
+public struct KeyGrant: Sendable {
+    /// 1...16777215; the responder's number, the same at both ends.
+    public let vni: UInt32
+    /// Our address in the overlay.
+    public let overlayAddress: IPAddress
+    /// Where the responder takes data.
+    public let endpoint: Endpoint
+    public let keys: SAPair
+
+    /// Adds the network to an engine, with keys.
+    /// - Parameters:
+    ///   - prefixes: what lies behind the responder, for which our ``overlayAddress`` is the source.
+    ///   - keepAliveInterval: how often we show the responder, and what lies between, that we are there; nil for never.
+    /// - Throws: when the engine has the VNI, or another network one of the routes; release the grant then.
+    public func add(
+        to engine: Engine, prefixes: [Prefix], keepAliveInterval: Duration? = nil
+    ) throws(EngineError) {
+        var changes = NetworkChanges()
+        changes.added = [
+            NetworkConfiguration(
+                vni: vni, endpoint: endpoint,
+                routes: prefixes.map { Route(source: Prefix(host: overlayAddress), destination: $0) },
+                keepAliveInterval: keepAliveInterval)
+        ]
+        changes.keys = [vni: keys]
+        try engine.apply(changes)
+    }
+}
+
+/// Why a request for a network came to nothing.
+public enum KeyRequestError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The responder refuses; it doesn't tell why.
+    case rejected
+    /// No VNI is free now.
+    case vnisExhausted
+    /// The session has used up its SPIs; the next request begins another.
+    case spisExhausted
+    /// No answer in time.
+    case timeout
+    /// The session ended, or couldn't be begun.
+    case session(SessionEnd)
+    /// The responder broke the protocol.
+    case violation(String)
+    /// We were closed.
+    case closed
+
+    public var description: String {
+        switch self {
+        case .rejected:
+            "the responder refuses: check that its file lists this key, the address within its AllowedIPs, and room in its "
+                + "Networks; another initiator may hold the address"
+        case .vnisExhausted: "the responder has no VNI free for us: try again later"
+        case .spisExhausted: "the session has used up its SPIs: ask again"
+        case .timeout: "the responder didn't answer in time: ask again"
+        case .session(let end): end.description
+        case .violation(let why): "the responder broke the protocol (\(why)): run one that follows it"
+        case .closed: "closed before the answer came"
+        }
+    }
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+
+/// Requests and releases: each is judged at once, the engine is told of all together, and then they are answered.
+extension KeyResponder {
+    /// What one look at the clock brought.
+    struct Staged {
+        /// Networks that the engine gets, with their keys.
+        var added: [UInt32: SAPair] = [:]
+        /// Networks whose endpoint or part in routing is another now.
+        var changed: Set<UInt32> = []
+        var removed: Set<UInt32> = []
+        var answers: [Answer] = []
+    }
+
+    struct Answer {
+        let session: SessionID
+        let stream: StreamID
+        let message: ControlMessage
+        /// The network that must be there first.
+        let vni: UInt32?
+    }
+
+    func received(_ session: KeySession, _ stream: StreamID, _ bytes: [UInt8], isEnd: Bool, _ now: Instant) {
+        var reader = session.incoming[stream] ?? ControlFrameReader()
+        do {
+            let payload = try reader.receive(bytes.span)
+            session.incoming[stream] = reader
+            if let payload { try respond(to: ControlMessage(payload: payload.span), on: stream, session, now) }
+            if isEnd {
+                session.incoming[stream] = nil
+                try reader.end()
+            }
+        } catch {
+            reader.drain()
+            session.incoming[stream] = isEnd ? nil : reader
+            transport.abandon(stream, of: session.id)
+            note(.protocolError, by: session.initiator, now)
+        }
+    }
+
+    private func respond(
+        to message: ControlMessage, on stream: StreamID, _ session: KeySession, _ now: Instant
+    ) throws(KeyRefusal) {
+        switch message {
+        case .keyRequest(let offer, let address):
+            do {
+                let (vni, reply) = try grant(address, offer, session, now)
+                session.answering[stream] = vni
+                staged.answers.append(
+                    Answer(
+                        session: session.id, stream: stream, message: .keyGrant(.granted, reply, vni: vni), vni: vni))
+            } catch {
+                // Whoever breaks the protocol gets no answer but a reset stream.
+                guard error != .protocolError else { throw error }
+                note(error, by: session.initiator, now)
+                let refusal = ControlMessage.keyGrant(error.status, SAOffer(suite: 0, receiveSPI: 0), vni: 0)
+                staged.answers.append(Answer(session: session.id, stream: stream, message: refusal, vni: nil))
+            }
+        case .vniRelease(let vni):
+            let status: ExchangeStatus
+            if session.granted.contains(vni), let grant = grants[vni] {
+                withdraw(grant, at: now)
+                session.initiator.releases += 1
+                status = .granted
+            } else {
+                status = .rejected
+            }
+            staged.answers.append(
+                Answer(session: session.id, stream: stream, message: .releaseAnswer(status), vni: nil))
+        case .saOffer, .keyGrant, .releaseAnswer: throw .protocolError
+        }
+    }
+
+    private func grant(
+        _ address: IPAddress, _ offer: SAOffer, _ session: KeySession, _ now: Instant
+    ) throws(KeyRefusal) -> (vni: UInt32, SAOffer) {
+        let life = session.initiator
+        guard mayHave(address, life.policy) else { throw .prefix }
+        let older = holders[address] ?? []
+        if let newest = older.last, let holder = grants[newest]?.session.initiator, holder !== life { throw .held }
+        guard life.held < life.policy.networks else { throw .limit }
+        // An initiator that asks and releases in a loop uses up its own share, not everybody's.
+        let share = life.policy.networks.multipliedReportingOverflow(by: AuthorizedInitiator.quarantineFactor)
+        guard share.overflow || life.held + life.quarantined < share.partialValue else { throw .vnis }
+        let expiry = now.advanced(by: configuration.lifetime)
+        let (reply, pair) = try agree(offer, session, until: expiry)
+        guard let vni = pool.take() else { throw .vnis }
+        if let newest = older.last { staged.changed.insert(newest) }
+        holders[address] = older + [vni]
+        grants[vni] = Grant(vni: vni, address: address, session: session, expiry: expiry)
+        expiring.append((vni, expiry))
+        session.granted.insert(vni)
+        life.held += 1
+        life.grants += 1
+        staged.added[vni] = pair
+        return (vni, reply)
+    }
+
+    private func agree(
+        _ offer: SAOffer, _ session: KeySession, until expiry: Instant
+    ) throws(KeyRefusal) -> (SAOffer, SAPair) {
+        let suite = session.initiator.policy.suite
+        guard offer.suite == suite.rawValue else { throw .suite }
+        let spi: SPI
+        do { spi = try session.allocator.next() } catch { throw .spis }
+        do {
+            let agreed = try SAAgreement(role: .responder, suite: suite, receiveSPI: spi)
+                .conclude(with: offer, masterKeys: session.masterKeys)
+            guard session.offered.insert(offer.receiveSPI), let reply = agreed.reply else {
+                throw KeyRefusal.protocolError
+            }
+            return (reply, try SAPair(agreed, until: expiry))
+        } catch {
+            throw .protocolError
+        }
+    }
+
+    /// Takes a network back: its VNI goes into quarantine, and the address is its next older holder's.
+    func withdraw(_ grant: Grant, at now: Instant) {
+        let life = grant.session.initiator
+        grants[grant.vni] = nil
+        grant.session.granted.remove(grant.vni)
+        life.held -= 1
+        life.quarantined += 1
+        pool.release(grant.vni, owner: life.number, until: now.advanced(by: configuration.lifetime))
+        let left = (holders[grant.address] ?? []).filter { $0 != grant.vni }
+        holders[grant.address] = left.isEmpty ? nil : left
+        if let newest = left.last { staged.changed.insert(newest) }
+        staged.changed.remove(grant.vni)
+        // What the engine was never told of needn't be taken from it.
+        if staged.added.removeValue(forKey: grant.vni) == nil { staged.removed.insert(grant.vni) }
+    }
+
+    private func network(of grant: Grant) -> NetworkConfiguration {
+        let place = grant.session.place
+        let destination = Prefix(host: grant.address)
+        return NetworkConfiguration(
+            vni: grant.vni, endpoint: configuration.dataPort.map { Endpoint(place.address, port: $0) } ?? place,
+            routes: configuration.localPrefixes.filter { $0.family == destination.family }
+                .map { Route(source: $0, destination: destination) },
+            isReceiveOnly: holders[grant.address]?.last != grant.vni)
+    }
+
+    /// Tells the engine, then the initiators.
+    func commit(at now: Instant) {
+        var changes = NetworkChanges()
+        changes.removed = staged.removed
+        changes.changed = staged.changed.filter { staged.added[$0] == nil }.compactMap { grants[$0] }
+            .map { network(of: $0) }
+        changes.added = staged.added.keys.compactMap { grants[$0] }.map { network(of: $0) }
+        changes.keys = staged.added
+        let failed = changes.isEmpty ? [] : apply(changes)
+        let answers = staged.answers
+        staged = Staged()
+        for answer in answers {
+            var message = answer.message
+            if let vni = answer.vni, failed.contains(vni) {
+                message = .keyGrant(.vnisExhausted, SAOffer(suite: 0, receiveSPI: 0), vni: 0)
+            }
+            transport.answer(message.frame, on: answer.stream, of: answer.session)
+        }
+        for vni in failed {
+            guard let grant = grants[vni] else { continue }
+            note(.vnis, by: grant.session.initiator, now)
+            withdraw(grant, at: now)
+            // The engine doesn't have it.
+            staged.removed.remove(vni)
+        }
+    }
+
+    /// Applies changes; the VNIs that the engine didn't take. Only networks that others gave it can be the reason.
+    private func apply(_ changes: NetworkChanges) -> [UInt32] {
+        if (try? engine.apply(changes)) != nil { return [] }
+        var rest = changes
+        rest.added = []
+        do { try engine.apply(rest) } catch { log("networks can't be taken back: \(error)") }
+        return changes.added.compactMap { network in
+            var one = NetworkChanges()
+            one.added = [network]
+            one.keys = changes.keys.filter { $0.key == network.vni }
+            do {
+                try engine.apply(one)
+                return nil
+            } catch {
+                log("VNI \(network.vni) can't be granted: \(error)")
+                return network.vni
+            }
+        }
+    }
+
+    private func note(_ refusal: KeyRefusal, by life: InitiatorLife, _ now: Instant) {
+        life.refusals[refusal, default: 0] += 1
+        guard now >= life.nextLog else { return }
+        life.nextLog = now.advanced(by: .seconds(60))
+        say(life, "refused: \(refusal)")
+    }
+}
+
+extension SAPair {
+    /// What an exchange agreed on, as the engine takes it.
+    init(_ agreed: borrowing AgreedSAs, until expiry: Instant) throws(EngineError) {
+        self.init(
+            receiveSPI: agreed.receive.spi.rawValue, receiveKey: try agreed.receive.packetKey(),
+            transmitSPI: agreed.transmit.spi.rawValue, transmitKey: try agreed.transmit.packetKey(), expiry: expiry)
+    }
+}

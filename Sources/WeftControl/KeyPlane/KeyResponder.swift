@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+
+/// Grants virtual networks to those who may ask: each gets a VNI and keys for one overlay address, and the engine the
+/// network, before the initiator reads the answer.
+///
+/// What one look at the clock finds is done in one step of the engine's, however many ask. A network belongs to the
+/// session that it was granted on and ends with it, when it is released, or with its keys' life.
+public final class KeyResponder: ControlMachine {
+    /// What all grants have in common.
+    public struct Configuration: Sendable {
+        /// Our side of each network's routes.
+        public var localPrefixes: [Prefix]
+        /// Overlay addresses that are nobody's to ask for.
+        public var reserved: Set<IPAddress>
+        /// How long keys live, and a VNI's quarantine takes.
+        public var lifetime: Duration
+        /// The initiators' UDP port for data; nil where they share one port for data and control.
+        public var dataPort: UInt16?
+
+        public init(
+            localPrefixes: [Prefix], reserved: Set<IPAddress> = [], lifetime: Duration, dataPort: UInt16? = nil
+        ) {
+            self.localPrefixes = localPrefixes
+            self.reserved = reserved
+            self.lifetime = lifetime
+            self.dataPort = dataPort
+        }
+    }
+
+    /// Exchanges that a session may have under way at once.
+    public static let streams = 256
+    /// Sessions of one initiator. One more ends that which has been silent for longest.
+    static let sessionsOfOne = 8
+
+    let transport: any SessionTransport
+    let engine: Engine
+    let log: (String) -> Void
+    public internal(set) var configuration: Configuration
+    var initiators: [PublicKey: InitiatorLife] = [:]
+    private var numbers: [UInt32: InitiatorLife] = [:]
+    private var nextNumber: UInt32 = 1
+    var sessions: [SessionID: KeySession] = [:]
+    var pool: VNIPool
+    var grants: [UInt32: Grant] = [:]
+    /// The VNIs of each granted address, the newest last: that one's network carries what is sent there.
+    var holders: [IPAddress: [UInt32]] = [:]
+    /// Grants in the order of their end.
+    var expiring: [(vni: UInt32, expiry: Instant)] = []
+    var expired = 0
+    /// What the engine hasn't been told yet, and what the initiators hear once it has.
+    var staged = Staged()
+    /// Calls that came to nothing.
+    public internal(set) var turnedAway: UInt64 = 0
+    var nextTurnedAwayLog = Instant(nanoseconds: 0)
+
+    /// - Parameters:
+    ///   - firstVNI: where the round of VNIs begins; anywhere, so that a restart doesn't repeat the last numbers.
+    ///   - log: takes a line for people, without keys in it.
+    public init(
+        _ configuration: Configuration, over transport: any SessionTransport, engine: Engine,
+        firstVNI: UInt32 = .random(in: 1..<1 << 24), log: @escaping (String) -> Void
+    ) {
+        self.configuration = configuration
+        self.transport = transport
+        self.engine = engine
+        self.log = log
+        pool = VNIPool(first: firstVNI)
+    }
+
+    // MARK: Initiators
+
+    /// Sets who may ask, and what grants have in common from now on.
+    ///
+    /// An initiator that isn't named any more, or holds an address that it may no longer have, or would have other keys,
+    /// loses its sessions and networks. All others keep theirs.
+    public func setInitiators(
+        _ initiators: [AuthorizedInitiator], _ configuration: Configuration? = nil, at now: Instant
+    ) {
+        let wanted = Dictionary(initiators.map { ($0.publicKey, $0) }) { first, _ in first }
+        if let configuration { self.configuration = configuration }
+        for (key, life) in self.initiators {
+            guard let policy = wanted[key] else {
+                drop(life, at: now)
+                self.initiators[key] = nil
+                numbers[life.number] = nil
+                continue
+            }
+            let keeps = life.sessions.allSatisfy { session in
+                session.granted.allSatisfy { vni in grants[vni].map { mayHave($0.address, policy) } ?? true }
+            }
+            if !keeps || policy.suite != life.policy.suite { drop(life, at: now) }
+            life.policy = policy
+        }
+        for (key, policy) in wanted where self.initiators[key] == nil {
+            let life = InitiatorLife(policy, number: nextNumber)
+            nextNumber &+= 1
+            self.initiators[key] = life
+            numbers[life.number] = life
+        }
+        transport.authorize(wanted.mapValues { _ in Self.streams })
+        commit(at: now)
+    }
+
+    private func drop(_ life: InitiatorLife, at now: Instant) {
+        for session in life.sessions {
+            forget(session, at: now)
+            transport.close(session.id, code: ControlPlane.CloseCode.done, now: now)
+        }
+    }
+
+    func mayHave(_ address: IPAddress, _ policy: AuthorizedInitiator) -> Bool {
+        policy.mayHave(address) && !configuration.reserved.contains(address)
+            && configuration.localPrefixes.contains { $0.family == address.family }
+    }
+
+    /// How each initiator is doing.
+    public func statuses() -> [InitiatorStatus] { initiators.values.map { $0.status() } }
+
+    /// The networks that are granted, in no order.
+    public func networks() -> [GrantedNetwork] {
+        grants.values.map {
+            GrantedNetwork(vni: $0.vni, address: $0.address, holder: $0.session.initiator.policy.publicKey)
+        }
+    }
+
+    // MARK: Time and datagrams
+
+    public func receive(_ datagram: Span<UInt8>, from source: Endpoint, now: Instant) {
+        transport.receive(datagram, from: source, now: now)
+    }
+
+    public var nextDeadline: Instant {
+        let expiry = expired < expiring.count ? expiring[expired].expiry : .distantFuture
+        return min(transport.nextDeadline ?? .distantFuture, expiry)
+    }
+
+    public func advance(to now: Instant) {
+        transport.advance(to: now)
+        pool.advance(to: now) { numbers[$0]?.quarantined -= 1 }
+        expire(at: now)
+        handleEvents(at: now)
+        commit(at: now)
+    }
+
+    public func flush(now: Instant, _ send: (Span<UInt8>, Endpoint) -> Void) {
+        transport.flush(now: now, send)
+    }
+
+    public func close(at now: Instant) {
+        for life in initiators.values { drop(life, at: now) }
+        commit(at: now)
+    }
+
+    private func expire(at now: Instant) {
+        while expired < expiring.count, now > expiring[expired].expiry {
+            let (vni, expiry) = expiring[expired]
+            expired += 1
+            // Released and granted again, it stands further back, too.
+            if let grant = grants[vni], grant.expiry == expiry { withdraw(grant, at: now) }
+        }
+        if expired > 1024, expired > expiring.count / 2 {
+            expiring.removeFirst(expired)
+            expired = 0
+        }
+    }
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+
+/// One initiator of a ``KeyResponder``, across its sessions.
+final class InitiatorLife {
+    var policy: AuthorizedInitiator
+    /// Names it to the pool of VNIs; never used twice.
+    let number: UInt32
+    /// The oldest first.
+    var sessions: [KeySession] = []
+    var held = 0
+    var quarantined = 0
+    var grants: UInt64 = 0
+    var releases: UInt64 = 0
+    var refusals: [KeyRefusal: UInt64] = [:]
+    /// When a refusal may be logged again.
+    var nextLog = Instant(nanoseconds: 0)
+
+    init(_ policy: AuthorizedInitiator, number: UInt32) {
+        self.policy = policy
+        self.number = number
+    }
+
+    func status() -> InitiatorStatus {
+        InitiatorStatus(
+            publicKey: policy.publicKey, sessions: sessions.count, endpoint: sessions.last?.place, networks: held,
+            mostNetworks: policy.networks, quarantined: quarantined, grants: grants, releases: releases,
+            refusals: refusals)
+    }
+}
+
+/// A session that an initiator has with a ``KeyResponder``.
+final class KeySession {
+    let id: SessionID
+    let initiator: InitiatorLife
+    /// Where it comes from.
+    var place: Endpoint
+    let masterKeys: MasterKeys
+    var allocator = SPIAllocator(role: .responder)
+    /// What the initiator has offered.
+    var offered = SPISet()
+    /// VNIs that were granted here and not released.
+    var granted: Set<UInt32> = []
+    /// The initiator's streams that haven't ended.
+    var incoming: [StreamID: ControlFrameReader] = [:]
+    /// Grants that the initiator isn't known to have.
+    var answering: [StreamID: UInt32] = [:]
+
+    init(_ id: SessionID, of initiator: InitiatorLife, at place: Endpoint, _ masterKeys: consuming MasterKeys) {
+        self.id = id
+        self.initiator = initiator
+        self.place = place
+        self.masterKeys = masterKeys
+    }
+}
+
+/// A network that an initiator was granted.
+struct Grant {
+    let vni: UInt32
+    let address: IPAddress
+    let session: KeySession
+    let expiry: Instant
+}

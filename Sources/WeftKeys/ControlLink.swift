@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+import Synchronization
+import Weft
+import WeftUDP
+
+/// Where control datagrams come from and go to. One thread receives; any may send.
+public protocol ControlLink: Sendable {
+    /// Waits at most `timeout` milliseconds, or until `wake` is signalled, and hands over what came.
+    func receive(timeout: Int32, wake: WakeEvent, _ take: ([UInt8], Endpoint) -> Void) throws(TransportError)
+
+    /// What can't be sent is lost on the way, as anything may be: QUIC sends it again.
+    func send(_ datagram: RawSpan, to endpoint: Endpoint)
+}
+
+/// The port that data comes to, which control shares.
+public final class SharedPort: ControlLink {
+    private let datagrams: StreamConsumer
+    private let underlay: UnderlayTransport
+    private let batch: Mutex<ToConsumer>
+
+    /// - Parameters:
+    ///   - plane: where the port's datagrams are told apart; it must have no other consumer of control's.
+    ///   - underlay: the port, to send from.
+    public init(_ plane: DataPlane, sendingBy underlay: UnderlayTransport) throws(StreamError) {
+        datagrams = try plane.streams.consume(.control)
+        self.underlay = underlay
+        batch = Mutex(datagrams.makeBatch())
+    }
+
+    public func receive(timeout: Int32, wake: WakeEvent, _ take: ([UInt8], Endpoint) -> Void) throws(TransportError) {
+        try batch.withLock { (batch: inout sending ToConsumer) throws(TransportError) in
+            try datagrams.receive(into: &batch, timeout: timeout, wake: wake)
+            for index in 0..<batch.datagrams.count { take(batch[index].copy(), batch.datagrams[index].source) }
+        }
+    }
+
+    public func send(_ datagram: RawSpan, to endpoint: Endpoint) { _ = underlay.send(datagram, to: endpoint) }
+}
+
+/// A UDP port of control's own.
+public final class OwnPort: ControlLink {
+    private let socket: UDPSocket
+    private let receiver: UDPReceiver
+    private let way: Way
+    private let batch = Mutex(FromUnderlay(capacity: 16, slotSize: 2048))
+
+    /// How datagrams leave.
+    private enum Way: Sendable {
+        /// Counted among the data plane's.
+        case counted(UnderlayTransport)
+        case bare
+    }
+
+    /// A port beside a data plane's, which counts what is sent.
+    /// - Parameters:
+    ///   - port: 1 to 65535.
+    ///   - mark: the mark of the socket's datagrams; 0 for none.
+    ///   - wake: what ends a wait in ``receive(timeout:wake:_:)``, the one that is handed to it.
+    public init(port: UInt16, mark: UInt32, _ plane: DataPlane, wake: WakeEvent) throws(DatapathError) {
+        socket = try UDPSocket(port: port, mark: mark, offloads: [])
+        receiver = UDPReceiver(socket, wake: wake)
+        way = .counted(plane.add(underlay: UDPSender(socket, wake: wake), name: "control"))
+    }
+
+    /// The port that it is bound to.
+    public var port: UInt16 { socket.port }
+
+    /// A port without a data plane; 0 lets the system choose.
+    public init(port: UInt16 = 0, mark: UInt32 = 0, wake: WakeEvent) throws(DatapathError) {
+        socket = try UDPSocket(port: port, mark: mark, offloads: [])
+        receiver = UDPReceiver(socket, wake: wake)
+        way = .bare
+    }
+
+    public func receive(timeout: Int32, wake: WakeEvent, _ take: ([UInt8], Endpoint) -> Void) throws(TransportError) {
+        try batch.withLock { (batch: inout sending FromUnderlay) throws(TransportError) in
+            batch.removeAll()
+            try receiver.receive(into: &batch, timeout: timeout)
+            for index in 0..<batch.buffers.count {
+                let buffer = batch.buffers[index]
+                guard !buffer.isTruncated else { continue }
+                take(batch.arena.bytes.extracting(buffer.place.range).copy(), buffer.source)
+            }
+        }
+    }
+
+    public func send(_ datagram: RawSpan, to endpoint: Endpoint) {
+        switch way {
+        case .counted(let transport): _ = transport.send(datagram, to: endpoint)
+        case .bare: _ = socket.send(datagram, to: endpoint)
+        }
+    }
+}
+
+extension RawSpan {
+    fileprivate func byte(at offset: Int) -> UInt8 { unsafe unsafeLoad(fromByteOffset: offset, as: UInt8.self) }
+
+    fileprivate func copy() -> [UInt8] { (0..<byteCount).map { byte(at: $0) } }
+}
