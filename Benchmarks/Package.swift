@@ -15,6 +15,7 @@ let package = Package(
     dependencies: [.package(name: "weft", path: "..")],
     targets: [
         benchmark("weft-bench-engine", ["Weft"]),
+        benchmark("weft-bench-keys", ["Weft", "WeftUDP", "WeftControl", "WeftQUIC", "WeftKeys", "WeftConfig"]),
         benchmark("weft-bench-map", ["Weft", "WeftTunnelMap"]),
         benchmark("weft-bench-tunnel", ["Weft", "WeftTUN", "WeftXDP"]),
     ],

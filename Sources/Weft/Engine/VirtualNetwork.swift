@@ -21,7 +21,8 @@ public struct NetworkConfiguration: Sendable {
 
     public init(
         vni: UInt32, endpoint: Endpoint?, endpointMAC: MACAddress? = nil, routes: [Route],
-        isReceiveOnly: Bool = false, keepAliveInterval: Duration? = nil, checksUnderlaySource: Bool = false, receiveRateLimit: UInt64? = nil
+        isReceiveOnly: Bool = false, keepAliveInterval: Duration? = nil, checksUnderlaySource: Bool = false,
+        receiveRateLimit: UInt64? = nil
     ) {
         self.vni = vni
         self.endpoint = endpoint

@@ -103,7 +103,9 @@ public final class KeyRequester: ControlMachine {
         var deadline = transport.nextDeadline ?? .distantFuture
         if let next = waiting.first { deadline = min(deadline, next.deadline) }
         if let oldest = session?.oldestDeadline { deadline = min(deadline, oldest) }
-        if call != nil { deadline = min(deadline, redial.givenUp) } else if session == nil, !waiting.isEmpty {
+        if call != nil {
+            deadline = min(deadline, redial.givenUp)
+        } else if session == nil, !waiting.isEmpty {
             deadline = min(deadline, redial.due)
         }
         return deadline

@@ -15,7 +15,9 @@ final class KeyPlane {
         var isConnected = true
         var events: [KeyRequester.Event] = []
 
-        init(_ identity: borrowing Identity, asking configuration: KeyRequester.Configuration, at address: Endpoint) throws {
+        init(_ identity: borrowing Identity, asking configuration: KeyRequester.Configuration, at address: Endpoint)
+            throws
+        {
             key = identity.publicKey
             endpoint = try QUICEndpoint(identity)
             requester = KeyRequester(configuration, over: endpoint, jitter: { 0.5 })
