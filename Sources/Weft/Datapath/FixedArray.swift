@@ -28,6 +28,13 @@ public struct FixedArray<Element: BitwiseCopyable>: ~Copyable, @unchecked Sendab
         count &+= 1
     }
 
+    /// Appends the first `amount` elements of another list, for which there must be room.
+    mutating func append(contentsOf other: borrowing FixedArray, first amount: Int) {
+        precondition(amount <= other.count && amount <= capacity - count)
+        unsafe (storage + count).initialize(from: other.storage, count: amount)
+        count &+= amount
+    }
+
     @inline(__always)
     public subscript(index: Int) -> Element {
         get {

@@ -20,8 +20,9 @@ extension Engine {
             for network in fresh {
                 for route in network.configuration.ownedRoutes { state.owners[route] = network.configuration.vni }
             }
-            let all = state.snapshot.networks + fresh
-            publish(all, topology: Topology(all), in: &state)
+            var edit = SnapshotEdit(state.snapshot)
+            for network in fresh { edit.append(network) }
+            publish(edit, in: &state)
         }
     }
 }

@@ -85,8 +85,8 @@ extension Engine {
     ) throws(EngineError) {
         guard transmit.spi != 0, fresh.spi != 0 else { throw .zeroSPI }
         guard !transmit.key.isEqual(to: fresh.key) else { throw .equalKeys }
-        var networks = state.snapshot.networks
-        let network = networks[slot]
+        var edit = SnapshotEdit(state.snapshot)
+        let network = edit[slot]
         if let live = network.transmit, live.spi == transmit.spi, live.key.isEqual(to: transmit.key) {
             throw .transmitKeyInUse(spi: transmit.spi)
         }
@@ -100,8 +100,8 @@ extension Engine {
         let older = network.receive.filter { $0.spi != receive.spi && now <= $0.expiry }
         for association in older { association.expire(by: graceEnd) }
         // Both directions in one snapshot: no lane can send before it can open the answer.
-        networks[slot] = network.with(transmit: transmit, receive: [receive] + older)
-        publish(networks, topology: nil, in: &state)
+        edit[slot] = network.with(transmit: transmit, receive: [receive] + older)
+        publish(edit, in: &state)
     }
 
     /// Installs one direction of what key agreement made: what the peer seals opens from now on. What we seal doesn't
@@ -113,15 +113,15 @@ extension Engine {
         try withState { (state: inout State) throws(EngineError) in
             let slot = try slot(of: vni, in: state)
             guard spi != 0 else { throw .zeroSPI }
-            var networks = state.snapshot.networks
-            let network = networks[slot]
+            var edit = SnapshotEdit(state.snapshot)
+            let network = edit[slot]
             if let transmit = network.transmit, transmit.key.isEqual(to: key) { throw .equalKeys }
             let older = network.receive.filter { $0.spi != spi && now <= $0.expiry }
             // What a peer can make us keep is bounded: the oldest go.
             let kept = older.prefix(Self.mostReceiveSAs - 1)
-            networks[slot] = network.with(
+            edit[slot] = network.with(
                 transmit: network.transmit, receive: [ReceiveSA(spi: spi, key: key, expiry: expiry)] + kept)
-            publish(networks, topology: nil, in: &state)
+            publish(edit, in: &state)
         }
     }
 
@@ -134,8 +134,8 @@ extension Engine {
         try withState { (state: inout State) throws(EngineError) in
             let slot = try slot(of: vni, in: state)
             guard spi != 0 else { throw .zeroSPI }
-            var networks = state.snapshot.networks
-            let network = networks[slot]
+            var edit = SnapshotEdit(state.snapshot)
+            let network = edit[slot]
             guard !network.receive.contains(where: { $0.key.isEqual(to: key) }) else { throw .equalKeys }
             if let live = network.transmit, live.spi == spi, live.key.isEqual(to: key) {
                 throw .transmitKeyInUse(spi: spi)
@@ -145,9 +145,9 @@ extension Engine {
             }
             let graceEnd = now.advanced(by: Self.grace)
             for association in network.receive.dropFirst() { association.expire(by: graceEnd) }
-            networks[slot] = network.with(
+            edit[slot] = network.with(
                 transmit: TransmitSA(spi: spi, key: key, expiry: expiry), receive: network.receive)
-            publish(networks, topology: nil, in: &state)
+            publish(edit, in: &state)
         }
     }
 
@@ -166,18 +166,16 @@ extension Engine {
     /// Forgets expired SAs; their keys are wiped once every lane has looked at the new snapshot, within a second.
     public func sweep(at now: Instant) {
         state.withLock { state in
-            var networks = state.snapshot.networks
-            var changed = false
-            for (slot, network) in networks.enumerated() {
+            var edit = SnapshotEdit(state.snapshot)
+            for (slot, network) in state.snapshot.networks.enumerated() {
                 let receive = network.receive.filter { now <= $0.expiry }
                 let transmit = network.transmit.flatMap { now <= $0.expiry ? $0 : nil }
                 guard receive.count < network.receive.count || (transmit == nil) != (network.transmit == nil) else {
                     continue
                 }
-                networks[slot] = network.with(transmit: transmit, receive: receive)
-                changed = true
+                edit[slot] = network.with(transmit: transmit, receive: receive)
             }
-            if changed { publish(networks, topology: nil, in: &state) }
+            if !edit.isEmpty { publish(edit, in: &state) }
         }
     }
 }

@@ -46,43 +46,26 @@ extension Engine {
     /// Adds a virtual network without keys.
     /// - Throws: when the VNI is out of range or exists, or another network owns one of the routes; nothing changes.
     public func add(_ configuration: NetworkConfiguration) throws(EngineError) {
-        guard configuration.vni < 1 << 24 else { throw .invalidVNI(configuration.vni) }
-        let local = configuration.endpoint.flatMap {
-            LocalAddress.best(for: $0.address, among: self.configuration.localAddresses)
-        }
-        let network = VirtualNetwork(configuration, local: local, lanes: self.configuration.lanes)
-        try withState { (state: inout State) throws(EngineError) in
-            guard state.snapshot.topology.vnis.slot(of: configuration.vni) == nil else {
-                throw .networkExists(vni: configuration.vni)
-            }
-            try claim(configuration.ownedRoutes, for: configuration.vni, replacing: [], in: &state)
-            let networks = state.snapshot.networks + [network]
-            publish(networks, topology: Topology(networks), in: &state)
-        }
+        var changes = NetworkChanges()
+        changes.added = [configuration]
+        try apply(changes)
     }
 
     /// Removes a virtual network with its keys and routes. Another network's routes stay.
     public func remove(vni: UInt32) throws(EngineError) {
-        try withState { (state: inout State) throws(EngineError) in
-            var networks = state.snapshot.networks
-            let removed = networks.remove(at: try slot(of: vni, in: state))
-            for route in removed.configuration.ownedRoutes { state.owners[route] = nil }
-            state.epochs[vni] = nil
-            publish(networks, topology: Topology(networks), in: &state)
-        }
+        var changes = NetworkChanges()
+        changes.removed = [vni]
+        try apply(changes)
     }
 
     /// Replaces a network's routes, all or none: when another network owns one of them nothing changes.
     public func updateRoutes(of vni: UInt32, to routes: [Route]) throws(EngineError) {
         try withState { (state: inout State) throws(EngineError) in
-            let slot = try slot(of: vni, in: state)
-            var networks = state.snapshot.networks
-            let network = networks[slot].with(routes: routes)
-            try claim(
-                network.configuration.ownedRoutes, for: vni, replacing: networks[slot].configuration.ownedRoutes,
-                in: &state)
-            networks[slot] = network
-            publish(networks, topology: Topology(networks), in: &state)
+            var changes = NetworkChanges()
+            var configuration = state.snapshot.networks[try slot(of: vni, in: state)].configuration
+            configuration.routes = routes
+            changes.changed = [configuration]
+            try apply(changes, to: &state)
         }
     }
 
@@ -90,28 +73,15 @@ extension Engine {
     /// named keep what they have, and unknown ones are passed over.
     public func updatePaths(_ paths: [UInt32: UnderlayPath]) {
         state.withLock { state in
-            var networks = state.snapshot.networks
-            var hasChanged = false
+            var edit = SnapshotEdit(state.snapshot)
             for (vni, path) in paths {
-                guard let slot = state.snapshot.topology.vnis.slot(of: vni),
-                    networks[slot].local != path.local || networks[slot].configuration.endpointMAC != path.nextHop
-                else { continue }
-                networks[slot] = networks[slot].with(local: path.local, endpointMAC: path.nextHop)
-                hasChanged = true
+                guard let slot = state.snapshot.topology.vnis.slot(of: vni) else { continue }
+                let network = edit[slot]
+                guard network.local != path.local || network.configuration.endpointMAC != path.nextHop else { continue }
+                edit[slot] = network.with(local: path.local, endpointMAC: path.nextHop)
             }
-            if hasChanged { publish(networks, topology: nil, in: &state) }
+            if !edit.isEmpty { publish(edit, in: &state) }
         }
-    }
-
-    private func claim(
-        _ routes: [Route], for vni: UInt32, replacing old: [Route], in state: inout State
-    ) throws(EngineError) {
-        for route in routes {
-            guard route.source.family == route.destination.family else { throw .mixedFamilies(route) }
-            if let owner = state.owners[route], owner != vni { throw .routeTaken(route, vni: owner) }
-        }
-        for route in old { state.owners[route] = nil }
-        for route in routes { state.owners[route] = vni }
     }
 
     /// All virtual networks, by VNI.

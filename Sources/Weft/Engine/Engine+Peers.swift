@@ -20,10 +20,11 @@ extension Engine {
         let local = endpoint.flatMap { LocalAddress.best(for: $0.address, among: configuration.localAddresses) }
         try withState { (state: inout State) throws(EngineError) in
             let slot = try slot(of: vni, in: state)
-            var networks = state.snapshot.networks
-            guard networks[slot].configuration.endpoint != endpoint else { return }
-            networks[slot] = networks[slot].with(endpoint: endpoint, local: local)
-            publish(networks, topology: nil, in: &state)
+            let network = state.snapshot.networks[slot]
+            guard network.configuration.endpoint != endpoint else { return }
+            var edit = SnapshotEdit(state.snapshot)
+            edit[slot] = network.with(endpoint: endpoint, local: local)
+            publish(edit, in: &state)
         }
     }
 

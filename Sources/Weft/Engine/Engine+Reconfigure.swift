@@ -18,40 +18,45 @@ public struct NetworkChanges: Sendable {
 extension Engine {
     /// Applies changes in one step: no packet sees a part of them. A network that isn't named stays as it is.
     ///
-    /// It takes the time of one change, however many there are: tables are made once.
+    /// It takes about the time of one change, however many there are.
     /// - Throws: for a VNI that is unknown, out of range or there twice, a route that two networks would have, or keys that
     ///   ``install(_:for:at:)`` would refuse; nothing changes then.
     public func apply(_ changes: NetworkChanges) throws(EngineError) {
-        try withState { (state: inout State) throws(EngineError) in
-            var networks = state.snapshot.networks
-            var owners = state.owners
-            // What goes makes way for what comes, so all of it is taken back first.
-            for vni in changes.removed.union(changes.changed.lazy.map(\.vni)) {
-                let slot = try slot(of: vni, in: state)
-                for route in networks[slot].configuration.ownedRoutes { owners[route] = nil }
-            }
-            for configuration in changes.changed {
-                guard !changes.removed.contains(configuration.vni) else {
-                    throw .unknownNetwork(vni: configuration.vni)
-                }
-                let slot = try slot(of: configuration.vni, in: state)
-                networks[slot] = reconfigured(networks[slot], to: configuration)
-                try Self.claim(configuration, among: &owners)
-            }
-            if !changes.removed.isEmpty { networks.removeAll { changes.removed.contains($0.configuration.vni) } }
-            var fresh: Set<UInt32> = []
-            for configuration in changes.added {
-                let vni = configuration.vni
-                guard vni < 1 << 24 else { throw .invalidVNI(vni) }
-                let exists = state.snapshot.topology.vnis.slot(of: vni) != nil && !changes.removed.contains(vni)
-                guard !exists, fresh.insert(vni).inserted else { throw .networkExists(vni: vni) }
-                try Self.claim(configuration, among: &owners)
-                networks.append(try made(configuration, with: changes.keys[vni], in: state))
-            }
-            state.owners = owners
-            for vni in changes.removed { state.epochs[vni] = nil }
-            publish(networks, topology: Topology(networks), in: &state)
+        try withState { (state: inout State) throws(EngineError) in try apply(changes, to: &state) }
+    }
+
+    func apply(_ changes: NetworkChanges, to state: inout State) throws(EngineError) {
+        var edit = SnapshotEdit(state.snapshot)
+        var owners = state.owners
+        // What goes makes way for what comes, so all of it is taken back first.
+        var removed: [Int] = []
+        for vni in changes.removed { removed.append(try slot(of: vni, in: state)) }
+        var changed: [Int] = []
+        for configuration in changes.changed {
+            guard !changes.removed.contains(configuration.vni) else { throw .unknownNetwork(vni: configuration.vni) }
+            changed.append(try slot(of: configuration.vni, in: state))
         }
+        for slot in removed + changed {
+            for route in state.snapshot.networks[slot].configuration.ownedRoutes { owners[route] = nil }
+        }
+        guard Set(changed).count == changed.count else { throw .networkExists(vni: changes.changed[0].vni) }
+        for (slot, configuration) in zip(changed, changes.changed) {
+            edit[slot] = reconfigured(edit[slot], to: configuration)
+            try Self.claim(configuration, among: &owners)
+        }
+        edit.remove(removed)
+        var fresh: Set<UInt32> = []
+        for configuration in changes.added {
+            let vni = configuration.vni
+            guard vni < 1 << 24 else { throw .invalidVNI(vni) }
+            let exists = state.snapshot.topology.vnis.slot(of: vni) != nil && !changes.removed.contains(vni)
+            guard !exists, fresh.insert(vni).inserted else { throw .networkExists(vni: vni) }
+            try Self.claim(configuration, among: &owners)
+            edit.append(try made(configuration, with: changes.keys[vni], in: state))
+        }
+        state.owners = owners
+        for vni in changes.removed { state.epochs[vni] = nil }
+        publish(edit, in: &state)
     }
 
     private func reconfigured(_ network: VirtualNetwork, to configuration: NetworkConfiguration) -> VirtualNetwork {

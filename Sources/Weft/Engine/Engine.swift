@@ -35,13 +35,11 @@ public final class Engine: Sendable {
         state = Mutex(State(freeLanes: Array((0..<configuration.lanes).reversed())))
     }
 
-    /// Publishes a state's changed networks. `topology` is nil when neither VNIs nor routes changed.
-    func publish(_ networks: [VirtualNetwork], topology: Topology?, in state: inout State) {
-        let next = state.snapshot.generation + 1
-        state.snapshot = Snapshot(
-            networks: networks, topology: topology ?? state.snapshot.topology, generation: next)
+    /// Makes an edited snapshot the one that lanes look at next.
+    func publish(_ edit: SnapshotEdit, in state: inout State) {
+        state.snapshot = edit.finish()
         // Releasing: who sees the generation and then takes the lock sees the snapshot.
-        generation.store(next, ordering: .releasing)
+        generation.store(state.snapshot.generation, ordering: .releasing)
     }
 
     func slot(of vni: UInt32, in state: borrowing State) throws(EngineError) -> Int {

@@ -22,27 +22,79 @@ final class Snapshot: Sendable {
         unsafe View(networks: networkViews.borrowed, routes: topology.routes.view, vnis: topology.vnis.view)
     }
 
-    init(networks: [VirtualNetwork], topology: Topology, generation: UInt64) {
-        self.networks = networks
-        networkViews = FixedArray(networks.map { unsafe $0.view })
-        self.topology = topology
-        self.generation = generation
+    private init() {
+        networks = []
+        networkViews = FixedArray([])
+        topology = Topology()
+        generation = 0
     }
 
-    static let empty = Snapshot(networks: [], topology: Topology([]), generation: 0)
+    /// The next version of `old`. Only networks of `changed` slots, and those behind the old ones' end, are looked at: others
+    /// are what they were.
+    init(after old: Snapshot, networks: [VirtualNetwork], changed: Set<Int>, topology: Topology) {
+        self.networks = networks
+        var views = FixedArray<NetworkView>(capacity: networks.count)
+        let common = min(networks.count, old.networks.count)
+        views.append(contentsOf: old.networkViews, first: common)
+        for slot in changed where slot < common { views[slot] = unsafe networks[slot].view }
+        for slot in common..<networks.count { views.append(unsafe networks[slot].view) }
+        networkViews = views
+        self.topology = topology
+        generation = old.generation + 1
+    }
+
+    static let empty = Snapshot()
 }
 
 /// What of a snapshot stays as it is when only keys change: which VNI and which route leads to which slot.
 final class Topology: Sendable {
     let routes: RouteTable
     let vnis: VNITable
+    /// By slot.
+    let vniOfSlot: [UInt32]
+    /// In the order that ``RouteTable`` wants.
+    private let owned: [(route: Route, slot: UInt32)]
 
-    init(_ networks: [VirtualNetwork]) {
-        routes = RouteTable(
-            networks.enumerated().flatMap { slot, network in
-                network.configuration.ownedRoutes.map { (route: $0, slot: UInt32(slot)) }
-            })
-        vnis = VNITable(networks.map(\.configuration.vni))
+    init() {
+        owned = []
+        vniOfSlot = []
+        routes = RouteTable([])
+        vnis = VNITable([])
+    }
+
+    /// The next version of `old`.
+    /// - Parameters:
+    ///   - moved: slots that have another number now, by the old one.
+    ///   - dropped: routes that are gone, in any order.
+    ///   - gained: routes that are new, in any order, and the VNIs that they lead to; one may be dropped and gained.
+    init(
+        after old: Topology, vniOfSlot: [UInt32], moved: [Int: Int], dropped: [Route],
+        gained: [(route: Route, vni: UInt32)]
+    ) {
+        let vnis = VNITable(vniOfSlot)
+        var slots = (0..<UInt32(old.vniOfSlot.count)).map(\.self)
+        for (from, to) in moved { slots[from] = UInt32(to) }
+        var dropped = dropped.sorted(by: RouteTable.precedes)[...]
+        var gained = gained.sorted { RouteTable.precedes($0.route, $1.route) }[...]
+        var owned: [(route: Route, slot: UInt32)] = []
+        owned.reserveCapacity(old.owned.count + gained.count)
+        func gain(_ next: (route: Route, vni: UInt32)) {
+            if let slot = vnis.slot(of: next.vni) { owned.append((next.route, UInt32(slot))) }
+        }
+        for (route, slot) in old.owned {
+            while let next = dropped.first, RouteTable.precedes(next, route) { dropped.removeFirst() }
+            if dropped.first == route { continue }
+            while let next = gained.first, RouteTable.precedes(next.route, route) {
+                gain(next)
+                gained.removeFirst()
+            }
+            owned.append((route, slots[Int(slot)]))
+        }
+        for next in gained { gain(next) }
+        self.vnis = vnis
+        self.vniOfSlot = vniOfSlot
+        self.owned = owned
+        routes = RouteTable(sorted: owned)
     }
 }
 

@@ -109,12 +109,6 @@ final class VirtualNetwork: Sendable {
             self, configuration: configuration, local: local, transmit: transmit, receive: receive)
     }
 
-    func with(routes: [Route]) -> VirtualNetwork {
-        var configuration = configuration
-        configuration.routes = routes
-        return VirtualNetwork(self, configuration: configuration, local: local, transmit: transmit, receive: receive)
-    }
-
     /// The same network, with its keys and books, as another configuration of its VNI wants it.
     func with(_ configuration: NetworkConfiguration, local: LocalAddress?) -> VirtualNetwork {
         VirtualNetwork(

@@ -36,13 +36,18 @@ final class PrefixTrie: Sendable {
     var view: View { unsafe View(nodes: nodes.borrowed, leaves: leaves.borrowed) }
 
     /// - Parameter entries: distinct prefixes of one family, each with a value below `UInt32.max`.
-    init(_ entries: [Entry]) {
-        var builder = Builder()
-        // Shorter first, so that a longer prefix overwrites the slots of a shorter one.
-        let sorted = entries.sorted { $0.prefix.length < $1.prefix.length }
-        let covering = sorted.first.flatMap { $0.prefix.isDefault ? $0.value : nil } ?? Self.none
+    convenience init(_ entries: [Entry]) {
+        self.init(sorted: entries.sorted { $0.prefix < $1.prefix })
+    }
+
+    /// - Parameter entries: as above, in the order of ``Prefix``.
+    init(sorted entries: [Entry]) {
+        var builder = Builder(entries: entries)
         builder.nodes.append(Node())
-        builder.fill(0, from: sorted.filter { !$0.prefix.isDefault }[...], depth: 0, covering: covering)
+        let hasDefault = entries.first?.prefix.isDefault == true
+        builder.fill(
+            0, from: hasDefault ? 1 : 0, to: entries.count, depth: 0,
+            covering: hasDefault ? entries[0].value : Self.none)
         nodes = FixedArray(builder.nodes)
         leaves = FixedArray(builder.leaves)
     }
@@ -61,21 +66,27 @@ final class PrefixTrie: Sendable {
     }
 
     private struct Builder {
+        let entries: [Entry]
         var nodes: [Node] = []
         var leaves: [UInt32] = []
 
-        /// Fills one node from the prefixes below it, all longer than `depth` and sorted by length.
-        mutating func fill(_ index: Int, from entries: ArraySlice<Entry>, depth: Int, covering: UInt32) {
-            var values = [UInt32](repeating: covering, count: PrefixTrie.slots)
-            var below = [[Entry]](repeating: [], count: PrefixTrie.slots)
-            for entry in entries {
-                let slot = PrefixTrie.slot(of: entry.prefix.address, depth: depth)
-                let remaining = entry.prefix.length - depth
+        /// Fills one node from the prefixes below it, a range of the entries, all longer than `depth`.
+        ///
+        /// In their order a prefix comes before those that it covers, and what goes on in one child stands together.
+        mutating func fill(_ index: Int, from first: Int, to end: Int, depth: Int, covering: UInt32) {
+            var values = InlineArray<64, UInt32>(repeating: covering)
+            var starts = InlineArray<64, Int>(repeating: 0)
+            var ends = InlineArray<64, Int>(repeating: 0)
+            for position in first..<end {
+                let (prefix, value) = entries[position]
+                let slot = PrefixTrie.slot(of: prefix.address, depth: depth)
+                let remaining = prefix.length - depth
                 if remaining <= PrefixTrie.stride {
                     let width = 1 << (PrefixTrie.stride - remaining)
-                    for covered in slot..<slot + width { values[covered] = entry.value }
+                    for covered in slot..<slot + width { values[covered] = value }
                 } else {
-                    below[slot].append(entry)
+                    if ends[slot] == 0 { starts[slot] = position }
+                    ends[slot] = position + 1
                 }
             }
             var node = Node()
@@ -84,7 +95,7 @@ final class PrefixTrie: Sendable {
             var run: UInt32?
             for slot in 0..<PrefixTrie.slots {
                 let bit: UInt64 = 1 << UInt64(slot)
-                if !below[slot].isEmpty {
+                if ends[slot] > 0 {
                     node.children |= bit
                 } else if run != values[slot] {
                     node.runs |= bit
@@ -95,8 +106,10 @@ final class PrefixTrie: Sendable {
             nodes[index] = node
             nodes.append(contentsOf: repeatElement(Node(), count: node.children.nonzeroBitCount))
             var child = Int(node.firstChild)
-            for slot in 0..<PrefixTrie.slots where !below[slot].isEmpty {
-                fill(child, from: below[slot][...], depth: depth + PrefixTrie.stride, covering: values[slot])
+            for slot in 0..<PrefixTrie.slots where ends[slot] > 0 {
+                fill(
+                    child, from: starts[slot], to: ends[slot], depth: depth + PrefixTrie.stride,
+                    covering: values[slot])
                 child += 1
             }
         }

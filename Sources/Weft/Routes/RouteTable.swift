@@ -49,41 +49,52 @@ final class RouteTable: Sendable {
             tries: trieViews.borrowed)
     }
 
+    /// The order that tables are made from: a prefix comes before those that it covers, and of its sources the longest
+    /// first.
+    static func precedes(_ one: Route, _ other: Route) -> Bool {
+        guard one.destination == other.destination else { return one.destination < other.destination }
+        guard one.source.length == other.source.length else { return one.source.length > other.source.length }
+        return one.source < other.source
+    }
+
     /// - Parameter routes: distinct pairs, each with the slot of the network that owns it.
-    init(_ routes: [(route: Route, slot: UInt32)]) {
-        var bySource: [Prefix: [Source]] = [:]
-        for (route, slot) in routes {
-            bySource[route.destination, default: []].append(Source(prefix: route.source, slot: slot))
-        }
-        // Shorter first: a prefix's parent is in the list before it.
-        let prefixes = bySource.keys.sorted { ($0.length, $0.address) < ($1.length, $1.address) }
-        var indices: [Prefix: UInt32] = [:]
+    convenience init(_ routes: [(route: Route, slot: UInt32)]) {
+        self.init(sorted: routes.sorted { Self.precedes($0.route, $1.route) })
+    }
+
+    /// - Parameter routes: as above, in the order of ``precedes(_:_:)``.
+    init(sorted routes: [(route: Route, slot: UInt32)]) {
         var destinations: [Destination] = []
         var sources: [Source] = []
         var tries: [PrefixTrie] = []
-        let lengths = Set(prefixes.map(\.length)).sorted(by: >)
-        for prefix in prefixes {
-            let own = (bySource[prefix] ?? []).sorted { $0.prefix.length > $1.prefix.length }
-            let parent = lengths.lazy.filter { $0 < prefix.length }
-                .compactMap { Prefix(prefix.address, length: $0).flatMap { indices[$0] } }.first
-            guard let longest = own.first else { continue }
+        var entries: (v4: [PrefixTrie.Entry], v6: [PrefixTrie.Entry]) = ([], [])
+        // The prefixes that cover the current one, the longest last.
+        var covering: [(prefix: Prefix, index: UInt32)] = []
+        var first = 0
+        while first < routes.count {
+            let prefix = routes[first].route.destination
+            var end = first + 1
+            while end < routes.count, routes[end].route.destination == prefix { end += 1 }
+            while let last = covering.last, !last.prefix.contains(prefix) { covering.removeLast() }
+            let index = UInt32(destinations.count)
             var destination = Destination(
-                longest: longest, first: UInt32(sources.count), count: UInt32(own.count - 1),
-                parent: parent ?? Self.none, trie: Self.none)
-            if own.count > Self.scanLimit {
+                longest: Source(prefix: routes[first].route.source, slot: routes[first].slot),
+                first: UInt32(sources.count), count: UInt32(end - first - 1),
+                parent: covering.last?.index ?? Self.none, trie: Self.none)
+            let others = routes[first + 1..<end].lazy.map { Source(prefix: $0.route.source, slot: $0.slot) }
+            if end - first > Self.scanLimit {
                 destination.trie = UInt32(tries.count)
-                tries.append(PrefixTrie(own.map { ($0.prefix, $0.slot) }))
+                tries.append(PrefixTrie(routes[first..<end].map { ($0.route.source, $0.slot) }))
             } else {
-                sources.append(contentsOf: own.dropFirst())
+                sources.append(contentsOf: others)
             }
-            indices[prefix] = UInt32(destinations.count)
             destinations.append(destination)
+            if prefix.family == .v4 { entries.v4.append((prefix, index)) } else { entries.v6.append((prefix, index)) }
+            covering.append((prefix, index))
+            first = end
         }
-        func trie(_ family: IPAddress.Family) -> PrefixTrie {
-            PrefixTrie(indices.filter { $0.key.family == family }.map { ($0.key, $0.value) })
-        }
-        v4 = trie(.v4)
-        v6 = trie(.v6)
+        v4 = PrefixTrie(sorted: entries.v4)
+        v6 = PrefixTrie(sorted: entries.v6)
         self.destinations = FixedArray(destinations)
         self.sources = FixedArray(sources)
         self.tries = tries

@@ -56,6 +56,13 @@ public struct Prefix: Hashable, Sendable, BitwiseCopyable {
     }
 }
 
+extension Prefix: Comparable {
+    /// By address, then the shorter first: a prefix comes before those that it covers, and they follow it.
+    public static func < (left: Prefix, right: Prefix) -> Bool {
+        left.address == right.address ? left.length < right.length : left.address < right.address
+    }
+}
+
 extension Prefix: CustomStringConvertible {
     public var description: String { "\(address)/\(length)" }
 }
