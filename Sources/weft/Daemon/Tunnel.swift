@@ -31,7 +31,7 @@ final class Tunnel: Sendable {
 
     /// Builds everything; when anything fails nothing is left behind.
     init(
-        name: String, _ configuration: TunnelConfiguration, keeper: inout KeyKeeper, _ log: Log
+        name: String, _ configuration: TunnelConfiguration, servesKeys: Bool, keeper: inout KeyKeeper, _ log: Log
     ) throws(CommandFailure) {
         self.name = name
         current = Mutex(configuration)
@@ -84,7 +84,7 @@ final class Tunnel: Sendable {
     static func routes(
         _ name: String, _ configuration: TunnelConfiguration, _ log: Log?
     ) throws(LinkError) -> (TunnelRoutes, mark: UInt32) {
-        let prefixes = configuration.peers.flatMap(\.allowedIPs)
+        let prefixes = configuration.routedPrefixes
         let own = numberBase | UInt32(configuration.interface.listenPort)
         let mark = configuration.interface.firewallMark
         switch configuration.interface.table {

@@ -27,7 +27,7 @@ enum Completion {
                 return
             fi
             case $verb in
-                up) COMPREPLY=($(compgen -W "$files --detach" -- "$current") $(compgen -f -- "$current")) ;;
+                up | keyserve) COMPREPLY=($(compgen -W "$files --detach" -- "$current") $(compgen -f -- "$current")) ;;
                 check) COMPREPLY=($(compgen -W "$files $running --json --against" -- "$current") $(compgen -f -- "$current")) ;;
                 reload) COMPREPLY=($(compgen -W "$running" -- "$current")) ;;
                 stun) COMPREPLY=($(compgen -W "--json" -- "$current")) ;;
@@ -69,7 +69,7 @@ enum Completion {
                 return
             fi
             case $words[2] in
-                up) compadd -- $files --detach; _files ;;
+                up|keyserve) compadd -- $files --detach; _files ;;
                 check) compadd -- $files $running --json --against; _files ;;
                 down|reload) compadd -- $running ;;
                 stun) compadd -- --json ;;
@@ -101,8 +101,8 @@ enum Completion {
         set -l running '(for s in /run/weft/*.sock; string replace -r ".*/(.*).sock" "\\$1" $s; end)'
         set -l files '(for f in /etc/weft/*.conf; string replace -r ".*/(.*).conf" "\\$1" $f; end)'
         complete -c weft -n __fish_use_subcommand -f -a '\(verbs)'
-        complete -c weft -n '__fish_seen_subcommand_from up' -a "$files"
-        complete -c weft -n '__fish_seen_subcommand_from up' -l detach
+        complete -c weft -n '__fish_seen_subcommand_from up keyserve' -a "$files"
+        complete -c weft -n '__fish_seen_subcommand_from up keyserve' -l detach
         complete -c weft -n '__fish_seen_subcommand_from check' -a "$files"
         complete -c weft -n '__fish_seen_subcommand_from down show reload' -f -a "$running"
         complete -c weft -n '__fish_seen_subcommand_from check' -l against

@@ -7,6 +7,7 @@ enum Help {
         weft: an encrypted overlay network.
 
           weft up FILE [--detach]      bring a tunnel up
+          weft keyserve FILE [--detach]    hand out networks and their keys to those who may ask
           weft down NAME               take it down
           weft show [NAME] [--json]    who is connected, how much went through, what was dropped and why
           weft reload NAME             apply its changed file, all of it or nothing
@@ -38,6 +39,7 @@ enum Help {
     static func usage(of verb: Verb) -> String {
         switch verb {
         case .up: "usage: weft up FILE [--detach]"
+        case .keyserve: "usage: weft keyserve FILE [--detach]"
         case .down: "usage: weft down NAME"
         case .show: "usage: weft show [NAME] [--json]"
         case .reload: "usage: weft reload NAME"
@@ -61,6 +63,12 @@ enum Help {
             Reads a tunnel file, makes the interface that is named like the file, and carries packets until it is
             stopped: by `weft down`, Ctrl-C or SIGTERM. With --detach it returns once the tunnel is up and leaves it
             running. It needs root, or CAP_NET_ADMIN.
+            """
+        case .keyserve:
+            """
+            Reads a file with [Initiator] sections, makes the interface as `weft up` does, and waits for those initiators:
+            each asks for an overlay address within its AllowedIPs and gets a network of its own for it, with keys, as long
+            as its session lasts. `weft show`, `weft reload` and `weft down` work as with a tunnel.
             """
         case .down: "Stops a tunnel and waits until its interface, routes and rules are gone."
         case .show:

@@ -8,8 +8,11 @@ import WeftTUN
 
 /// `weft up`: brings a tunnel up and carries packets until it is stopped.
 enum Up {
-    static func run(_ arguments: [String]) throws(CommandFailure) {
-        let arguments = try Arguments(arguments, of: .up, options: ["detach"], operands: 1...1)
+    static func run(_ arguments: [String]) throws(CommandFailure) { try start(arguments, .up) }
+
+    /// Runs what a file describes, for either verb that does.
+    static func start(_ arguments: [String], _ verb: Verb) throws(CommandFailure) {
+        let arguments = try Arguments(arguments, of: verb, options: ["detach"], operands: 1...1)
         let path = TunnelPath(arguments.operands[0])
         let configuration: TunnelConfiguration
         do throws(TunnelFileError) {
@@ -17,6 +20,7 @@ enum Up {
         } catch {
             throw CommandFailure(.failed, error.lines.joined(separator: "\nweft: "))
         }
+        try KeyServe.check(configuration, isFor: verb, operand: arguments.operands[0])
         guard TUNDevice.isValid(name: path.name) else {
             throw CommandFailure(
                 .failed,
@@ -27,20 +31,22 @@ enum Up {
             throw CommandFailure(.failed, "\(path.name) is up already; `weft down \(path.name)` stops it")
         }
         if arguments.has("detach") {
-            try Detach.run(path.file)
+            try Detach.run(verb, path.file)
         } else {
-            try run(path.name, configuration)
+            try run(path.name, configuration, servesKeys: verb == .keyserve)
         }
     }
 
-    private static func run(_ name: String, _ configuration: TunnelConfiguration) throws(CommandFailure) {
+    private static func run(
+        _ name: String, _ configuration: TunnelConfiguration, servesKeys: Bool
+    ) throws(CommandFailure) {
         // A detached process is started through /proc, which would be its name.
         unsafe weft_name_thread("weft")
         let signals = Signals()
         let log = Log(name: name)
         var keeper = KeyKeeper()
         try RuntimeFolder.make()
-        let tunnel = try Tunnel(name: name, configuration, keeper: &keeper, log)
+        let tunnel = try Tunnel(name: name, configuration, servesKeys: servesKeys, keeper: &keeper, log)
         let failure = Failure()
         do throws(TransportError) {
             try carry(tunnel, signals, keeper, log, failure)
