@@ -4,7 +4,6 @@ import Glibc
 import Synchronization
 import Weft
 import WeftConfig
-import WeftTUN
 
 /// `weft up`: brings a tunnel up and carries packets until it is stopped.
 enum Up {
@@ -21,7 +20,7 @@ enum Up {
             throw CommandFailure(.failed, error.lines.joined(separator: "\nweft: "))
         }
         try KeyServe.check(configuration, isFor: verb, operand: arguments.operands[0])
-        guard TUNDevice.isValid(name: path.name) else {
+        guard InterfaceName.isValid(path.name) else {
             throw CommandFailure(
                 .failed,
                 "\(path.file): the interface is named like the file, and \"\(path.name)\" can't be a name: "
