@@ -33,7 +33,7 @@ enum Completion {
                 stun) COMPREPLY=($(compgen -W "--json" -- "$current")) ;;
                 identify) COMPREPLY=($(compgen -W "--json" -- "$current") $(compgen -f -- "$current")) ;;
                 down) COMPREPLY=($(compgen -W "$running" -- "$current")) ;;
-                show) COMPREPLY=($(compgen -W "$running --json" -- "$current")) ;;
+                show) COMPREPLY=($(compgen -W "$running --json --networks" -- "$current")) ;;
                 genkey) COMPREPLY=($(compgen -W "--force --manual" -- "$current") $(compgen -f -- "$current")) ;;
                 pubkey) COMPREPLY=($(compgen -f -- "$current")) ;;
                 tunnel-map)
@@ -74,7 +74,7 @@ enum Completion {
                 down|reload) compadd -- $running ;;
                 stun) compadd -- --json ;;
                 identify) compadd -- --json; _files ;;
-                show) compadd -- $running --json ;;
+                show) compadd -- $running --json --networks ;;
                 genkey) compadd -- --force --manual; _files ;;
                 pubkey) _files ;;
                 tunnel-map)
@@ -107,6 +107,7 @@ enum Completion {
         complete -c weft -n '__fish_seen_subcommand_from down show reload' -f -a "$running"
         complete -c weft -n '__fish_seen_subcommand_from check' -l against
         complete -c weft -n '__fish_seen_subcommand_from check show stun identify' -l json
+        complete -c weft -n '__fish_seen_subcommand_from show' -l networks
         complete -c weft -n '__fish_seen_subcommand_from stun' -f
         complete -c weft -n '__fish_seen_subcommand_from genkey' -l force
         complete -c weft -n '__fish_seen_subcommand_from genkey' -l manual

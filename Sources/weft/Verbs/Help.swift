@@ -9,7 +9,7 @@ enum Help {
           weft up FILE [--detach]      bring a tunnel up
           weft keyserve FILE [--detach]    hand out networks and their keys to those who may ask
           weft down NAME               take it down
-          weft show [NAME] [--json]    who is connected, how much went through, what was dropped and why
+          weft show [NAME] [--json] [--networks]    who is connected, how much went through, what was dropped and why
           weft reload NAME             apply its changed file, all of it or nothing
           weft check FILE [--json]     find what is wrong with a file
           weft check FILE --against NAME   say what a reload with that file would change
@@ -41,7 +41,7 @@ enum Help {
         case .up: "usage: weft up FILE [--detach]"
         case .keyserve: "usage: weft keyserve FILE [--detach]"
         case .down: "usage: weft down NAME"
-        case .show: "usage: weft show [NAME] [--json]"
+        case .show: "usage: weft show [NAME] [--json] [--networks]"
         case .reload: "usage: weft reload NAME"
         case .check: "usage: weft check FILE [--json] | weft check FILE --against NAME"
         case .stun: "usage: weft stun [SERVER...] [--json]"
@@ -75,6 +75,8 @@ enum Help {
             """
             Prints the interface, its peers, when each was last heard, how much went each way, the SPIs in use with
             the time they have left, and how many packets were dropped by reason. `weft help drops` explains the reasons.
+            Of a key server it prints the initiators: networks held of how many, grants, and refusals by reason; with
+            --networks also each network.
             """
         case .reload:
             """

@@ -60,7 +60,9 @@ enum Up {
     private static func carry(
         _ tunnel: Tunnel, _ signals: consuming Signals, _ keeper: consuming KeyKeeper, _ log: Log, _ failure: Failure
     ) throws(TransportError) {
-        let server = try AdminServer(name: tunnel.name, status: { tunnel.status() }, stop: Signals.stop) { path in
+        let server = try AdminServer(
+            name: tunnel.name, status: { tunnel.status(listingNetworks: $0) }, stop: Signals.stop
+        ) { path in
             path.map { tunnel.plan($0) } ?? tunnel.reloadOnce(log)
         }
         defer { server.close() }
@@ -80,6 +82,9 @@ enum Up {
         let asking: WorkerThread? =
             if let stun = tunnel.stun { try WorkerThread(name: "weft-stun") { stun.run() } } else { nil }
         var controlling: [FinishedThread] = []
+        if let service = tunnel.keyService {
+            controlling.append(try FinishedThread("weft-control") { service.run() })
+        }
         for control in tunnel.controls { controlling.append(try FinishedThread("weft-control") { control.run() }) }
         var capabilities = tunnel.datapath.capabilities
         log.info(
@@ -103,6 +108,7 @@ enum Up {
         tunnel.stun?.close()
         // First, so that peers hear that we go.
         for control in tunnel.controls { control.close() }
+        tunnel.keyService?.close()
         for thread in controlling { thread.join() }
         tunnel.datapath.close()
         pumps.join()
