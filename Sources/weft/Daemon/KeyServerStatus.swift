@@ -122,6 +122,7 @@ extension KeyServerStatus.Initiator {
         var lines = ["", "\(Console.bold("initiator")): \(name)"]
         func add(_ name: String, _ value: String) { lines.append("  \(Console.bold(name)): \(value)") }
         let from = endpoint.map { sessions == 1 ? " from \($0)" : ", \(sessions) sessions, the newest from \($0)" }
+        add("public key", publicKey)
         add("session", state + (from ?? ""))
         add("allowed ips", allowedIPs.joined(separator: ", "))
         add("networks", "\(networks) of \(mostNetworks), \(KeyServerStatus.inQuarantine(quarantined))")
