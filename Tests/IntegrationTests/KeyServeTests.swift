@@ -62,12 +62,14 @@ extension Integration {
 
         @Test(
             "Traffic flows both ways through a granted network, and no more once it is released",
-            arguments: [nil, 6082])
-        func traffic(controlPort: Int?) async throws {
+            arguments: [nil, 6082], ["tun", "xdp"])
+        func traffic(controlPort: Int?, driver: String) async throws {
             let hosts = try await HostPair()
             let identity = try Identity.generate()
             var file = ServerText(initiators: [(identity.publicKey, "10.80.0.0/16, fd80::/64", "")])
             if let controlPort { file.moreOfInterface.append("ControlPort = \(controlPort)") }
+            file.moreOfInterface.append("Driver = \(driver)")
+            if driver == "xdp" { file.moreOfInterface.append("Underlay = underlay") }
             let server = try await serve(hosts, file)
             let initiator = try await KeyInitiator.make(
                 on: hosts.right, identity, asking: server, addresses: ["10.80.0.1/32", "fd80::1/128"],
