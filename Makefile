@@ -92,12 +92,14 @@ install: build ## install the command, its manual pages, completions and systemd
 	install -d '$(bindir)' '$(mandir)/man8' '$(mandir)/man5' '$(bashdir)' '$(zshdir)' '$(fishdir)' '$(unitdir)'
 	install -m 755 $(WEFT) '$(bindir)/weft'
 	install -m 644 docs/man/weft.8 '$(mandir)/man8/weft.8'
+	install -m 644 docs/man/weft-keyserve.8 '$(mandir)/man8/weft-keyserve.8'
 	install -m 644 docs/man/weft-tunnel-map.8 '$(mandir)/man8/weft-tunnel-map.8'
 	install -m 644 docs/man/weft.conf.5 '$(mandir)/man5/weft.conf.5'
 	$(WEFT) completion bash > '$(bashdir)/weft'
 	$(WEFT) completion zsh > '$(zshdir)/_weft'
 	$(WEFT) completion fish > '$(fishdir)/weft.fish'
 	sed 's|@bindir@|$(PREFIX)/bin|' docs/systemd/weft@.service > '$(unitdir)/weft@.service'
+	sed 's|@bindir@|$(PREFIX)/bin|' docs/systemd/weft-keyserve@.service > '$(unitdir)/weft-keyserve@.service'
 	sed 's|@bindir@|$(PREFIX)/bin|' docs/systemd/weft-tunnel-map@.service \
 	    > '$(unitdir)/weft-tunnel-map@.service'
 

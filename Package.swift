@@ -106,7 +106,9 @@ let package = Package(
         tests("WeftEtcdTests", ["WeftEtcd"]),
         tests("WeftLinkTests", ["WeftLink", "WeftTestSupport"]),
         .target(name: "CTestSupport", path: "Tests/CTestSupport"),
-        tests("IntegrationTests", ["weft", "Weft", "WeftXDP", "CWeftLinux", "CTestSupport"]),
+        tests(
+            "IntegrationTests",
+            ["weft", "Weft", "WeftTUN", "WeftXDP", "WeftControl", "WeftKeys", "CWeftLinux", "CTestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )

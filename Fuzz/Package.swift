@@ -17,6 +17,7 @@ let package = Package(
                 .product(name: "WeftCapture", package: "weft"),
                 .product(name: "WeftTunnelMap", package: "weft"),
                 .product(name: "WeftEtcd", package: "weft"),
+                .product(name: "WeftLink", package: "weft"),
             ],
             swiftSettings: [
                 .strictMemorySafety(), .treatAllWarnings(as: .error), .enableExperimentalFeature("Lifetimes"),

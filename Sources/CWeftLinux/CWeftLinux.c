@@ -70,10 +70,10 @@ int weft_accept(int descriptor) { return accept4(descriptor, NULL, NULL, SOCK_CL
 
 extern char **environ;
 
-int weft_spawn_detached(const char *file, int writing, int ready, const char *variable) {
+int weft_spawn_detached(const char *verb, const char *file, int writing, int ready, const char *variable) {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
-    char *const arguments[] = {"weft", "up", "--", (char *)file, NULL};
+    char *const arguments[] = {"weft", (char *)verb, "--", (char *)file, NULL};
     pid_t child = -1;
     if (setenv(variable, "1", 1) != 0) {
         return -1;

@@ -114,3 +114,50 @@ extension PeerKey: FileKey {
         }
     }
 }
+
+/// The keys that `[Initiator]` may hold.
+public enum InitiatorKey: String, CaseIterable, Sendable {
+    case publicKey = "PublicKey"
+    case allowedIPs = "AllowedIPs"
+    case networks = "Networks"
+    case suite = "Suite"
+}
+
+extension InitiatorKey: FileKey {
+    static let section = "Initiator"
+
+    var expected: String {
+        switch self {
+        case .publicKey: "what `weft pubkey` prints at the initiator, 124 characters that end in =="
+        case .allowedIPs: PeerKey.allowedIPs.expected
+        case .networks: "a number from 1 to \(InitiatorConfiguration.mostNetworks)"
+        case .suite: PeerKey.suite.expected
+        }
+    }
+}
+
+/// The sections that a file may have.
+enum FileSections {
+    /// With the names of their keys.
+    static let all: [(name: String, keys: [String])] = [
+        (InterfaceKey.section, InterfaceKey.names), (PeerKey.section, PeerKey.names),
+        (InitiatorKey.section, InitiatorKey.names),
+    ]
+
+    /// Their headers, to follow "expected".
+    static let expected = headers(all.map(\.name))
+
+    /// Where a key of that name belongs, whatever its case; nil if it belongs nowhere.
+    static func home(of name: String) -> (key: String, headers: String)? {
+        let lowered = name.lowercased()
+        let homes = all.filter { $0.keys.contains { $0.lowercased() == lowered } }
+        guard let key = homes.first?.keys.first(where: { $0.lowercased() == lowered }) else { return nil }
+        return (key, headers(homes.map(\.name)))
+    }
+
+    private static func headers(_ names: [String]) -> String {
+        let headers = names.map { "[\($0)]" }
+        guard let last = headers.last, headers.count > 1 else { return headers.joined() }
+        return headers.dropLast().joined(separator: ", ") + " or " + last
+    }
+}

@@ -74,12 +74,7 @@ enum FileValues {
     }
 
     /// A name that Linux takes for an interface.
-    static func interfaceName(_ text: String) -> String? {
-        let isValid =
-            (1...15).contains(text.utf8.count) && text != "." && text != ".."
-            && !text.utf8.contains { $0 <= 32 || $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: ":") || $0 > 126 }
-        return isValid ? text : nil
-    }
+    static func interfaceName(_ text: String) -> String? { InterfaceName.isValid(text) ? text : nil }
 
     /// An absolute path that the kernel would take.
     static func path(_ text: String) -> String? {

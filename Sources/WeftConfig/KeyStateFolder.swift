@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
+import Weft
 
 /// One transmit key's files in the state folder, locked for as long as this lives.
 struct KeyStateFolder: ~Copyable {
@@ -7,8 +8,8 @@ struct KeyStateFolder: ~Copyable {
     private let path: String
     /// The transmit key's fingerprint: the state file's name without its ending.
     private let key: KeyFingerprint
-    private let folder: Descriptor
-    private let lock: Descriptor
+    private let folder: FileDescriptor
+    private let lock: FileDescriptor
 
     /// Makes the folder if need be, and takes the key's lock.
     init(path: String, key: KeyFingerprint) throws(KeyStateError) {
@@ -32,7 +33,7 @@ struct KeyStateFolder: ~Copyable {
 
     /// What the state file says; nil if there is none, so that the key has never been used with this folder.
     func read() throws(KeyStateError) -> KeyStateRecord? {
-        let found = try Self.attempt("open", statePath) { () throws(SystemError) -> Descriptor? in
+        let found = try Self.attempt("open", statePath) { () throws(SystemError) -> FileDescriptor? in
             do throws(SystemError) {
                 return try folder.open(stateName, flags: O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
             } catch {
@@ -74,14 +75,14 @@ struct KeyStateFolder: ~Copyable {
         }
     }
 
-    private static func openFolder(_ path: String) throws(KeyStateError) -> Descriptor {
+    private static func openFolder(_ path: String) throws(KeyStateError) -> FileDescriptor {
         // Only the last part is made: were its parent missing, a file system could be that isn't mounted yet, and an
         // empty folder in its place would look like keys that were never used.
         // The kernel only reads the path, which lives as long as the call.
         let made = unsafe mkdir(path, 0o700) == 0
         if !made, errno != EEXIST { throw refused("make the folder", path, .last) }
         let folder = try attempt("open the folder", path) { () throws(SystemError) in
-            try Descriptor(path: path, flags: O_RDONLY | O_DIRECTORY)
+            try FileDescriptor(path: path, flags: O_RDONLY | O_DIRECTORY)
         }
         if made {
             try attempt("set the mode of", path) { () throws(SystemError) in try folder.setMode(0o700) }
@@ -104,8 +105,8 @@ struct KeyStateFolder: ~Copyable {
     }
 
     private static func takeLock(
-        _ key: KeyFingerprint, in folder: borrowing Descriptor, _ folderPath: String
-    ) throws(KeyStateError) -> Descriptor {
+        _ key: KeyFingerprint, in folder: borrowing FileDescriptor, _ folderPath: String
+    ) throws(KeyStateError) -> FileDescriptor {
         // The lock has a file of its own, as the state file is replaced at each write. It is never removed: another
         // process may have opened it already, and would then lock a file that nobody else finds.
         let path = "\(folderPath)/\(key).lock"
@@ -124,14 +125,14 @@ struct KeyStateFolder: ~Copyable {
     }
 
     /// The process that a lock file names, for the message only.
-    private static func holder(of lock: borrowing Descriptor) -> Int? {
+    private static func holder(of lock: borrowing FileDescriptor) -> Int? {
         guard let content = try? lock.read(limit: 32) else { return nil }
         let text = String(decoding: (0..<content.count).compactMap { content[$0] }, as: UTF8.self)
         return text.split(separator: "\n").first.flatMap { Int($0) }
     }
 
     /// Only a file that nobody else can have touched is believed.
-    private static func checkFile(_ file: borrowing Descriptor, _ path: String) throws(KeyStateError) {
+    private static func checkFile(_ file: borrowing FileDescriptor, _ path: String) throws(KeyStateError) {
         let status = try attempt("look at", path) { () throws(SystemError) in try file.status() }
         guard status.st_mode & S_IFMT == S_IFREG else {
             throw .damaged(path: path, what: "it is no regular file")

@@ -11,6 +11,8 @@ public struct TunnelConfiguration: Sendable {
     public let interface: InterfaceConfiguration
     /// In the file's order. Their VNIs, keys and `allowedIPs` are disjoint.
     public let peers: [PeerConfiguration]
+    /// Who may ask for networks, in the file's order; none unless it is a key server's file, which has no peers.
+    public let initiators: [InitiatorConfiguration]
 
     /// The routes of one peer: each of our prefixes with each of the peer's of the same family.
     public func routes(for peer: PeerConfiguration) -> [Route] {
@@ -192,7 +194,7 @@ public struct ManualKeys: Sendable {
 
 /// The lines that a section's header and keys stand on, for messages about conflicts that only show later.
 public struct SectionLines<Key: Hashable & Sendable>: Hashable, Sendable {
-    /// The line of `[Interface]` or `[Peer]`, counted from 1.
+    /// The line of the section's header, counted from 1.
     public let header: Int
     private let keys: [Key: Int]
 

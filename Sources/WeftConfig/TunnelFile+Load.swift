@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
+import Weft
 import WeftControl
 
 extension TunnelFile {
@@ -11,7 +12,7 @@ extension TunnelFile {
     public static func load(path: String) throws(TunnelFileError) -> TunnelConfiguration {
         // Opening a pipe would wait for a writer without O_NONBLOCK.
         let file = try attempt("open", path) { () throws(SystemError) in
-            try Descriptor(path: path, flags: O_RDONLY | O_NONBLOCK)
+            try FileDescriptor(path: path, flags: O_RDONLY | O_NONBLOCK)
         }
         let mode = try attempt("read", path) { () throws(SystemError) in try file.status().st_mode }
         guard mode & S_IFMT == S_IFREG else { throw failure(path, "expected a regular file, found something else") }

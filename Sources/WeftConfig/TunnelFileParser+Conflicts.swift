@@ -4,7 +4,9 @@ import Weft
 extension TunnelFileParser {
     /// Reports values that are fine by themselves and can't stand together.
     mutating func findConflicts() {
+        checkKinds()
         checkIdentities()
+        checkInitiators()
         checkMTU()
         checkVirtualNetworks()
         checkKeys()
@@ -86,18 +88,21 @@ extension TunnelFileParser {
         }
     }
 
-    /// A route is a pair of prefixes of one family, so that each family of the peers needs one of ours.
+    /// A route is a pair of prefixes of one family, so that each family of the others needs one of ours.
     private mutating func checkFamilies() {
         guard let interface, let localIPs = interface.localIPs else { return }
         let families = Set(localIPs.map(\.family))
         let named = interface.namedLocalIPs != nil
         let ours = named ? InterfaceKey.localIPs : .address
-        for peer in peers {
+        let claims =
+            peers.map { (line: $0.lines[.allowedIPs], prefixes: $0.allowedIPs?.items ?? []) }
+            + initiators.map { (line: $0.lines[.allowedIPs], prefixes: $0.allowedIPs?.items ?? []) }
+        for claim in claims {
             var reported = families
-            for prefix in peer.allowedIPs?.items ?? [] where reported.insert(prefix.family).inserted {
+            for prefix in claim.prefixes where reported.insert(prefix.family).inserted {
                 let family = prefix.family == .v4 ? "IPv4" : "IPv6"
                 diagnostics.add(
-                    line: peer.lines[.allowedIPs],
+                    line: claim.line,
                     """
                     AllowedIPs: \(prefix) is \(family): expected an \(family) prefix in \(ours.rawValue) \
                     (line \(interface.lines[ours])) too

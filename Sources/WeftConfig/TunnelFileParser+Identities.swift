@@ -40,15 +40,19 @@ extension TunnelFileParser {
         }
     }
 
+    /// Reports that others are known by their keys, and this host has none.
+    mutating func requireIdentity() {
+        guard let interface, !text.namesIdentity else { return }
+        diagnostics.add(
+            line: interface.lines.header,
+            "PrivateKeyFile is missing in [Interface]: expected \(InterfaceKey.privateKeyFile.expected)")
+    }
+
     /// Peers that are known by their keys: each by one of its own, and with all that agreeing on keys needs.
     mutating func checkIdentities() {
         let agreeing = peers.indices.filter { peers[$0].usesIdentity }
         guard let interface, !agreeing.isEmpty else { return }
-        if !text.namesIdentity {
-            diagnostics.add(
-                line: interface.lines.header,
-                "PrivateKeyFile is missing in [Interface]: expected \(InterfaceKey.privateKeyFile.expected)")
-        }
+        requireIdentity()
         var lines: [PublicKey: Int] = [:]
         for index in agreeing {
             let peer = peers[index]

@@ -24,6 +24,11 @@ struct InterfaceDraft {
     var needsWakeup: Bool?
     /// 0 for off.
     var busyPoll: UInt32?
+    var stunServers: ItemList<STUNServerName>?
+    var respondsToSTUN: Bool?
+    var identity: SharedIdentity?
+    var rekeyInterval: UInt32?
+    var controlPort: UInt32?
 
     private var xdp: XDPOptions {
         var options = XDPOptions()
@@ -33,11 +38,6 @@ struct InterfaceDraft {
         options.busyPoll = busyPoll.flatMap { $0 == 0 ? nil : $0 }
         return options
     }
-    var stunServers: ItemList<STUNServerName>?
-    var respondsToSTUN: Bool?
-    var identity: SharedIdentity?
-    var rekeyInterval: UInt32?
-    var controlPort: UInt32?
 
     /// Our side of each route; nil if that isn't known.
     var localIPs: [Prefix]? {

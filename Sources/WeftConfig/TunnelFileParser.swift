@@ -11,6 +11,7 @@ struct TunnelFileParser {
     var diagnostics = DiagnosticList()
     private(set) var interface: InterfaceDraft?
     var peers: [PeerDraft] = []
+    var initiators: [InitiatorDraft] = []
     /// Reads the identity of a path that stands in the file; nil where files aren't to be looked at.
     let readIdentity: ((String) throws(KeyFileError) -> Identity)?
 
@@ -38,6 +39,9 @@ struct TunnelFileParser {
             case .peer:
                 let entries = collect(section, as: PeerKey.self)
                 peers.append(readPeer(entries))
+            case .initiator:
+                let entries = collect(section, as: InitiatorKey.self)
+                initiators.append(readInitiator(entries))
             }
         }
         // A header that was misspelt has been reported, and may have been this one.
@@ -50,13 +54,16 @@ struct TunnelFileParser {
     /// The configuration, if nothing at all was wrong.
     func finish(file: String) throws(TunnelFileError) -> TunnelConfiguration {
         if let error = diagnostics.error(file: file) { throw error }
-        let complete = peers.compactMap(\.complete)
-        guard let interface = interface?.complete, complete.count == peers.count else {
+        let peers = peers.compactMap(\.complete)
+        let initiators = initiators.compactMap(\.complete)
+        guard let interface = interface?.complete, peers.count == self.peers.count,
+            initiators.count == self.initiators.count
+        else {
             // A draft without a diagnostic is complete; were it otherwise, starting would still be wrong.
             let missing = TunnelFileDiagnostic(line: nil, message: "a value is missing")
             throw TunnelFileError(file: file, diagnostics: [missing])
         }
-        return TunnelConfiguration(file: file, interface: interface, peers: complete)
+        return TunnelConfiguration(file: file, interface: interface, peers: peers, initiators: initiators)
     }
 
     /// A section's entries by key. Reports keys that are unknown, misplaced or there twice.
@@ -85,9 +92,8 @@ struct TunnelFileParser {
     /// could be a piece of key material behind a line break.
     private static func unknown<Key: FileKey>(_ name: String, in section: Key.Type) -> String {
         let lowered = name.lowercased()
-        if let other = (InterfaceKey.names + PeerKey.names).first(where: { $0.lowercased() == lowered }) {
-            let home = InterfaceKey.names.contains(other) ? InterfaceKey.section : PeerKey.section
-            return "\(other): unknown key in [\(Key.section)]: it belongs in [\(home)]"
+        if let home = FileSections.home(of: name) {
+            return "\(home.key): unknown key in [\(Key.section)]: it belongs in \(home.headers)"
         }
         if let known = wireGuardOnly.first(where: { $0.lowercased() == lowered }) {
             return

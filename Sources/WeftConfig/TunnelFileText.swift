@@ -16,6 +16,7 @@ struct TunnelFileText {
         enum Kind {
             case interface
             case peer
+            case initiator
             /// Its header was reported; its entries are passed over.
             case unknown
         }
@@ -61,7 +62,7 @@ struct TunnelFileText {
             return
         }
         guard let equals = source.firstIndex(of: UInt8(ascii: "="), in: content), equals > content.lowerBound else {
-            diagnostics.add(line: line, "expected KEY = VALUE, [Interface] or [Peer]")
+            diagnostics.add(line: line, "expected KEY = VALUE, \(FileSections.expected)")
             return
         }
         let entry = Entry(
@@ -70,7 +71,7 @@ struct TunnelFileText {
             value: source.trimmed(equals + 1..<content.upperBound))
         holdsKeys = holdsKeys || isKey(entry)
         guard !sections.isEmpty else {
-            diagnostics.add(line: line, "expected [Interface] or [Peer] before the first key")
+            diagnostics.add(line: line, "expected \(FileSections.expected) before the first key")
             return
         }
         sections[sections.count - 1].entries.append(entry)
@@ -83,19 +84,19 @@ struct TunnelFileText {
 
     private func kind(ofHeader content: Range<Int>, _ line: Int, _ diagnostics: inout DiagnosticList) -> Section.Kind {
         guard source[content.upperBound - 1] == UInt8(ascii: "]"), content.count >= 2 else {
-            diagnostics.add(line: line, "expected [Interface] or [Peer]: the closing ] is missing")
+            diagnostics.add(line: line, "expected \(FileSections.expected): the closing ] is missing")
             return .unknown
         }
         let name = string(source.trimmed(content.lowerBound + 1..<content.upperBound - 1))
         switch name.lowercased() {
         case InterfaceKey.section.lowercased(): return .interface
         case PeerKey.section.lowercased(): return .peer
+        case InitiatorKey.section.lowercased(): return .initiator
         default:
-            let names = [InterfaceKey.section, PeerKey.section]
-            if let meant = Suggestion.closest(to: name, among: names) {
+            if let meant = Suggestion.closest(to: name, among: FileSections.all.map(\.name)) {
                 diagnostics.add(line: line, "unknown section \(Excerpt.found(name)): did you mean [\(meant)]?")
             } else {
-                diagnostics.add(line: line, "unknown section: expected [Interface] or [Peer]")
+                diagnostics.add(line: line, "unknown section: expected \(FileSections.expected)")
             }
             return .unknown
         }

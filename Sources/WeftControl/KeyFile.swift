@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
+import Weft
 
 /// Why a key file couldn't be read or written.
 public enum KeyFileError: Error, Hashable, Sendable, CustomStringConvertible {
@@ -33,8 +34,7 @@ public enum KeyFileError: Error, Hashable, Sendable, CustomStringConvertible {
     }
 
     private static func advice(_ number: Int32) -> String {
-        // Safe: glibc keeps the text for this thread until its next call.
-        let reason = unsafe strerror(number).map { unsafe String(cString: $0) } ?? "error \(number)"
+        let reason = SystemCall.message(number)
         return switch number {
         case ENOENT: "\(reason): check the path"
         case EACCES, EPERM: "\(reason): run as the file's owner or as root"
@@ -82,12 +82,10 @@ extension Identity {
     }
 }
 
-/// Owns an open key file's descriptor.
+/// An open key file.
 private struct KeyFile: ~Copyable {
-    private let descriptor: Int32
+    private let descriptor: FileDescriptor
     private let path: String
-
-    deinit { close(descriptor) }
 
     private init(_ path: String, flags: Int32) throws(KeyFileError) {
         let descriptor = unsafe Glibc.open(path, flags | O_CLOEXEC, 0o600 as mode_t)
@@ -97,7 +95,7 @@ private struct KeyFile: ~Copyable {
             let operation = flags & O_CREAT == 0 ? "open" : "create"
             throw .system(operation: operation, path: path, errno: number)
         }
-        self.descriptor = descriptor
+        self.descriptor = FileDescriptor(owning: descriptor)
         self.path = path
     }
 
@@ -119,7 +117,7 @@ private struct KeyFile: ~Copyable {
     /// The whole file, after its kind, permissions and size were found good.
     func readAll() throws(KeyFileError) -> SecretBytes {
         var status = stat()
-        guard unsafe fstat(descriptor, &status) == 0 else { throw failure("examine") }
+        guard unsafe fstat(descriptor.raw, &status) == 0 else { throw failure("examine") }
         guard status.st_mode & S_IFMT == S_IFREG else { throw .notRegular(path: path) }
         guard status.st_mode & 0o077 == 0 else { throw .exposed(path: path, mode: status.st_mode & 0o7777) }
         guard status.st_size <= Identity.maximumKeyFileByteCount else { throw .tooLarge(path: path) }
@@ -128,7 +126,7 @@ private struct KeyFile: ~Copyable {
             while offset < bytes.count {
                 var rest = bytes.part(offset..<bytes.count)
                 // Safe: it writes at most the count that goes with the pointer.
-                let got = unsafe rest.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress, $0.count) }
+                let got = unsafe rest.withUnsafeMutableBytes { unsafe read(descriptor.raw, $0.baseAddress, $0.count) }
                 if got < 0 && errno == EINTR { continue }
                 guard got >= 0 else { throw failure("read") }
                 // Someone shortened the file; what's there now must be a key by itself.
@@ -140,17 +138,17 @@ private struct KeyFile: ~Copyable {
 
     private func write(_ bytes: Span<UInt8>) throws(KeyFileError) {
         // The umask may have taken the owner's own permissions away.
-        guard fchmod(descriptor, 0o600) == 0 else { throw failure("set the mode of") }
+        guard fchmod(descriptor.raw, 0o600) == 0 else { throw failure("set the mode of") }
         var offset = 0
         while offset < bytes.count {
             let rest = bytes.extracting(offset...)
             // Safe: it reads at most the count that goes with the pointer.
-            let written = unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            let written = unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor.raw, $0.baseAddress, $0.count) }
             if written < 0 && errno == EINTR { continue }
             guard written > 0 else { throw failure("write") }
             offset += written
         }
-        guard fsync(descriptor) == 0 else { throw failure("write") }
+        guard fsync(descriptor.raw) == 0 else { throw failure("write") }
     }
 
     private func failure(_ operation: String) -> KeyFileError {

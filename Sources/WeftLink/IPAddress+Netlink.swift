@@ -35,9 +35,3 @@ func ipAddress(of pointer: OpaquePointer?) -> IPAddress? {
     let (high, low) = (UInt64(bigEndian: bytes.0), UInt64(bigEndian: bytes.1))
     return family == AF_INET ? IPAddress(v4: UInt32(truncatingIfNeeded: high >> 32)) : IPAddress(v6: high, low)
 }
-
-/// The prefix in a `nl_addr` that the caller keeps alive for this call; nil unless it is IPv4 or IPv6.
-func ipPrefix(of pointer: OpaquePointer?) -> Prefix? {
-    guard let address = unsafe ipAddress(of: pointer) else { return nil }
-    return unsafe Prefix(address, length: Int(nl_addr_get_prefixlen(pointer)))
-}

@@ -91,33 +91,60 @@ public enum RouteTable {
 
 extension KernelRoute {
     /// Reads an RTM_NEWROUTE message with its header; nil for what is not an IPv4 or IPv6 route in a table.
+    ///
+    /// libnl's own parser reads past the end of a damaged message.
     init?(message: [UInt8]) {
-        var message = message
-        var parsed: OpaquePointer?
-        // SAFETY: `message` is a whole netlink message whose length libnl checked when it came; the parser copies.
-        let status = unsafe message.withUnsafeMutableBytes { bytes in
-            unsafe rtnl_route_parse(bytes.baseAddress?.assumingMemoryBound(to: nlmsghdr.self), &parsed)
+        let start = MemoryLayout<nlmsghdr>.size
+        guard message.count >= start + MemoryLayout<rtmsg>.size else { return nil }
+        // SAFETY: the bytes are there, and every bit pattern is a valid header.
+        let header = unsafe message.span.bytes.unsafeLoadUnaligned(fromByteOffset: start, as: rtmsg.self)
+        let attributes = NetlinkAttributes(message, from: start + MemoryLayout<rtmsg>.size)
+        let any: IPAddress
+        switch Int32(header.rtm_family) {
+        case AF_INET: any = IPAddress(v4: 0)
+        case AF_INET6: any = IPAddress(v6: 0, 0)
+        default: return nil
         }
-        // libnl does not know every encapsulation. Passing such a route over is safe: where it matters, the kernel
-        // refuses to add a second one.
-        guard status >= 0, let route = try? unsafe NetlinkObject(parsed, release: rtnl_route_put),
-            unsafe rtnl_route_get_flags(route.pointer) & UInt32(RTM_F_CLONED) == 0,
-            let prefix = unsafe ipPrefix(of: rtnl_route_get_dst(route.pointer))
+        // A default route has no destination.
+        let destination =
+            attributes.bytes(Int(RTA_DST.rawValue)) == nil ? any : attributes.address(Int(RTA_DST.rawValue))
+        guard header.rtm_flags & UInt32(RTM_F_CLONED) == 0, let destination, destination.family == any.family,
+            let prefix = Prefix(destination, length: Int(header.rtm_dst_len))
         else { return nil }
         self.prefix = prefix
-        table = unsafe rtnl_route_get_table(route.pointer)
-        kind = Kind(unsafe rtnl_route_get_type(route.pointer))
-        owner = RouteProtocol(rawValue: unsafe rtnl_route_get_protocol(route.pointer))
-        metric = unsafe rtnl_route_get_priority(route.pointer)
-        var mtu: UInt32 = 0
-        self.mtu = unsafe rtnl_route_get_metric(route.pointer, Int32(RTAX_MTU), &mtu) == 0 ? Int(mtu) : nil
-        nexthops = unsafe (0..<rtnl_route_get_nnexthops(route.pointer)).map { index in
-            // SAFETY: the route owns its nexthops and their addresses, and lives until the end of this initialiser.
-            let nexthop = unsafe rtnl_route_nexthop_n(route.pointer, index)
-            let gateway = unsafe rtnl_route_nh_get_gateway(nexthop) ?? rtnl_route_nh_get_via(nexthop)
-            return unsafe Nexthop(
-                device: rtnl_route_nh_get_ifindex(nexthop), gateway: ipAddress(of: gateway))
+        table = attributes.uint32(Int(RTA_TABLE.rawValue)) ?? UInt32(header.rtm_table)
+        kind = Kind(header.rtm_type)
+        owner = RouteProtocol(rawValue: header.rtm_protocol)
+        metric = attributes.uint32(Int(RTA_PRIORITY.rawValue)) ?? 0
+        let metrics = attributes.bytes(Int(RTA_METRICS.rawValue)).map { NetlinkAttributes(Array($0), from: 0) }
+        mtu = metrics?.uint32(Int(RTAX_MTU)).map { Int($0) }
+        let single = Nexthop(device: attributes.uint32(Int(RTA_OIF.rawValue)), attributes)
+        nexthops =
+            attributes.bytes(Int(RTA_MULTIPATH.rawValue)).map(Self.nexthops)
+            ?? (single.device == 0 && single.gateway == nil ? [] : [single])
+    }
+
+    /// Reads a multipath route's nexthops, each with a header (struct rtnexthop), up to the first that does not fit.
+    private static func nexthops(_ bytes: ArraySlice<UInt8>) -> [Nexthop] {
+        let headerSize = MemoryLayout<rtnexthop>.size
+        var nexthops: [Nexthop] = []
+        var rest = bytes
+        while rest.count >= headerSize {
+            let length = Int(NetlinkAttributes.integer(rest.prefix(2)))
+            guard (headerSize...rest.count).contains(length) else { break }
+            let attributes = NetlinkAttributes(Array(rest.prefix(length)), from: headerSize)
+            nexthops.append(
+                Nexthop(device: NetlinkAttributes.integer(rest.dropFirst(4).prefix(4)), attributes))
+            rest = rest.dropFirst((length + 3) & ~3)
         }
+        return nexthops
+    }
+}
+
+extension KernelRoute.Nexthop {
+    fileprivate init(device: UInt32?, _ attributes: NetlinkAttributes) {
+        self.device = Int32(bitPattern: device ?? 0)
+        gateway = attributes.address(Int(RTA_GATEWAY.rawValue)) ?? attributes.via(Int(RTA_VIA.rawValue))
     }
 }
 

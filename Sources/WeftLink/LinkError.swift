@@ -55,10 +55,7 @@ extension LinkError: CustomStringConvertible {
         case EACCES: return "IPv6 is disabled on the interface; set its sysctl disable_ipv6 to 0"
         case EAFNOSUPPORT, EOPNOTSUPP: return "the kernel lacks this address family or feature"
         case EEXIST: return "somebody else has just added it"
-        default:
-            // SAFETY: strerror returns a NUL-terminated text that stays valid until this thread's next call; it is
-            // copied at once.
-            return unsafe strerror(errorNumber).map { text in unsafe String(cString: text) } ?? "errno \(errorNumber)"
+        default: return SystemCall.message(errorNumber)
         }
     }
 }

@@ -45,19 +45,7 @@ extension Netlink {
         } catch .refused(_, ENETUNREACH), .refused(_, EHOSTUNREACH), .refused(_, EACCES), .refused(_, EINVAL) {
             return nil
         }
-        guard let answer else { return nil }
-        let start = MemoryLayout<nlmsghdr>.size
-        guard answer.count >= start + MemoryLayout<rtmsg>.size else { return nil }
-        // SAFETY: the bytes are there, and every bit pattern is a valid header.
-        let route = unsafe answer.span.bytes.unsafeLoadUnaligned(fromByteOffset: start, as: rtmsg.self)
-        let attributes = NetlinkAttributes(answer, from: start + MemoryLayout<rtmsg>.size)
-        guard Int(route.rtm_type) == Int(RTN_UNICAST),
-            let device = attributes.uint32(Int(RTA_OIF.rawValue))
-        else { return nil }
-        return PathStatus(
-            device: Int32(bitPattern: device),
-            nextHop: attributes.address(Int(RTA_GATEWAY.rawValue)) ?? attributes.via(Int(RTA_VIA.rawValue)) ?? address,
-            source: attributes.address(Int(RTA_PREFSRC.rawValue)))
+        return answer.flatMap { PathStatus(to: address, message: $0) }
     }
 
     /// What the kernel knows of a neighbour on a link; nil for nothing.
@@ -69,17 +57,7 @@ extension Netlink {
         } catch .refused(_, ENOENT) {
             return nil
         }
-        guard let answer else { return nil }
-        let start = MemoryLayout<nlmsghdr>.size
-        guard answer.count >= start + MemoryLayout<ndmsg>.size else { return nil }
-        // SAFETY: the bytes are there, and every bit pattern is a valid header.
-        let neighbor = unsafe answer.span.bytes.unsafeLoadUnaligned(fromByteOffset: start, as: ndmsg.self)
-        let state = Int32(neighbor.ndm_state)
-        let attributes = NetlinkAttributes(answer, from: start + MemoryLayout<ndmsg>.size)
-        let isStatic = state & (NUD_PERMANENT | NUD_NOARP) != 0
-        return NeighborStatus(
-            mac: state & (NUD_FAILED | NUD_INCOMPLETE) == 0 ? attributes.mac(Int(NDA_LLADDR)) : nil, isStatic: isStatic,
-            isFresh: isStatic || state & NUD_REACHABLE != 0)
+        return answer.flatMap { NeighborStatus(message: $0) }
     }
 
     /// Has the kernel resolve a neighbour, or confirm the one that it knows, as if a packet went there. Not for a
@@ -111,6 +89,39 @@ extension Netlink {
         let bytes = address.bytes
         // SAFETY: libnl copies the bytes, whose count stands beside them, before the call returns.
         guard unsafe nla_put(message.pointer, attribute, Int32(bytes.count), bytes) >= 0 else { throw .outOfMemory }
+    }
+}
+
+extension PathStatus {
+    /// Reads an RTM_NEWROUTE message with its header, an answer about an address; nil for a route that leads to no link.
+    init?(to address: IPAddress, message: [UInt8]) {
+        let start = MemoryLayout<nlmsghdr>.size
+        guard message.count >= start + MemoryLayout<rtmsg>.size else { return nil }
+        // SAFETY: the bytes are there, and every bit pattern is a valid header.
+        let route = unsafe message.span.bytes.unsafeLoadUnaligned(fromByteOffset: start, as: rtmsg.self)
+        let attributes = NetlinkAttributes(message, from: start + MemoryLayout<rtmsg>.size)
+        guard Int(route.rtm_type) == Int(RTN_UNICAST), let device = attributes.uint32(Int(RTA_OIF.rawValue)) else {
+            return nil
+        }
+        self.device = Int32(bitPattern: device)
+        nextHop =
+            attributes.address(Int(RTA_GATEWAY.rawValue)) ?? attributes.via(Int(RTA_VIA.rawValue)) ?? address
+        source = attributes.address(Int(RTA_PREFSRC.rawValue))
+    }
+}
+
+extension NeighborStatus {
+    /// Reads an RTM_NEWNEIGH message with its header.
+    init?(message: [UInt8]) {
+        let start = MemoryLayout<nlmsghdr>.size
+        guard message.count >= start + MemoryLayout<ndmsg>.size else { return nil }
+        // SAFETY: the bytes are there, and every bit pattern is a valid header.
+        let neighbor = unsafe message.span.bytes.unsafeLoadUnaligned(fromByteOffset: start, as: ndmsg.self)
+        let state = Int32(neighbor.ndm_state)
+        let attributes = NetlinkAttributes(message, from: start + MemoryLayout<ndmsg>.size)
+        mac = state & (NUD_FAILED | NUD_INCOMPLETE) == 0 ? attributes.mac(Int(NDA_LLADDR)) : nil
+        isStatic = state & (NUD_PERMANENT | NUD_NOARP) != 0
+        isFresh = isStatic || state & NUD_REACHABLE != 0
     }
 }
 

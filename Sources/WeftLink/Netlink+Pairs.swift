@@ -123,8 +123,14 @@ extension Netlink {
         // SAFETY: libnl copies the header's bytes, whose count stands beside it, before the call returns.
         guard unsafe nlmsg_append(message.pointer, &header, MemoryLayout<ifinfomsg>.size, Int32(NLMSG_ALIGNTO)) >= 0
         else { throw .outOfMemory }
-        guard let answer = try ask(message, to: "look up interface \(index)") else { return false }
-        let attributes = NetlinkAttributes(answer, from: MemoryLayout<nlmsghdr>.size + MemoryLayout<ifinfomsg>.size)
+        return try ask(message, to: "look up interface \(index)").map { LinkStatus.hasXDP(message: $0) } ?? false
+    }
+}
+
+extension LinkStatus {
+    /// Whether an RTM_NEWLINK message with its header tells of an XDP program.
+    static func hasXDP(message: [UInt8]) -> Bool {
+        let attributes = NetlinkAttributes(message, from: MemoryLayout<nlmsghdr>.size + MemoryLayout<ifinfomsg>.size)
         guard let xdp = attributes.bytes(Int(IFLA_XDP)) else { return false }
         return NetlinkAttributes(Array(xdp), from: 0).uint8(Int(IFLA_XDP_ATTACHED)).map { $0 != 0 } ?? false
     }

@@ -83,7 +83,7 @@ extension Rule {
         guard unsafe nlmsg_append(message.pointer, &header, MemoryLayout<fib_rule_hdr>.size, Int32(NLMSG_ALIGNTO)) >= 0,
             unsafe nla_put_u8(message.pointer, Int32(FRA_PROTOCOL), RouteProtocol.weft.rawValue) >= 0
         else { throw .outOfMemory }
-        let attributes = [
+        let attributes: [(Int, UInt32?)] = [
             (FRA_PRIORITY, priority), (FRA_TABLE, table), (FRA_FWMARK, mark),
             (FRA_FWMASK, mark.map { _ in markMask ?? .max }),
             (FRA_SUPPRESS_PREFIXLEN, suppressPrefixLength.map(UInt32.init)),
@@ -126,7 +126,7 @@ struct NetlinkAttributes {
     }
 
     /// At most four bytes in the host's order.
-    private static func integer(_ bytes: ArraySlice<UInt8>) -> UInt32 {
+    static func integer(_ bytes: ArraySlice<UInt8>) -> UInt32 {
         let ordered = 1.littleEndian == 1 ? Array(bytes.reversed()) : Array(bytes)
         return ordered.reduce(0) { $0 << 8 | UInt32($1) }
     }

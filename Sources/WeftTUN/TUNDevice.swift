@@ -12,12 +12,6 @@ public final class TUNDevice: Sendable {
     /// What the kernel agreed to.
     public let capabilities: TUNCapabilities
 
-    /// Names that Linux takes: at most 15 bytes without `/`, `:` and white space.
-    public static func isValid(name: String) -> Bool {
-        (1...15).contains(name.utf8.count) && name != "." && name != ".."
-            && !name.utf8.contains { $0 <= 32 || $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: ":") || $0 > 126 }
-    }
-
     /// Which queue of an interface a descriptor is.
     public enum Role: Hashable, Sendable {
         /// The only one.
@@ -50,7 +44,7 @@ public final class TUNDevice: Sendable {
     public init(
         name: String, offloads wanted: TUNCapabilities = .all, role: Role = .alone
     ) throws(DatapathError) {
-        guard Self.isValid(name: name) else {
+        guard InterfaceName.isValid(name) else {
             throw .setup("\"\(name)\" can't be an interface's name: 1 to 15 letters, digits, - _ or .")
         }
         let raw = unsafe open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC)

@@ -17,21 +17,21 @@ struct Queue: ~Copyable, Sendable {
     private static let shortPatience: Int32 = 1
     /// How often it lets others run before it rests.
     private static let mostYields = 16
-    private static let tooBigPerTick = 100
+    static let tooBigPerTick = 100
 
     let number: UInt32
     let options: XDPOptions
-    private let program: XDPProgram
-    private let link: UnderlayLink
-    private var pool: FramePool
-    private var overlay: XDPSocket
-    private var underlay: XDPSocket?
-    private var generation: UInt64
-    private var nextTry = Instant(nanoseconds: 0)
-    private var nextReport = Instant(nanoseconds: 0)
-    private var tooBigLeft = Self.tooBigPerTick
-    private var missedBefore: UInt64 = 0
-    private var sentByKernel: UInt64 = 0
+    let program: XDPProgram
+    let link: UnderlayLink
+    var pool: FramePool
+    var overlay: XDPSocket
+    var underlay: XDPSocket?
+    var generation: UInt64
+    var nextTry = Instant(nanoseconds: 0)
+    var nextReport = Instant(nanoseconds: 0)
+    var tooBigLeft = Self.tooBigPerTick
+    var missedBefore: UInt64 = 0
+    var sentByKernel: UInt64 = 0
     private let socket: UDPSocket
     private var lost: FrameDropper?
 
@@ -60,7 +60,7 @@ struct Queue: ~Copyable, Sendable {
     }
 
     /// A socket with frames to receive into, to which the program sends the queue's frames.
-    private static func connect(
+    static func connect(
         _ side: XDPSocket.Side, _ interface: Int32, _ number: UInt32, _ pool: inout FramePool, _ program: XDPProgram,
         _ options: XDPOptions
     ) throws(TransportError) -> XDPSocket {
@@ -116,8 +116,6 @@ struct Queue: ~Copyable, Sendable {
         }
         publish(to: report, clock())
     }
-
-    // MARK: - Packets
 
     /// Opens what the underlay received, and hands it to the overlay. Returns how many packets there were.
     @inline(__always)
@@ -251,52 +249,4 @@ struct Queue: ~Copyable, Sendable {
         }
         return isWaiting
     }
-
-    // MARK: - The underlay comes and goes
-
-    /// Binds anew when the underlay's interface went or came back.
-    private mutating func followLink(_ now: Instant) {
-        guard generation != link.generation || (underlay == nil && now >= nextTry) else { return }
-        let state = link.current
-        if generation != state.generation {
-            generation = state.generation
-            closeUnderlay()
-        }
-        nextTry = now.advanced(by: .milliseconds(200))
-        guard underlay == nil, let interface = state.interface else { return }
-        underlay = try? Self.connect(.underlay, interface, number, &pool, program, options)
-    }
-
-    private mutating func closeUnderlay() {
-        missedBefore &+= underlay?.missed ?? 0
-        underlay = nil
-        // Closed: what it had is ours again.
-        pool.recoverAll(from: .underlayReceive)
-        pool.recoverAll(from: .underlayTransmit)
-    }
-
-    private mutating func publish(to report: QueueReport, _ now: Instant) {
-        nextReport = now.advanced(by: .milliseconds(100))
-        tooBigLeft = Self.tooBigPerTick
-        let accounted = FramePool.Holder.allCases.reduce(0) { $0 + ($1 == .hand ? 0 : pool.count(of: $1)) }
-        report.set(status(accounted))
-    }
-
-    /// - Parameter accounted: frames that are free or with the kernel.
-    private func status(_ accounted: Int) -> XDPQueueStatus {
-        var status = XDPQueueStatus(
-            underlay: nil, overlay: overlay.copying, frames: pool.count, accounted: accounted,
-            inFlight: pool.count(of: .underlayTransmit) + pool.count(of: .overlayTransmit),
-            missed: missedBefore &+ overlay.missed, sentByKernel: sentByKernel)
-        switch underlay {
-        case .some(let socket):
-            status.underlay = socket.copying
-            status.missed &+= socket.missed
-        case nil: break
-        }
-        return status
-    }
-
-    /// The status before it runs.
-    var firstStatus: XDPQueueStatus { status(pool.count) }
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
 import Weft
-import WeftTUN
 
 /// A tunnel as the operator names it: a file, or a bare name that stands for /etc/weft/NAME.conf.
 struct TunnelPath {

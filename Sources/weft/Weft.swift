@@ -63,13 +63,14 @@ struct CommandFailure: Error {
 }
 
 enum Verb: String, CaseIterable {
-    case up, down, show, reload, check, stun, identify, genkey, pubkey
+    case up, keyserve, down, show, reload, check, stun, identify, genkey, pubkey
     case tunnelMap = "tunnel-map"
     case help, completion
 
     func run(_ arguments: [String]) throws(CommandFailure) {
         switch self {
         case .up: try Up.run(arguments)
+        case .keyserve: try KeyServe.run(arguments)
         case .down: try Down.run(arguments)
         case .show: try Show.run(arguments)
         case .reload: try Reload.run(arguments)

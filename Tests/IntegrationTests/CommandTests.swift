@@ -53,7 +53,7 @@ struct CommandTests {
     @Test("Help covers each verb and each reason for a drop")
     func help() async throws {
         let overview = expectDone(try await weft("help"))
-        for verb in ["up", "down", "show", "check", "stun", "identify", "genkey", "pubkey", "help", "completion"] {
+        for verb in Verb.allCases.map(\.rawValue) {
             #expect(overview.contains("weft \(verb)"))
             #expect(expectDone(try await weft("help", verb)).contains("usage: weft \(verb)"))
             #expect(expectDone(try await weft(verb, "--help")).contains("usage: weft \(verb)"))

@@ -61,6 +61,31 @@ extension Integration {
             }
         }
 
+        @Test("A key server's file and a tunnel's file each name the verb that they are for")
+        func otherVerb() async throws {
+            let host = try await Host("alone")
+            let key = try await host.makeIdentity()
+            let tunnel = try host.write(TunnelText.pair().left)
+            expect(
+                try await host.weft("keyserve", tunnel), status: 1, saying: "\(tunnel):7: [Peer]", "`weft up \(tunnel)`"
+            )
+            let other = try await Host("other").makeIdentity()
+            let interface = "[Interface]\nAddress = 10.77.0.1/24\n"
+            let initiator = "[Initiator]\nPublicKey = \(other)\nAllowedIPs = 10.80.0.0/16\n"
+            let server = try host.write("\(interface)PrivateKeyFile = host.key\n\(initiator)", to: "keys.conf")
+            expect(
+                try await host.weft("up", server), status: 1, saying: "\(server):4: [Initiator]",
+                "`weft keyserve \(server)`")
+            let good = try await host.weft("check", server)
+            #expect(good.status == 0 && good.standardOutput == "\(server): good, 1 initiator\n", "\(good)")
+            let own = try host.write(
+                "\(interface)PrivateKeyFile = host.key\n\(initiator.replacing(other, with: key))", to: "own.conf")
+            expect(try await host.weft("keyserve", own), status: 1, saying: "\(own):5: PublicKey", "own key")
+            let none = try host.write(interface, to: "none.conf")
+            expect(
+                try await host.weft("keyserve", none), status: 1, saying: "\(none):1: PrivateKeyFile", "weft genkey")
+        }
+
         @Test("A name that no interface can have")
         func badName() async throws {
             let host = try await Host("alone")

@@ -32,9 +32,9 @@ struct BadFileTests {
                 "10: AllowedIPs: stands here and on line 9: expected it once in a section"
             ),
             (4, "[interface]", "4: [Interface] stands here and on line 1: expected it once"),
-            (10, "rubbish", "10: expected KEY = VALUE, [Interface] or [Peer]"),
-            (10, "= 5", "10: expected KEY = VALUE, [Interface] or [Peer]"),
-            (10, "=", "10: expected KEY = VALUE, [Interface] or [Peer]"),
+            (10, "rubbish", "10: expected KEY = VALUE, [Interface], [Peer] or [Initiator]"),
+            (10, "= 5", "10: expected KEY = VALUE, [Interface], [Peer] or [Initiator]"),
+            (10, "=", "10: expected KEY = VALUE, [Interface], [Peer] or [Initiator]"),
         ])
     func names(_ line: Int, _ replacement: String, _ finding: String) {
         #expect(Samples.findings(Samples.small(line: line, replacement)) == ["weft0.conf:" + finding])
@@ -44,10 +44,10 @@ struct BadFileTests {
         "headers",
         arguments: [
             ("[Pear]\nVNI = x", ["2: unknown section \"Pear\": did you mean [Peer]?"]),
-            ("[WeftThings]\nVNI = x", ["2: unknown section: expected [Interface] or [Peer]"]),
-            ("[]", ["2: unknown section: expected [Interface] or [Peer]"]),
-            ("[", ["2: expected [Interface] or [Peer]: the closing ] is missing"]),
-            ("[Peer", ["2: expected [Interface] or [Peer]: the closing ] is missing"]),
+            ("[WeftThings]\nVNI = x", ["2: unknown section: expected [Interface], [Peer] or [Initiator]"]),
+            ("[]", ["2: unknown section: expected [Interface], [Peer] or [Initiator]"]),
+            ("[", ["2: expected [Interface], [Peer] or [Initiator]: the closing ] is missing"]),
+            ("[Peer", ["2: expected [Interface], [Peer] or [Initiator]: the closing ] is missing"]),
         ])
     func headers(_ text: String, _ findings: [String]) {
         // The first line keeps the interface that a misspelt header would otherwise be taken for.
@@ -76,7 +76,7 @@ struct BadFileTests {
         #expect(Samples.findings("# nothing\n\n") == [Self.noInterface])
         #expect(
             Samples.findings("MTU = 1280\n")
-                == [Self.noInterface, "weft0.conf:1: expected [Interface] or [Peer] before the first key"])
+                == [Self.noInterface, "weft0.conf:1: expected [Interface], [Peer] or [Initiator] before the first key"])
     }
 
     @Test(

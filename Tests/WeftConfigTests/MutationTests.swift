@@ -11,7 +11,8 @@ struct MutationTests {
         var random = SeededGenerator.fresh()
         var good = 0
         for round in 0..<4000 {
-            let text = mutated(Array((Bool.random(using: &random) ? Samples.full : Samples.small).utf8), &random)
+            let original = [Samples.full, Samples.small, Samples.keyServer][round % 3]
+            let text = mutated(Array(original.utf8), &random)
             do throws(TunnelFileError) {
                 expectSound(try TunnelFile.parse(text.span, name: "weft0.conf"), "seed \(random.seed), round \(round)")
                 good += 1
@@ -24,9 +25,9 @@ struct MutationTests {
         #expect(good > 0)
     }
 
-    @Test("every beginning of a file")
-    func truncations() {
-        let text = Array(Samples.full.utf8)
+    @Test("every beginning of a file", arguments: [Samples.full, Samples.keyServer])
+    func truncations(_ text: String) {
+        let text = Array(text.utf8)
         for length in 0..<text.count {
             #expect(!Samples.showsKey(Samples.findings(Array(text.prefix(length))).joined()))
         }
@@ -57,6 +58,13 @@ struct MutationTests {
         #expect(Set(file.peers.map(\.vni)).count == file.peers.count, comment)
         let prefixes = file.peers.flatMap(\.allowedIPs)
         #expect(Set(prefixes).count == prefixes.count, comment)
+        #expect(file.peers.isEmpty || file.initiators.isEmpty, comment)
+        #expect(Set(file.initiators.map(\.publicKey)).count == file.initiators.count, comment)
+        for initiator in file.initiators {
+            #expect((1...InitiatorConfiguration.mostNetworks).contains(initiator.networks), comment)
+            #expect(!initiator.allowedIPs.isEmpty, comment)
+            #expect(Set(initiator.allowedIPs).isSubset(of: file.routedPrefixes), comment)
+        }
         for peer in file.peers {
             #expect((0...0xFF_FFFF).contains(peer.vni), comment)
             guard let keys = peer.keys else { continue }

@@ -67,6 +67,39 @@ enum Samples {
 
         """
 
+    /// Public keys whose private halves nobody kept.
+    static let publicKeys = [
+        """
+        MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE1K+O1DYBi8Eu/LSDUZhrYlha+tTRhpNcgne0by9gGjSf/+Qmh20tiDTBEt+n\
+        UJRlMgIK40/vVNK0zWb20FZnJA==
+        """,
+        """
+        MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEpuBaZYY+WlFBFd6PxKFS2c9Qzp25wkHvNjXUM4oVWUXZgDD2XVhtif2t9Bp6\
+        Gqsh2iLTrw8Ot3WVKKa5Egqb4g==
+        """,
+    ]
+
+    /// A key server's: every key of an initiator, and one that leaves out what it may.
+    static let keyServer = """
+        [Interface]
+        Address = 10.77.0.1/24, fd77::1/64
+        PrivateKeyFile = host.key
+        RekeyInterval = 120
+        ControlPort = 6082
+        Driver = tun
+
+        [Initiator] # first
+        PublicKey = \(publicKeys[0])
+        AllowedIPs = 10.80.0.0/16, fd80::/64
+        Networks = 4096
+        Suite = AES-256-GCM
+
+        [Initiator] # second
+        PublicKey = \(publicKeys[1])
+        AllowedIPs = 10.81.0.0/16, 10.80.0.0/16
+
+        """
+
     /// `small` with one line replaced, counted from 1.
     static func small(line: Int, _ replacement: String?) -> String {
         var lines = small.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)

@@ -103,7 +103,7 @@ struct Arguments {
     init?(_ words: some Sequence<String>) {
         let words = Array(words)
         guard words.count == 7 || words.count == 8 && ["tun", "xdp"].contains(words[7]),
-            TUNDevice.isValid(name: words[0]), let address = InterfaceAddress(words[1]), let port = UInt16(words[2]),
+            InterfaceName.isValid(words[0]), let address = InterfaceAddress(words[1]), let port = UInt16(words[2]),
             let endpoint = Endpoint(words[3]), let remote = Prefix(words[4]), ["left", "right"].contains(words[5])
         else { return nil }
         let choices: [String: CipherChoice] = [

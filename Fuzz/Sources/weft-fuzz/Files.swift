@@ -9,6 +9,7 @@ enum TunnelFiles {
         do throws(TunnelFileError) {
             let file = try TunnelFile.parse(bytes.span, name: "fuzz.conf")
             check(!file.interface.addresses.isEmpty, "no address")
+            check(file.peers.isEmpty || file.initiators.isEmpty, "both kinds")
         } catch {
             check(!error.diagnostics.isEmpty, "refused without a reason")
         }
@@ -47,6 +48,18 @@ enum TunnelFiles {
             Endpoint = host.example:6081
             AllowedIPs = 10.77.0.2/32
             PinEndpoint = on
+            Suite = AES-256-GCM
+            """,
+            """
+            [Interface]
+            Address = 10.77.0.1/24
+            PrivateKeyFile = host.key
+            ControlPort = 6082
+
+            [Initiator]
+            PublicKey = MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEGxJ4obxS0F5jIdm5IqdXSrz7drTWlRs1qndNiDe/D/CxVrDpBmMrvnJWn+UJ274nF9Gj7rEntChm3td9zFqRjw==
+            AllowedIPs = 10.80.0.0/16, 10.81.0.2/32
+            Networks = 4096
             Suite = AES-256-GCM
             """,
         ].map { Array($0.utf8) }

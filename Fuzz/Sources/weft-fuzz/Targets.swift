@@ -41,6 +41,8 @@ var targets: [Target] {
         Target("fleet-value", seeds: FleetValues.seeds, FleetValues.run),
         Target("etcd-watch", seeds: EtcdWatches.seeds, EtcdWatches.run),
         Target("control-message", seeds: ControlMessages.seeds, ControlMessages.run),
+        Target("key-file", seeds: KeyFiles.seeds, KeyFiles.run),
+        Target("netlink-answer", seeds: NetlinkAnswers.seeds, NetlinkAnswers.run),
         Target("quic-datagram", seeds: Sessions.seeds) { try Sessions().run },
     ]
 }

@@ -55,9 +55,9 @@ int weft_pipe(int ends[2]);
 /// accept4(2) with SOCK_CLOEXEC, without the peer's address.
 int weft_accept(int descriptor);
 
-/// Runs `PROGRAM up FILE` in a session of its own, without standard input, with `writing` as descriptor `ready` and
+/// Runs `PROGRAM VERB FILE` in a session of its own, without standard input, with `writing` as descriptor `ready` and
 /// `variable` set. The program is the one that is running. Returns its process number, or -1 with errno set.
-int weft_spawn_detached(const char *file, int writing, int ready, const char *variable);
+int weft_spawn_detached(const char *verb, const char *file, int writing, int ready, const char *variable);
 
 // Newer than Debian 12's headers: how many frames one call sends in copy mode.
 #ifndef XDP_MAX_TX_SKB_BUDGET

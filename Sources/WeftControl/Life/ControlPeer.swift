@@ -32,9 +32,12 @@ public struct ControlPeer: Hashable, Sendable {
         self.rekeyInterval = rekeyInterval
     }
 
+    /// How long an SA lives.
+    public var associationLifetime: Duration { Self.associationLifetime(rekeyingEvery: rekeyInterval) }
+
     /// How long an SA lives: four renewals, at least an hour and at most a day.
-    public var associationLifetime: Duration {
-        min(max(rekeyInterval * 4, .seconds(3600)), .seconds(86_400))
+    public static func associationLifetime(rekeyingEvery interval: Duration) -> Duration {
+        min(max(interval * 4, .seconds(3600)), .seconds(86_400))
     }
 
     /// The VNI that two ends share unless their files name one: 24 bits of the SHA-256 of both keys, the lower first.

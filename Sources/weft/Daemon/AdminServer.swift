@@ -6,7 +6,7 @@ import Weft
 /// Requests over a tunnel's socket: one line each.
 enum AdminRequest: Equatable {
     /// Answered with ``Status`` as JSON.
-    case status
+    case status(listingNetworks: Bool)
     /// Answered with `ok`; the connection closes when the tunnel is gone.
     case stop
     /// Applies the tunnel's file. Answered with a line `good` or `bad`, and then what changed or why nothing did.
@@ -22,7 +22,8 @@ enum AdminRequest: Equatable {
         guard bytes.count <= Self.limit, bytes.last == UInt8(ascii: "\n") else { return nil }
         let line = String(decoding: bytes.dropLast(), as: UTF8.self)
         switch line {
-        case "status": self = .status
+        case "status": self = .status(listingNetworks: false)
+        case "status networks": self = .status(listingNetworks: true)
         case "stop": self = .stop
         case "reload": self = .reload
         default:
@@ -37,13 +38,14 @@ final class AdminServer: Sendable {
     private let socket: UnixSocket
     private let path: String
     private let wake: WakeEvent
-    private let status: @Sendable () -> Status
+    private let status: @Sendable (_ listingNetworks: Bool) -> Status
     private let stop: @Sendable () -> Void
     private let isOpen = Atomic(true)
     private let reload: @Sendable (_ plan: String?) -> (text: String, isGood: Bool)
 
     init(
-        name: String, status: @escaping @Sendable () -> Status, stop: @escaping @Sendable () -> Void,
+        name: String, status: @escaping @Sendable (_ listingNetworks: Bool) -> Status,
+        stop: @escaping @Sendable () -> Void,
         reload: @escaping @Sendable (_ plan: String?) -> (text: String, isGood: Bool)
     ) throws(TransportError) {
         path = RuntimeFolder.socket(of: name)
@@ -62,7 +64,7 @@ final class AdminServer: Sendable {
             if state == .woken { return }
             guard state == .ready, let connection = socket.accept() else { continue }
             switch AdminRequest(connection.read(limit: AdminRequest.limit, until: UInt8(ascii: "\n"))) {
-            case .status: connection.write(JSON.text(status()) + "\n")
+            case .status(let listingNetworks): connection.write(JSON.text(status(listingNetworks)) + "\n")
             case .stop:
                 connection.write("ok\n")
                 // A duplicate that nothing closes before the process ends.
@@ -89,10 +91,10 @@ final class AdminServer: Sendable {
 
 /// Talks to a running tunnel.
 enum AdminClient {
-    /// The tunnel's status; nil when it isn't up.
-    static func status(of name: String) -> [UInt8]? {
+    /// The tunnel's status, with each network that a key server granted if that is asked for; nil when it isn't up.
+    static func status(of name: String, listingNetworks: Bool = false) -> [UInt8]? {
         guard let socket = UnixSocket.connect(to: RuntimeFolder.socket(of: name)) else { return nil }
-        socket.write("status\n")
+        socket.write(listingNetworks ? "status networks\n" : "status\n")
         let answer = socket.read(limit: 64 << 20)
         return answer.isEmpty ? nil : answer
     }

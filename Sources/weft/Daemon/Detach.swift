@@ -3,9 +3,9 @@ import CWeftLinux
 import Glibc
 import Weft
 
-/// `weft up --detach`: starts the command again in a session of its own and waits until its tunnel is up.
+/// `--detach`: starts the command again in a session of its own and waits until its tunnel is up.
 enum Detach {
-    static func run(_ file: String) throws(CommandFailure) {
+    static func run(_ verb: Verb, _ file: String) throws(CommandFailure) {
         var ends: (Int32, Int32) = (-1, -1)
         let made = unsafe withUnsafeMutableBytes(of: &ends) { bytes in
             // Safe: a tuple of two integers lies in memory like an array of two.
@@ -16,8 +16,10 @@ enum Detach {
         let child: Int32
         do {
             let writing = FileDescriptor(owning: ends.1)
-            child = unsafe file.withCString { file in
-                unsafe weft_spawn_detached(file, writing.raw, Ready.descriptor, Ready.variable)
+            child = unsafe verb.rawValue.withCString { verb in
+                unsafe file.withCString { file in
+                    unsafe weft_spawn_detached(verb, file, writing.raw, Ready.descriptor, Ready.variable)
+                }
             }
         }
         guard child > 0 else { throw CommandFailure(.failed, "cannot start a process: \(SystemCall.message(errno))") }

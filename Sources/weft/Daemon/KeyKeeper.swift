@@ -39,6 +39,7 @@ struct KeyKeeper {
 
     /// Saves how far counters have come, and raises the ceilings that come near. Waits for the disk.
     mutating func save(_ engine: Engine, _ log: Log) {
+        guard !entries.isEmpty else { return }
         let networks = engine.networks()
         for index in entries.indices {
             guard let network = networks.first(where: { $0.vni == entries[index].vni }) else { continue }

@@ -4,7 +4,7 @@ import Glibc
 
 /// Tells whoever waits that the tunnel is up.
 enum Ready {
-    /// The descriptor on which `weft up --detach` waits for its child.
+    /// The descriptor on which `--detach` waits for its child.
     static let descriptor: Int32 = 3
     static let variable = "WEFT_READY"
 

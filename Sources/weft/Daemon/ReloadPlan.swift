@@ -8,10 +8,11 @@ struct ReloadPlan {
     /// What only a new start can do; nothing is changed then.
     private(set) var refusals: [String] = []
     private(set) var changes = NetworkChanges()
-    private(set) var lines: [String] = []
+    var lines: [String] = []
 
-    init(from old: TunnelConfiguration, to new: TunnelConfiguration) {
+    init(from old: TunnelConfiguration, to new: TunnelConfiguration, servesKeys: Bool) {
         compare(old.interface, new.interface)
+        compareInitiators(old, new, servesKeys)
         let before = Dictionary(old.peers.map { ($0.vni, $0) }) { first, _ in first }
         let after = Dictionary(new.peers.map { ($0.vni, $0) }) { first, _ in first }
         let uses = [old, new].map { file in file.peers.contains { $0.controlPort != nil } }
@@ -32,8 +33,8 @@ struct ReloadPlan {
         }
     }
 
-    private mutating func refuse(_ what: String) {
-        refusals.append("\(what): run `weft down` and `weft up` to change that")
+    mutating func refuse(_ what: String) {
+        refusals.append("\(what): stop it and start it anew to change that")
     }
 
     private mutating func compare(_ old: InterfaceConfiguration, _ new: InterfaceConfiguration) {

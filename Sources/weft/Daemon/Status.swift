@@ -93,6 +93,8 @@ struct Status: Codable, Sendable {
     let driverCounters: [String: UInt64]
     let cipher: String
     let peers: [Peer]
+    /// Nil unless it is a key server.
+    let keyServer: KeyServerStatus?
     /// Nil where the file names no STUN server and the responder is off.
     let stun: STUNStatus?
     let totals: Totals

@@ -24,13 +24,18 @@ extension Status {
         if !totals.streams.isEmpty {
             lines.append("  \(Console.bold("other packets")): \(Self.list(totals.streams.map { ($0.key, $0.value) }))")
         }
+        if let keyServer {
+            lines.append("  \(Console.bold(keyServer.summary.name)): \(keyServer.summary.value)")
+            lines += keyServer.lines
+        }
         for peer in peers { lines += peer.lines }
         let unattributed = totals.drops.compactMap { reason, count in
             let known = peers.reduce(0) { $0 + ($1.drops[reason] ?? 0) }
             return count > known ? (reason, count - known) : nil
         }
         if !unattributed.isEmpty {
-            lines += ["", "\(Console.bold("dropped without a peer")): \(Self.list(unattributed))"]
+            let what = keyServer == nil ? "dropped without a peer" : "dropped in all networks, or in none"
+            lines += ["", "\(Console.bold(what)): \(Self.list(unattributed))"]
         }
         return lines.joined(separator: "\n")
     }

@@ -7,7 +7,8 @@ extension Tunnel {
     /// What its file, or another one, would change; the reasons if it's a bad file.
     func plan(_ path: String? = nil) -> (text: String, isGood: Bool) {
         do throws(TunnelFileError) {
-            let plan = ReloadPlan(from: configuration, to: try TunnelFile.load(path: path ?? configuration.file))
+            let new = try TunnelFile.load(path: path ?? configuration.file)
+            let plan = ReloadPlan(from: configuration, to: new, servesKeys: keyService != nil)
             return (plan.text, plan.refusals.isEmpty)
         } catch {
             return (error.lines.joined(separator: "\n"), false)
@@ -37,7 +38,7 @@ extension Tunnel {
         } catch {
             return (error.lines.joined(separator: "\n"), false)
         }
-        let plan = ReloadPlan(from: old, to: new)
+        let plan = ReloadPlan(from: old, to: new, servesKeys: keyService != nil)
         guard plan.refusals.isEmpty else { return (plan.text, false) }
         guard !plan.lines.isEmpty else { return ("nothing changed", true) }
         do {
@@ -55,6 +56,7 @@ extension Tunnel {
                 throw error
             }
             for control in controls { try control.reconfigure(new) }
+            keyService?.reconfigure(new)
         } catch {
             return ("\(error)", false)
         }

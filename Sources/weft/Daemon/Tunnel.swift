@@ -21,6 +21,8 @@ final class Tunnel: Sendable {
     let stun: STUNAgent?
     /// Agree on keys: none where all are manual, and a second one where there are ICX's peers.
     let controls: [ControlService]
+    /// Nil unless it serves keys.
+    let keyService: KeyService?
     let mark: UInt32
     private let started: Instant
     /// Held while its file is applied.
@@ -31,7 +33,7 @@ final class Tunnel: Sendable {
 
     /// Builds everything; when anything fails nothing is left behind.
     init(
-        name: String, _ configuration: TunnelConfiguration, keeper: inout KeyKeeper, _ log: Log
+        name: String, _ configuration: TunnelConfiguration, servesKeys: Bool, keeper: inout KeyKeeper, _ log: Log
     ) throws(CommandFailure) {
         self.name = name
         current = Mutex(configuration)
@@ -60,7 +62,13 @@ final class Tunnel: Sendable {
             self.mark = mark
             datapath = try driver.datapath(name, configuration, routes: routes, mark: mark, engine: engine)
             stun = try Self.stun(configuration.interface, datapath)
-            controls = try Self.controls(configuration, engine, datapath, mark, log)
+            if servesKeys, let identity = configuration.interface.identity {
+                controls = []
+                keyService = try KeyService(identity, configuration, engine, datapath, mark: mark, log)
+            } else {
+                controls = try Self.controls(configuration, engine, datapath, mark, log)
+                keyService = nil
+            }
         } catch {
             throw CommandFailure(.failed, "\(error)")
         }
@@ -84,7 +92,7 @@ final class Tunnel: Sendable {
     static func routes(
         _ name: String, _ configuration: TunnelConfiguration, _ log: Log?
     ) throws(LinkError) -> (TunnelRoutes, mark: UInt32) {
-        let prefixes = configuration.peers.flatMap(\.allowedIPs)
+        let prefixes = configuration.routedPrefixes
         let own = numberBase | UInt32(configuration.interface.listenPort)
         let mark = configuration.interface.firewallMark
         switch configuration.interface.table {
@@ -123,11 +131,12 @@ final class Tunnel: Sendable {
 
     func replaceConfiguration(with new: TunnelConfiguration) { current.withLock { $0 = new } }
 
-    /// What `weft show` prints.
-    func status() -> Status {
+    /// What `weft show` prints; with what each network that was granted carried if that is asked for.
+    func status(listingNetworks: Bool = false) -> Status {
         let now = SystemCall.now()
-        let networks = Dictionary(uniqueKeysWithValues: engine.networks().map { ($0.vni, $0) })
         let configuration = configuration
+        let networks =
+            keyService == nil ? Dictionary(uniqueKeysWithValues: engine.networks().map { ($0.vni, $0) }) : [:]
         let interface = configuration.interface
         let control = controls.reduce(into: [:]) { $0.merge($1.statuses()) { first, _ in first } }
         return Status(
@@ -140,6 +149,7 @@ final class Tunnel: Sendable {
             peers: configuration.peers.compactMap { peer in
                 networks[peer.vni].map { Status.Peer(peer, $0, peer.publicKey.flatMap { control[$0] }, at: now) }
             },
+            keyServer: keyService?.status(configuration, engine, listingNetworks: listingNetworks, at: now),
             stun: stun.map { STUNStatus($0.current) }, totals: .init(engine.totals()))
     }
 }

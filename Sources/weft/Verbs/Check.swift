@@ -14,6 +14,7 @@ enum Check {
         let file: String
         let ok: Bool
         let peers: Int?
+        let initiators: Int?
         let findings: [Finding]
     }
 
@@ -25,15 +26,20 @@ enum Check {
         do throws(TunnelFileError) {
             let configuration = try TunnelFile.load(path: path)
             if arguments.has("json") {
-                Console.print(JSON.text(Report(file: path, ok: true, peers: configuration.peers.count, findings: [])))
+                let report = Report(
+                    file: path, ok: true, peers: configuration.peers.count,
+                    initiators: configuration.initiators.count, findings: [])
+                Console.print(JSON.text(report))
             } else {
-                let peers = configuration.peers.count
-                Console.print("\(path): good, \(peers) \(peers == 1 ? "peer" : "peers")")
+                let (count, what) =
+                    configuration.initiators.isEmpty
+                    ? (configuration.peers.count, "peer") : (configuration.initiators.count, "initiator")
+                Console.print("\(path): good, \(count) \(what)\(count == 1 ? "" : "s")")
             }
         } catch {
             if arguments.has("json") {
                 let findings = error.diagnostics.map { Report.Finding(line: $0.line, message: $0.message) }
-                Console.print(JSON.text(Report(file: path, ok: false, peers: nil, findings: findings)))
+                Console.print(JSON.text(Report(file: path, ok: false, peers: nil, initiators: nil, findings: findings)))
                 throw CommandFailure(.failed, "")
             }
             throw CommandFailure(.failed, error.lines.joined(separator: "\nweft: "))

@@ -27,13 +27,13 @@ enum Completion {
                 return
             fi
             case $verb in
-                up) COMPREPLY=($(compgen -W "$files --detach" -- "$current") $(compgen -f -- "$current")) ;;
+                up | keyserve) COMPREPLY=($(compgen -W "$files --detach" -- "$current") $(compgen -f -- "$current")) ;;
                 check) COMPREPLY=($(compgen -W "$files $running --json --against" -- "$current") $(compgen -f -- "$current")) ;;
                 reload) COMPREPLY=($(compgen -W "$running" -- "$current")) ;;
                 stun) COMPREPLY=($(compgen -W "--json" -- "$current")) ;;
                 identify) COMPREPLY=($(compgen -W "--json" -- "$current") $(compgen -f -- "$current")) ;;
                 down) COMPREPLY=($(compgen -W "$running" -- "$current")) ;;
-                show) COMPREPLY=($(compgen -W "$running --json" -- "$current")) ;;
+                show) COMPREPLY=($(compgen -W "$running --json --networks" -- "$current")) ;;
                 genkey) COMPREPLY=($(compgen -W "--force --manual" -- "$current") $(compgen -f -- "$current")) ;;
                 pubkey) COMPREPLY=($(compgen -f -- "$current")) ;;
                 tunnel-map)
@@ -69,12 +69,12 @@ enum Completion {
                 return
             fi
             case $words[2] in
-                up) compadd -- $files --detach; _files ;;
+                up|keyserve) compadd -- $files --detach; _files ;;
                 check) compadd -- $files $running --json --against; _files ;;
                 down|reload) compadd -- $running ;;
                 stun) compadd -- --json ;;
                 identify) compadd -- --json; _files ;;
-                show) compadd -- $running --json ;;
+                show) compadd -- $running --json --networks ;;
                 genkey) compadd -- --force --manual; _files ;;
                 pubkey) _files ;;
                 tunnel-map)
@@ -101,12 +101,13 @@ enum Completion {
         set -l running '(for s in /run/weft/*.sock; string replace -r ".*/(.*).sock" "\\$1" $s; end)'
         set -l files '(for f in /etc/weft/*.conf; string replace -r ".*/(.*).conf" "\\$1" $f; end)'
         complete -c weft -n __fish_use_subcommand -f -a '\(verbs)'
-        complete -c weft -n '__fish_seen_subcommand_from up' -a "$files"
-        complete -c weft -n '__fish_seen_subcommand_from up' -l detach
+        complete -c weft -n '__fish_seen_subcommand_from up keyserve' -a "$files"
+        complete -c weft -n '__fish_seen_subcommand_from up keyserve' -l detach
         complete -c weft -n '__fish_seen_subcommand_from check' -a "$files"
         complete -c weft -n '__fish_seen_subcommand_from down show reload' -f -a "$running"
         complete -c weft -n '__fish_seen_subcommand_from check' -l against
         complete -c weft -n '__fish_seen_subcommand_from check show stun identify' -l json
+        complete -c weft -n '__fish_seen_subcommand_from show' -l networks
         complete -c weft -n '__fish_seen_subcommand_from stun' -f
         complete -c weft -n '__fish_seen_subcommand_from genkey' -l force
         complete -c weft -n '__fish_seen_subcommand_from genkey' -l manual

@@ -7,8 +7,9 @@ enum Help {
         weft: an encrypted overlay network.
 
           weft up FILE [--detach]      bring a tunnel up
+          weft keyserve FILE [--detach]    hand out networks and their keys to those who may ask
           weft down NAME               take it down
-          weft show [NAME] [--json]    who is connected, how much went through, what was dropped and why
+          weft show [NAME] [--json] [--networks]    who is connected, how much went through, what was dropped and why
           weft reload NAME             apply its changed file, all of it or nothing
           weft check FILE [--json]     find what is wrong with a file
           weft check FILE --against NAME   say what a reload with that file would change
@@ -38,8 +39,9 @@ enum Help {
     static func usage(of verb: Verb) -> String {
         switch verb {
         case .up: "usage: weft up FILE [--detach]"
+        case .keyserve: "usage: weft keyserve FILE [--detach]"
         case .down: "usage: weft down NAME"
-        case .show: "usage: weft show [NAME] [--json]"
+        case .show: "usage: weft show [NAME] [--json] [--networks]"
         case .reload: "usage: weft reload NAME"
         case .check: "usage: weft check FILE [--json] | weft check FILE --against NAME"
         case .stun: "usage: weft stun [SERVER...] [--json]"
@@ -62,11 +64,19 @@ enum Help {
             stopped: by `weft down`, Ctrl-C or SIGTERM. With --detach it returns once the tunnel is up and leaves it
             running. It needs root, or CAP_NET_ADMIN.
             """
+        case .keyserve:
+            """
+            Reads a file with [Initiator] sections, makes the interface as `weft up` does, and waits for those initiators:
+            each asks for an overlay address within its AllowedIPs and gets a network of its own for it, with keys, as long
+            as its session lasts. `weft show`, `weft reload` and `weft down` work as with a tunnel.
+            """
         case .down: "Stops a tunnel and waits until its interface, routes and rules are gone."
         case .show:
             """
             Prints the interface, its peers, when each was last heard, how much went each way, the SPIs in use with
             the time they have left, and how many packets were dropped by reason. `weft help drops` explains the reasons.
+            Of a key server it prints the initiators: networks held of how many, grants, and refusals by reason; with
+            --networks also each network.
             """
         case .reload:
             """

@@ -4,11 +4,11 @@ import FoundationEssentials
 /// `weft show`: what one tunnel, or every tunnel that is up, says of itself.
 enum Show {
     static func run(_ arguments: [String]) throws(CommandFailure) {
-        let arguments = try Arguments(arguments, of: .show, options: ["json"], operands: 0...1)
+        let arguments = try Arguments(arguments, of: .show, options: ["json", "networks"], operands: 0...1)
         let names = arguments.operands.first.map { [TunnelPath($0).name] } ?? RuntimeFolder.names()
         var found: [Status] = []
         for name in names {
-            guard let answer = AdminClient.status(of: name),
+            guard let answer = AdminClient.status(of: name, listingNetworks: arguments.has("networks")),
                 let status = try? JSONDecoder().decode(Status.self, from: Data(answer))
             else {
                 if arguments.operands.isEmpty { continue }

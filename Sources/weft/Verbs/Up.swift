@@ -4,12 +4,14 @@ import Glibc
 import Synchronization
 import Weft
 import WeftConfig
-import WeftTUN
 
 /// `weft up`: brings a tunnel up and carries packets until it is stopped.
 enum Up {
-    static func run(_ arguments: [String]) throws(CommandFailure) {
-        let arguments = try Arguments(arguments, of: .up, options: ["detach"], operands: 1...1)
+    static func run(_ arguments: [String]) throws(CommandFailure) { try start(arguments, .up) }
+
+    /// Runs what a file describes, for either verb that does.
+    static func start(_ arguments: [String], _ verb: Verb) throws(CommandFailure) {
+        let arguments = try Arguments(arguments, of: verb, options: ["detach"], operands: 1...1)
         let path = TunnelPath(arguments.operands[0])
         let configuration: TunnelConfiguration
         do throws(TunnelFileError) {
@@ -17,7 +19,8 @@ enum Up {
         } catch {
             throw CommandFailure(.failed, error.lines.joined(separator: "\nweft: "))
         }
-        guard TUNDevice.isValid(name: path.name) else {
+        try KeyServe.check(configuration, isFor: verb, operand: arguments.operands[0])
+        guard InterfaceName.isValid(path.name) else {
             throw CommandFailure(
                 .failed,
                 "\(path.file): the interface is named like the file, and \"\(path.name)\" can't be a name: "
@@ -27,20 +30,22 @@ enum Up {
             throw CommandFailure(.failed, "\(path.name) is up already; `weft down \(path.name)` stops it")
         }
         if arguments.has("detach") {
-            try Detach.run(path.file)
+            try Detach.run(verb, path.file)
         } else {
-            try run(path.name, configuration)
+            try run(path.name, configuration, servesKeys: verb == .keyserve)
         }
     }
 
-    private static func run(_ name: String, _ configuration: TunnelConfiguration) throws(CommandFailure) {
+    private static func run(
+        _ name: String, _ configuration: TunnelConfiguration, servesKeys: Bool
+    ) throws(CommandFailure) {
         // A detached process is started through /proc, which would be its name.
         unsafe weft_name_thread("weft")
         let signals = Signals()
         let log = Log(name: name)
         var keeper = KeyKeeper()
         try RuntimeFolder.make()
-        let tunnel = try Tunnel(name: name, configuration, keeper: &keeper, log)
+        let tunnel = try Tunnel(name: name, configuration, servesKeys: servesKeys, keeper: &keeper, log)
         let failure = Failure()
         do throws(TransportError) {
             try carry(tunnel, signals, keeper, log, failure)
@@ -55,7 +60,9 @@ enum Up {
     private static func carry(
         _ tunnel: Tunnel, _ signals: consuming Signals, _ keeper: consuming KeyKeeper, _ log: Log, _ failure: Failure
     ) throws(TransportError) {
-        let server = try AdminServer(name: tunnel.name, status: { tunnel.status() }, stop: Signals.stop) { path in
+        let server = try AdminServer(
+            name: tunnel.name, status: { tunnel.status(listingNetworks: $0) }, stop: Signals.stop
+        ) { path in
             path.map { tunnel.plan($0) } ?? tunnel.reloadOnce(log)
         }
         defer { server.close() }
@@ -75,6 +82,9 @@ enum Up {
         let asking: WorkerThread? =
             if let stun = tunnel.stun { try WorkerThread(name: "weft-stun") { stun.run() } } else { nil }
         var controlling: [FinishedThread] = []
+        if let service = tunnel.keyService {
+            controlling.append(try FinishedThread("weft-control") { service.run() })
+        }
         for control in tunnel.controls { controlling.append(try FinishedThread("weft-control") { control.run() }) }
         var capabilities = tunnel.datapath.capabilities
         log.info(
@@ -98,6 +108,7 @@ enum Up {
         tunnel.stun?.close()
         // First, so that peers hear that we go.
         for control in tunnel.controls { control.close() }
+        tunnel.keyService?.close()
         for thread in controlling { thread.join() }
         tunnel.datapath.close()
         pumps.join()

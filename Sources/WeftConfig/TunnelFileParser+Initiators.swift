@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+import WeftControl
+
+/// What could be read of an `[Initiator]`.
+struct InitiatorDraft {
+    let lines: SectionLines<InitiatorKey>
+    var publicKey: PublicKey?
+    var allowedIPs: ItemList<Prefix>?
+    var networks: UInt32?
+    var suite: Suite?
+
+    var complete: InitiatorConfiguration? {
+        guard let publicKey, let allowedIPs else { return nil }
+        return InitiatorConfiguration(
+            publicKey: publicKey, allowedIPs: allowedIPs.items,
+            networks: networks.map { Int($0) } ?? InitiatorConfiguration.defaultNetworks,
+            suite: suite ?? .aes128GCM, lines: lines)
+    }
+}
+
+extension TunnelFileParser {
+    mutating func readInitiator(_ entries: SectionEntries<InitiatorKey>) -> InitiatorDraft {
+        var draft = InitiatorDraft(lines: entries.lines)
+        require([.publicKey, .allowedIPs], in: entries)
+        draft.publicKey = value(of: .publicKey, in: entries) { try? PublicKey($0) }
+        draft.allowedIPs = list(of: .allowedIPs, in: entries, identity: \.self) { Prefix($0) }
+        draft.networks = value(of: .networks, in: entries) {
+            FileValues.number($0, in: 1...UInt32(InitiatorConfiguration.mostNetworks))
+        }
+        draft.suite = value(of: .suite, in: entries, FileValues.suite)
+        return draft
+    }
+
+    /// A file is a tunnel's or a key server's: what carries packets for the one hands out networks for the other.
+    mutating func checkKinds() {
+        guard let peer = peers.first?.lines.header, let initiator = initiators.first?.lines.header else { return }
+        diagnostics.add(
+            line: max(peer, initiator),
+            """
+            [Peer] stands on line \(peer) and [Initiator] on line \(initiator): expected one kind in a file: \
+            move the initiators to a file of their own, with another ListenPort, for weft keyserve
+            """)
+    }
+
+    /// Initiators are known by their keys, each by one of its own. What they may ask for may overlap, as an address
+    /// belongs to who holds a grant for it.
+    mutating func checkInitiators() {
+        guard !initiators.isEmpty else { return }
+        if !peers.contains(where: \.usesIdentity) { requireIdentity() }
+        var lines: [PublicKey: Int] = [:]
+        for initiator in initiators {
+            guard let key = initiator.publicKey else { continue }
+            let line = initiator.lines[.publicKey]
+            if let first = lines[key] {
+                diagnostics.add(
+                    line: line, "PublicKey: is the key of the initiator of line \(first) too: expected one of its own")
+            }
+            lines[key] = line
+            if interface?.identity?.publicKey == key {
+                diagnostics.add(line: line, "PublicKey: is this host's own key: expected the initiator's")
+            }
+        }
+    }
+}
