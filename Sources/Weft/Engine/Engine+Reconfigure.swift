@@ -88,7 +88,8 @@ extension Engine {
     ) throws(EngineError) {
         for route in configuration.ownedRoutes {
             guard route.source.family == route.destination.family else { throw .mixedFamilies(route) }
-            if let owner = owners.updateValue(configuration.vni, forKey: route) {
+            // A route twice in a list is one route.
+            if let owner = owners.updateValue(configuration.vni, forKey: route), owner != configuration.vni {
                 throw .routeTaken(route, vni: owner)
             }
         }

@@ -79,6 +79,7 @@ final class Topology: Sendable {
         var owned: [(route: Route, slot: UInt32)] = []
         owned.reserveCapacity(old.owned.count + gained.count)
         func gain(_ next: (route: Route, vni: UInt32)) {
+            guard owned.last?.route != next.route else { return }
             if let slot = vnis.slot(of: next.vni) { owned.append((next.route, UInt32(slot))) }
         }
         for (route, slot) in old.owned {
