@@ -45,6 +45,10 @@ final class QUICConnection {
     var retiredIDs: [ConnectionID] = []
     var events: [SessionEvent] = []
     var outgoing: [Int64: OutgoingStream] = [:]
+    /// Streams that may have something to send, in the order in which they came.
+    var unsent: [Int64] = []
+    /// The address that the endpoint's index knows.
+    var indexedRemote: Endpoint?
     private(set) var state = State.open
 
     // What callbacks note while ngtcp2 reads a datagram.
@@ -352,6 +356,7 @@ final class QUICConnection {
             until: Instant(nanoseconds: now.nanoseconds &+ QUICRules.closingTime))
         farewellIsDue = !farewell.isEmpty
         outgoing.removeAll()
+        unsent.removeAll()
         events.append(.ended(id, peer: peer, why))
     }
 

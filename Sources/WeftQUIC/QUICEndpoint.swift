@@ -36,11 +36,16 @@ public final class QUICEndpoint: SessionTransport {
     let retrySecret = (0..<32).map { _ in UInt8.random(in: 0...255) }
 
     private var authorized: [PublicKey: Int] = [:]
+    /// Streams that any peer may have open: whose a call is isn't known before it has been answered.
+    private var streamLimit = defaultStreams
     private var connections: [SessionID: QUICConnection] = [:]
+    // What leads to connections, so that none is looked at in vain.
     private var byID: [ConnectionID: SessionID] = [:]
-    /// Those that may have something to send or tell.
+    private var byRemote: [Endpoint: Set<SessionID>] = [:]
+    private var deadlines = DeadlineHeap<SessionID>()
+    /// Those that may have something to send.
     private var touched: Set<SessionID> = []
-    private var events: [SessionEvent] = []
+    private var events = EventQueue<SessionEvent>()
     private var nextSession: UInt64 = 1
     private var handshakes = 0
     private var latest = Instant(nanoseconds: 1)
@@ -61,10 +66,15 @@ public final class QUICEndpoint: SessionTransport {
     /// How many connections there are, those that are being closed included.
     public var connectionCount: Int { connections.count }
 
-    public func authorize(_ peers: [PublicKey: Int]) { authorized = peers }
+    private static let defaultStreams = 4
+
+    public func authorize(_ peers: [PublicKey: Int]) {
+        authorized = peers
+        streamLimit = peers.values.max() ?? Self.defaultStreams
+    }
 
     public func dial(_ peer: PublicKey, at endpoint: Endpoint, now: Instant) -> SessionID? {
-        begin(at: endpoint, streams: authorized[peer] ?? 4, now, accepting: nil) { $0 == peer }
+        begin(at: endpoint, streams: authorized[peer] ?? Self.defaultStreams, now, accepting: nil) { $0 == peer }
     }
 
     private func begin(
@@ -79,7 +89,7 @@ public final class QUICEndpoint: SessionTransport {
         guard let connection = QUICConnection(beginning, accepting: first) else { return nil }
         connections[id] = connection
         for name in connection.ids { byID[name] = id }
-        touched.insert(id)
+        settle(connection)
         if first != nil { handshakes += 1 }
         return id
     }
@@ -171,10 +181,9 @@ public final class QUICEndpoint: SessionTransport {
         let first = unsafe QUICConnection.FirstPacket(
             version: header.version, destination: ConnectionID(header.dcid), source: ConnectionID(header.scid),
             original: original, token: token)
-        let streams = authorized.values.max() ?? 4
         guard
             let session = begin(
-                at: source, streams: streams, now, accepting: first,
+                at: source, streams: streamLimit, now, accepting: first,
                 wanted: { [weak self] in self?.authorized[$0] != nil }),
             let connection = connections[session]
         else { return }
@@ -187,7 +196,8 @@ public final class QUICEndpoint: SessionTransport {
     private func takeStray(_ datagram: Span<UInt8>, _ destination: [UInt8], _ source: Endpoint, _ now: Instant) {
         guard mayAnswer(now) else { return }
         arrivalPath.set(to: source)
-        for connection in connections.values where connection.isOpen && connection.remote == source {
+        for session in byRemote[source] ?? [] {
+            guard let connection = connections[session] else { continue }
             connection.receive(datagram, over: arrivalPath, now: now)
             settle(connection)
             if connection.sawReset { return }
@@ -244,12 +254,13 @@ public final class QUICEndpoint: SessionTransport {
 
     public var nextDeadline: Instant? {
         if !touched.isEmpty || !loose.isEmpty { return latest }
-        return connections.values.map(\.deadline).min().flatMap { $0 == .distantFuture ? nil : $0 }
+        return deadlines.first.flatMap { $0 == .distantFuture ? nil : $0 }
     }
 
     public func advance(to now: Instant) {
         let now = later(now)
-        for connection in connections.values where connection.deadline <= now {
+        for session in deadlines.takeDue(at: now) {
+            guard let connection = connections[session] else { continue }
             guard connection.isOpen else {
                 forget(connection)
                 continue
@@ -263,20 +274,22 @@ public final class QUICEndpoint: SessionTransport {
         let now = later(now)
         for answer in loose { send(answer.bytes.span, answer.to) }
         loose.removeAll(keepingCapacity: true)
-        // Sending may end a connection, whose last words then follow at once.
         let due = touched
         touched.removeAll(keepingCapacity: true)
         for session in due {
             guard let connection = connections[session] else { continue }
-            connection.flush(into: &buffer, over: departurePath, now: now, send)
+            let isDone = connection.flush(into: &buffer, over: departurePath, now: now, send)
             settle(connection)
-            touched.remove(session)
+            if isDone { touched.remove(session) }
         }
     }
 
-    /// Takes over what a connection has to tell.
+    /// Takes over what a connection has to tell, and where it is found. To be called whenever one was used.
     private func settle(_ connection: QUICConnection) {
         touched.insert(connection.id)
+        deadlines.set(connection.deadline, for: connection.id)
+        let remote = connection.remote
+        if remote != connection.indexedRemote { index(connection, at: remote) }
         for id in connection.newIDs {
             connection.ids.append(id)
             byID[id] = connection.id
@@ -298,34 +311,52 @@ public final class QUICEndpoint: SessionTransport {
         connection.events.removeAll()
     }
 
+    private func index(_ connection: QUICConnection, at remote: Endpoint?) {
+        if let old = connection.indexedRemote {
+            byRemote[old]?.remove(connection.id)
+            if byRemote[old]?.isEmpty ?? false { byRemote[old] = nil }
+        }
+        if let remote { byRemote[remote, default: []].insert(connection.id) }
+        connection.indexedRemote = remote
+    }
+
     private func forget(_ connection: QUICConnection) {
         for id in connection.ids { byID[id] = nil }
+        index(connection, at: nil)
+        deadlines.remove(connection.id)
         connections[connection.id] = nil
         touched.remove(connection.id)
     }
 
     // MARK: Sessions
 
-    public func nextEvent() -> SessionEvent? { events.isEmpty ? nil : events.removeFirst() }
+    public func nextEvent() -> SessionEvent? { events.popFirst() }
 
     public func masterKeys(of session: SessionID) -> MasterKeys? { connections[session]?.masterKeys() }
 
     public func open(_ message: [UInt8], on session: SessionID) -> StreamID? {
-        touched.insert(session)
-        return connections[session]?.open(message)
+        guard let connection = connections[session] else { return nil }
+        defer { settle(connection) }
+        return connection.open(message)
     }
 
     public func answer(_ message: [UInt8], on stream: StreamID, of session: SessionID) {
-        touched.insert(session)
-        connections[session]?.answer(message, on: stream)
+        guard let connection = connections[session] else { return }
+        connection.answer(message, on: stream)
+        settle(connection)
     }
 
     public func abandon(_ stream: StreamID, of session: SessionID) {
-        touched.insert(session)
-        connections[session]?.abandon(stream)
+        guard let connection = connections[session] else { return }
+        connection.abandon(stream)
+        settle(connection)
     }
 
-    public func probe(_ session: SessionID) { connections[session]?.probe() }
+    public func probe(_ session: SessionID) {
+        guard let connection = connections[session] else { return }
+        connection.probe()
+        settle(connection)
+    }
 
     public func lastAuthentic(of session: SessionID) -> Instant? { connections[session]?.lastAuthentic }
 
@@ -333,7 +364,7 @@ public final class QUICEndpoint: SessionTransport {
         guard let connection = connections[session] else { return }
         // What the other end needs to understand our farewell goes first: the end of a handshake.
         var last: [(bytes: [UInt8], to: Endpoint)] = []
-        connection.flush(into: &buffer, over: departurePath, now: later(now)) { datagram, target in
+        _ = connection.flush(into: &buffer, over: departurePath, now: later(now)) { datagram, target in
             last.append((datagram.indices.map { datagram[$0] }, target))
         }
         loose += last
