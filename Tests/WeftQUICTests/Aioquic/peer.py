@@ -56,6 +56,22 @@ def begin_mutually(self, *arguments, **options):
 
 tls.Context.__init__ = begin_mutually
 
+if not is_client and behaviour == "no-certificate":
+    # A handshake as with a shared key that nobody has: neither certificate nor signature.
+    push_certificate = tls.push_certificate
+    tls.push_certificate = lambda buffer, shown: push_certificate(buffer, tls.Certificate())
+    tls.push_certificate_verify = lambda buffer, verify: None
+
+if not is_client and behaviour == "ticket":
+    # aioquic gives tickets to those who say that they could use them, which ours doesn't.
+    finish_handshake = tls.Context._server_handle_finished
+
+    def finish_with_ticket(self, *arguments):
+        self._psk_key_exchange_mode = tls.PskKeyExchangeMode.PSK_DHE_KE
+        finish_handshake(self, *arguments)
+
+    tls.Context._server_handle_finished = finish_with_ticket
+
 
 def digest(algorithm, data=b""):
     state = hashes.Hash(algorithm)
@@ -110,11 +126,11 @@ if behaviour == "wrong-key":
 
 configuration = QuicConfiguration(
     is_client=is_client,
-    alpn_protocols=["h3" if behaviour == "wrong-alpn" else "icx-ctrl/1"],
+    alpn_protocols={"wrong-alpn": ["h3"], "no-alpn": None}.get(behaviour, ["icx-ctrl/1"]),
     server_name="icx" if is_client else None,
     verify_mode=0,
 )
-if behaviour != "no-certificate":
+if behaviour != "no-certificate" or not is_client:
     configuration.certificate = certificate(own, own)
     configuration.private_key = stranger if behaviour == "no-private-key" else own
 if behaviour == "ticket" and is_client:
