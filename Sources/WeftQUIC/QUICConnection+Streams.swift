@@ -69,7 +69,7 @@ extension QUICConnection {
             let code = unsafe buffer.withUnsafeMutableBufferPointer { packet in
                 unsafe write(streams, into: packet, over: path, now, &isDone, send)
             }
-            if code < 0 { fail(writing: code, now) }
+            if code < 0 { end(readFailed: code, now) }
         }
         if case .over(let farewell, _) = state {
             if farewellIsDue, let farewellTarget { send(farewell.span, farewellTarget) }

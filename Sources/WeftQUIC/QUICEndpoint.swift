@@ -28,34 +28,34 @@ public final class QUICEndpoint: SessionTransport {
         public var overLimit: UInt64 = 0
     }
 
-    public private(set) var counters = Counters()
-    private let limits: Limits
+    public internal(set) var counters = Counters()
+    let limits: Limits
     private let credentials: Credentials
     let resets: ResetTokens
     /// Keys the tokens of Retry packets; good as long as the process lives.
     let retrySecret = (0..<32).map { _ in UInt8.random(in: 0...255) }
 
-    private var authorized: [PublicKey: Int] = [:]
+    var authorized: [PublicKey: Int] = [:]
     /// Streams that any peer may have open: whose a call is isn't known before it has been answered.
-    private var streamLimit = defaultStreams
-    private var connections: [SessionID: QUICConnection] = [:]
+    var streamLimit = defaultStreams
+    var connections: [SessionID: QUICConnection] = [:]
     // What leads to connections, so that none is looked at in vain.
     private var byID: [ConnectionID: SessionID] = [:]
-    private var byRemote: [Endpoint: Set<SessionID>] = [:]
+    var byRemote: [Endpoint: Set<SessionID>] = [:]
     private var deadlines = DeadlineHeap<SessionID>()
     /// Those that may have something to send.
     private var touched: Set<SessionID> = []
     private var events = EventQueue<SessionEvent>()
     private var nextSession: UInt64 = 1
-    private var handshakes = 0
+    var handshakes = 0
     private var latest = Instant(nanoseconds: 1)
-    private let arrivalPath = NetworkPath()
+    let arrivalPath = NetworkPath()
     private let departurePath = NetworkPath()
     private var buffer = [UInt8](repeating: 0, count: QUICRules.datagramByteCount)
     /// Answers that belong to no connection.
-    private var loose: [(bytes: [UInt8], to: Endpoint)] = []
-    private var allowance: Double = 100
-    private var allowanceSince = Instant(nanoseconds: 0)
+    var loose: [(bytes: [UInt8], to: Endpoint)] = []
+    var allowance: Double = 100
+    var allowanceSince = Instant(nanoseconds: 0)
 
     public init(_ identity: borrowing Identity, limits: Limits = Limits()) throws {
         self.limits = limits
@@ -77,7 +77,7 @@ public final class QUICEndpoint: SessionTransport {
         begin(at: endpoint, streams: authorized[peer] ?? Self.defaultStreams, now, accepting: nil) { $0 == peer }
     }
 
-    private func begin(
+    func begin(
         at endpoint: Endpoint, streams: Int, _ now: Instant, accepting first: QUICConnection.FirstPacket?,
         wanted: @escaping (PublicKey) -> Bool
     ) -> SessionID? {
@@ -140,116 +140,6 @@ public final class QUICEndpoint: SessionTransport {
         }
     }
 
-    /// Bytes in the shortest datagram that QUIC could have sent us (RFC 9000, section 10.3).
-    private static let shortestDatagram = 21
-
-    private func negotiateVersion(
-        _ count: Int, _ destination: [UInt8], _ origin: [UInt8], _ source: Endpoint, _ now: Instant
-    ) {
-        guard count >= QUICRules.datagramByteCount, mayAnswer(now) else { return }
-        counters.versionNegotiations += 1
-        var versions = [NGTCP2_PROTO_VER_V1]
-        unsafe answer(to: source) { packet in
-            unsafe ngtcp2_pkt_write_version_negotiation(
-                packet.baseAddress, packet.count, UInt8.random(in: 0...255), origin, origin.count, destination,
-                destination.count, &versions, versions.count)
-        }
-    }
-
-    private func acceptFirst(_ datagram: Span<UInt8>, from source: Endpoint, _ now: Instant) {
-        var header = unsafe ngtcp2_pkt_hd()
-        let (code, token) = unsafe datagram.withUnsafeBufferPointer { bytes in
-            let code = unsafe ngtcp2_accept(&header, bytes.baseAddress, bytes.count)
-            // Safe: the token points into the datagram and is copied while it is lent.
-            let token =
-                unsafe code == 0 ? Array(UnsafeBufferPointer(start: header.token.base, count: header.token.len)) : []
-            return (code, token)
-        }
-        guard code == 0, datagram.count >= QUICRules.datagramByteCount else {
-            counters.malformed += 1
-            return
-        }
-        guard !token.isEmpty else { return unsafe retry(header, source, now) }
-        guard let original = unsafe verify(token, header, source, now) else {
-            counters.badTokens += 1
-            return
-        }
-        guard handshakes < limits.handshakes else {
-            counters.overLimit += 1
-            return
-        }
-        let first = unsafe QUICConnection.FirstPacket(
-            version: header.version, destination: ConnectionID(header.dcid), source: ConnectionID(header.scid),
-            original: original, token: token)
-        guard
-            let session = begin(
-                at: source, streams: streamLimit, now, accepting: first,
-                wanted: { [weak self] in self?.authorized[$0] != nil }),
-            let connection = connections[session]
-        else { return }
-        arrivalPath.set(to: source)
-        connection.receive(datagram, over: arrivalPath, now: now)
-        settle(connection)
-    }
-
-    /// A short packet for no connection of ours: the reset of one, or one that a session before our restart goes on with.
-    private func takeStray(_ datagram: Span<UInt8>, _ destination: [UInt8], _ source: Endpoint, _ now: Instant) {
-        guard mayAnswer(now) else { return }
-        arrivalPath.set(to: source)
-        for session in byRemote[source] ?? [] {
-            guard let connection = connections[session] else { continue }
-            connection.receive(datagram, over: arrivalPath, now: now)
-            settle(connection)
-            if connection.sawReset { return }
-        }
-        reset(destination, datagram.count, source)
-    }
-
-    private func reset(_ destination: [UInt8], _ count: Int, _ source: Endpoint) {
-        // Two ends without state must not answer each other for ever: each answer is shorter than what caused it.
-        guard destination.first == ConnectionID.firstByte, count > Self.shortestDatagram else {
-            counters.malformed += 1
-            return
-        }
-        var id = ConnectionID(destination).native
-        var token = [UInt8](repeating: 0, count: ResetTokens.byteCount)
-        let isMade = unsafe token.withUnsafeMutableBufferPointer { token in
-            unsafe token.baseAddress.map { unsafe resets.write(for: &id, to: $0) } ?? false
-        }
-        guard isMade else { return }
-        counters.resets += 1
-        var noise = (0..<min(count - 1, 42) - ResetTokens.byteCount).map { _ in UInt8.random(in: 0...255) }
-        // Where a connection id stands in other packets, so that a shared port tells this one for QUIC's too.
-        noise[1] = ConnectionID.firstByte
-        unsafe answer(to: source) { packet in
-            unsafe ngtcp2_pkt_write_stateless_reset(packet.baseAddress, packet.count, token, noise, noise.count)
-        }
-    }
-
-    /// Puts a packet of its own into the queue.
-    func answer(to endpoint: Endpoint, _ write: (UnsafeMutableBufferPointer<UInt8>) -> ngtcp2_ssize) {
-        var packet = [UInt8](repeating: 0, count: QUICRules.datagramByteCount)
-        let count = unsafe packet.withUnsafeMutableBufferPointer { unsafe write($0) }
-        guard count > 0 else { return }
-        loose.append((Array(packet.prefix(count)), endpoint))
-    }
-
-    func countRetry() { counters.retries += 1 }
-
-    /// Whether a stranger may be answered now.
-    func mayAnswer(_ now: Instant) -> Bool {
-        let rate = Double(limits.statelessAnswersPerSecond)
-        let elapsed = Double(now.nanoseconds - min(allowanceSince.nanoseconds, now.nanoseconds)) / 1e9
-        allowance = min(rate / 10, allowance + elapsed * rate)
-        allowanceSince = now
-        guard allowance >= 1 else {
-            counters.overLimit += 1
-            return false
-        }
-        allowance -= 1
-        return true
-    }
-
     // MARK: Time
 
     public var nextDeadline: Instant? {
@@ -285,7 +175,7 @@ public final class QUICEndpoint: SessionTransport {
     }
 
     /// Takes over what a connection has to tell, and where it is found. To be called whenever one was used.
-    private func settle(_ connection: QUICConnection) {
+    func settle(_ connection: QUICConnection) {
         touched.insert(connection.id)
         deadlines.set(connection.deadline, for: connection.id)
         let remote = connection.remote
