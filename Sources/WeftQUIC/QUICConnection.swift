@@ -9,7 +9,9 @@ final class QUICConnection {
     let id: SessionID
     let isDialed: Bool
     var connection: OpaquePointer?
+    /// Nil once the handshake is done: what TLS knows is needed no more, and TLS has nothing to say any more.
     private var session: TLSSession?
+    private var rootSecret: SecretBytes?
     private let reference: UnsafeMutablePointer<ngtcp2_crypto_conn_ref>
     private let wanted: (PublicKey) -> Bool
     let resets: ResetTokens
@@ -145,6 +147,8 @@ final class QUICConnection {
     private func establish(at endpoint: Endpoint?, _ now: Instant) {
         guard let violation = session?.violation() else {
             guard let peer, let endpoint else { return close(.violation("no certificate"), code: 1, now) }
+            rootSecret = session?.rootSecret()
+            endTLS()
             isEstablished = true
             lastAuthentic = now
             setKeepAlive(QUICRules.keepAlive, probing: false)
@@ -155,6 +159,14 @@ final class QUICConnection {
         events.removeAll()
         close(.violation(violation), code: 1, now)
     }
+
+    private func endTLS() {
+        if let connection = unsafe connection { unsafe ngtcp2_conn_set_tls_native_handle(connection, nil) }
+        session = nil
+    }
+
+    /// Whether TLS takes messages.
+    var isShakingHands: Bool { session != nil }
 
     func advance(to now: Instant) {
         guard isOpen, let connection = unsafe connection else { return }
@@ -179,7 +191,14 @@ final class QUICConnection {
 
     func masterKeys() -> MasterKeys? {
         guard isOpen, isEstablished else { return nil }
-        return session?.masterKeys()
+        return Self.masterKeys(from: rootSecret)
+    }
+
+    private static func masterKeys(from root: borrowing SecretBytes?) -> MasterKeys? {
+        switch root {
+        case .some(let root): try? MasterKeys(rootSecret: root)
+        case .none: nil
+        }
     }
 
     /// Runs `body` with ngtcp2's connection, if it is still open.

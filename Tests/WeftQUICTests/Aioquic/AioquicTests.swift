@@ -73,6 +73,15 @@ struct AioquicTests {
         #expect(end.endpoint.counters.retries == 1, "aioquic took our Retry")
     }
 
+    @Test func trafficKeysAreUpdatedAfterTLSHasGone() throws {
+        let (lower, upper) = try identities()
+        let end = try connect(upper, to: lower, at: nil)
+        let peer = try Aioquic.Peer("client", lower.identity, pinning: upper.key, port: end.port, "key-update")
+        end.run { !peer.isRunning }
+        let result = try peer.result()
+        #expect(result.end == "agreed" && result.updated == true, "\(result)")
+    }
+
     @Test func weCallAioquic() throws {
         let (lower, upper) = try identities()
         let port = UInt16.random(in: 20_000...30_000)

@@ -17,7 +17,13 @@ from aioquic import tls
 from aioquic.asyncio import connect, serve
 from aioquic.asyncio.protocol import QuicConnectionProtocol
 from aioquic.quic.configuration import QuicConfiguration
-from aioquic.quic.events import ConnectionTerminated, HandshakeCompleted, StreamDataReceived, StreamReset
+from aioquic.quic.events import (
+    ConnectionTerminated,
+    HandshakeCompleted,
+    PingAcknowledged,
+    StreamDataReceived,
+    StreamReset,
+)
 from aioquic.quic.connection import QuicConnection
 from cryptography import x509
 from cryptography.hazmat.primitives import cmac, hashes, hmac, serialization
@@ -150,7 +156,7 @@ result = {}
 
 
 def finish(**values):
-    if not result:
+    if "end" not in result:
         result.update(values)
     finished.set()
 
@@ -187,6 +193,10 @@ class Peer(QuicConnectionProtocol):
                 if not is_client:
                     self._quic.send_stream_data(event.stream_id, offer(self.spi), end_stream=True)
                     self.transmit()
+                if behaviour == "key-update":
+                    self._quic.request_key_update()
+                    self._quic.send_ping(1)
+                    self.transmit()
                 # Give the other end time to take the answer, or to object.
                 loop = asyncio.get_event_loop()
                 loop.call_later(
@@ -196,6 +206,8 @@ class Peer(QuicConnectionProtocol):
                         peer_spi=spi, receive_key=sa_key(self.spi), transmit_key=sa_key(spi),
                     ),
                 )
+        elif isinstance(event, PingAcknowledged):
+            result["updated"] = True
         elif isinstance(event, StreamReset):
             finish(end="reset")
         elif isinstance(event, ConnectionTerminated):
