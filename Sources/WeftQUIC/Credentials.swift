@@ -21,10 +21,11 @@ public enum QUICError: Error, Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// An identity's self-signed certificate and private key, as GnuTLS wants them.
+/// An identity's self-signed certificate and private key, as GnuTLS wants them, and the rules that all sessions share.
 @safe
 final class Credentials {
     private let credentials: gnutls_certificate_credentials_t
+    private let priorities: gnutls_priority_t
 
     /// 2000-01-01 and 9999-12-31, 23:59:59: a peer is known by its key, and time has no say in it.
     private static let validity = (from: 946_684_800, to: 253_402_300_799)
@@ -38,15 +39,28 @@ final class Credentials {
         try check("allocate credentials") { unsafe gnutls_certificate_allocate_credentials(&made) }
         guard let made = unsafe made else { throw QUICError("allocate credentials", GNUTLS_E_MEMORY_ERROR) }
         unsafe credentials = unsafe made
+        var rules: gnutls_priority_t?
+        do throws(QUICError) {
+            try check("parse the TLS priorities") { unsafe gnutls_priority_init(&rules, TLSRules.priorities, nil) }
+            guard let rules = unsafe rules else { throw QUICError("parse the TLS priorities", GNUTLS_E_MEMORY_ERROR) }
+            unsafe priorities = unsafe rules
+        } catch {
+            unsafe gnutls_certificate_free_credentials(made)
+            throw error
+        }
         // Safe: GnuTLS copies the certificate and the key.
         var list: gnutls_x509_crt_t? = unsafe certificate
         try check("use the identity") { unsafe gnutls_certificate_set_x509_key(made, &list, 1, key) }
     }
 
-    deinit { unsafe gnutls_certificate_free_credentials(credentials) }
+    deinit {
+        unsafe gnutls_priority_deinit(priorities)
+        unsafe gnutls_certificate_free_credentials(credentials)
+    }
 
     /// Lets a session use them; they must outlive it.
     func use(in session: gnutls_session_t) throws(QUICError) {
+        try check("set the TLS priorities") { unsafe gnutls_priority_set(session, priorities) }
         try check("use the certificate") {
             unsafe gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, UnsafeMutableRawPointer(credentials))
         }

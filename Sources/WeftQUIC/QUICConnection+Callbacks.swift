@@ -15,7 +15,14 @@ extension QUICConnection {
         } else {
             unsafe callbacks.recv_client_initial = ngtcp2_crypto_recv_client_initial_cb
         }
-        unsafe callbacks.recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb
+        unsafe callbacks.recv_crypto_data = { native, level, offset, data, count, owner in
+            // After the handshake there could be tickets, which nobody asked for, and nothing else (RFC 9001, section 6).
+            guard let connection = unsafe QUICConnection.from(owner), connection.isShakingHands else {
+                unsafe ngtcp2_conn_set_tls_alert(native, TLSRules.unexpectedMessage)
+                return NGTCP2_ERR_CRYPTO
+            }
+            return unsafe ngtcp2_crypto_recv_crypto_data_cb(native, level, offset, data, count, owner)
+        }
         unsafe callbacks.encrypt = ngtcp2_crypto_encrypt_cb
         unsafe callbacks.decrypt = { target, aead, context, text, textCount, nonce, nonceCount, data, dataCount in
             let code = unsafe ngtcp2_crypto_decrypt_cb(

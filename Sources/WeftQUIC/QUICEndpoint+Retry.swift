@@ -20,7 +20,7 @@ extension QUICEndpoint {
             &token, retrySecret, retrySecret.count, header.version, path.pointer.pointee.remote.addr,
             path.pointer.pointee.remote.addrlen, &own, &header.dcid, now.nanoseconds)
         guard count > 0 else { return }
-        countRetry()
+        counters.retries += 1
         unsafe answer(to: source) { packet in
             unsafe ngtcp2_crypto_write_retry(
                 packet.baseAddress, packet.count, header.version, &header.scid, &own, &header.dcid, token, count)

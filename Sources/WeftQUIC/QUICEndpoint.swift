@@ -28,29 +28,34 @@ public final class QUICEndpoint: SessionTransport {
         public var overLimit: UInt64 = 0
     }
 
-    public private(set) var counters = Counters()
-    private let limits: Limits
+    public internal(set) var counters = Counters()
+    let limits: Limits
     private let credentials: Credentials
     let resets: ResetTokens
     /// Keys the tokens of Retry packets; good as long as the process lives.
     let retrySecret = (0..<32).map { _ in UInt8.random(in: 0...255) }
 
-    private var authorized: [PublicKey: Int] = [:]
-    private var connections: [SessionID: QUICConnection] = [:]
+    var authorized: [PublicKey: Int] = [:]
+    /// Streams that any peer may have open: whose a call is isn't known before it has been answered.
+    var streamLimit = defaultStreams
+    var connections: [SessionID: QUICConnection] = [:]
+    // What leads to connections, so that none is looked at in vain.
     private var byID: [ConnectionID: SessionID] = [:]
-    /// Those that may have something to send or tell.
+    var byRemote: [Endpoint: Set<SessionID>] = [:]
+    private var deadlines = DeadlineHeap<SessionID>()
+    /// Those that may have something to send.
     private var touched: Set<SessionID> = []
-    private var events: [SessionEvent] = []
+    private var events = EventQueue<SessionEvent>()
     private var nextSession: UInt64 = 1
-    private var handshakes = 0
+    var handshakes = 0
     private var latest = Instant(nanoseconds: 1)
-    private let arrivalPath = NetworkPath()
+    let arrivalPath = NetworkPath()
     private let departurePath = NetworkPath()
     private var buffer = [UInt8](repeating: 0, count: QUICRules.datagramByteCount)
     /// Answers that belong to no connection.
-    private var loose: [(bytes: [UInt8], to: Endpoint)] = []
-    private var allowance: Double = 100
-    private var allowanceSince = Instant(nanoseconds: 0)
+    var loose: [(bytes: [UInt8], to: Endpoint)] = []
+    var allowance: Double = 100
+    var allowanceSince = Instant(nanoseconds: 0)
 
     public init(_ identity: borrowing Identity, limits: Limits = Limits()) throws {
         self.limits = limits
@@ -61,13 +66,18 @@ public final class QUICEndpoint: SessionTransport {
     /// How many connections there are, those that are being closed included.
     public var connectionCount: Int { connections.count }
 
-    public func authorize(_ peers: [PublicKey: Int]) { authorized = peers }
+    private static let defaultStreams = 4
 
-    public func dial(_ peer: PublicKey, at endpoint: Endpoint, now: Instant) -> SessionID? {
-        begin(at: endpoint, streams: authorized[peer] ?? 4, now, accepting: nil) { $0 == peer }
+    public func authorize(_ peers: [PublicKey: Int]) {
+        authorized = peers
+        streamLimit = peers.values.max() ?? Self.defaultStreams
     }
 
-    private func begin(
+    public func dial(_ peer: PublicKey, at endpoint: Endpoint, now: Instant) -> SessionID? {
+        begin(at: endpoint, streams: authorized[peer] ?? Self.defaultStreams, now, accepting: nil) { $0 == peer }
+    }
+
+    func begin(
         at endpoint: Endpoint, streams: Int, _ now: Instant, accepting first: QUICConnection.FirstPacket?,
         wanted: @escaping (PublicKey) -> Bool
     ) -> SessionID? {
@@ -79,7 +89,7 @@ public final class QUICEndpoint: SessionTransport {
         guard let connection = QUICConnection(beginning, accepting: first) else { return nil }
         connections[id] = connection
         for name in connection.ids { byID[name] = id }
-        touched.insert(id)
+        settle(connection)
         if first != nil { handshakes += 1 }
         return id
     }
@@ -130,126 +140,17 @@ public final class QUICEndpoint: SessionTransport {
         }
     }
 
-    /// Bytes in the shortest datagram that QUIC could have sent us (RFC 9000, section 10.3).
-    private static let shortestDatagram = 21
-
-    private func negotiateVersion(
-        _ count: Int, _ destination: [UInt8], _ origin: [UInt8], _ source: Endpoint, _ now: Instant
-    ) {
-        guard count >= QUICRules.datagramByteCount, mayAnswer(now) else { return }
-        counters.versionNegotiations += 1
-        var versions = [NGTCP2_PROTO_VER_V1]
-        unsafe answer(to: source) { packet in
-            unsafe ngtcp2_pkt_write_version_negotiation(
-                packet.baseAddress, packet.count, UInt8.random(in: 0...255), origin, origin.count, destination,
-                destination.count, &versions, versions.count)
-        }
-    }
-
-    private func acceptFirst(_ datagram: Span<UInt8>, from source: Endpoint, _ now: Instant) {
-        var header = unsafe ngtcp2_pkt_hd()
-        let (code, token) = unsafe datagram.withUnsafeBufferPointer { bytes in
-            let code = unsafe ngtcp2_accept(&header, bytes.baseAddress, bytes.count)
-            // Safe: the token points into the datagram and is copied while it is lent.
-            let token =
-                unsafe code == 0 ? Array(UnsafeBufferPointer(start: header.token.base, count: header.token.len)) : []
-            return (code, token)
-        }
-        guard code == 0, datagram.count >= QUICRules.datagramByteCount else {
-            counters.malformed += 1
-            return
-        }
-        guard !token.isEmpty else { return unsafe retry(header, source, now) }
-        guard let original = unsafe verify(token, header, source, now) else {
-            counters.badTokens += 1
-            return
-        }
-        guard handshakes < limits.handshakes else {
-            counters.overLimit += 1
-            return
-        }
-        let first = unsafe QUICConnection.FirstPacket(
-            version: header.version, destination: ConnectionID(header.dcid), source: ConnectionID(header.scid),
-            original: original, token: token)
-        let streams = authorized.values.max() ?? 4
-        guard
-            let session = begin(
-                at: source, streams: streams, now, accepting: first,
-                wanted: { [weak self] in self?.authorized[$0] != nil }),
-            let connection = connections[session]
-        else { return }
-        arrivalPath.set(to: source)
-        connection.receive(datagram, over: arrivalPath, now: now)
-        settle(connection)
-    }
-
-    /// A short packet for no connection of ours: the reset of one, or one that a session before our restart goes on with.
-    private func takeStray(_ datagram: Span<UInt8>, _ destination: [UInt8], _ source: Endpoint, _ now: Instant) {
-        guard mayAnswer(now) else { return }
-        arrivalPath.set(to: source)
-        for connection in connections.values where connection.isOpen && connection.remote == source {
-            connection.receive(datagram, over: arrivalPath, now: now)
-            settle(connection)
-            if connection.sawReset { return }
-        }
-        reset(destination, datagram.count, source)
-    }
-
-    private func reset(_ destination: [UInt8], _ count: Int, _ source: Endpoint) {
-        // Two ends without state must not answer each other for ever: each answer is shorter than what caused it.
-        guard destination.first == ConnectionID.firstByte, count > Self.shortestDatagram else {
-            counters.malformed += 1
-            return
-        }
-        var id = ConnectionID(destination).native
-        var token = [UInt8](repeating: 0, count: ResetTokens.byteCount)
-        let isMade = unsafe token.withUnsafeMutableBufferPointer { token in
-            unsafe token.baseAddress.map { unsafe resets.write(for: &id, to: $0) } ?? false
-        }
-        guard isMade else { return }
-        counters.resets += 1
-        var noise = (0..<min(count - 1, 42) - ResetTokens.byteCount).map { _ in UInt8.random(in: 0...255) }
-        // Where a connection id stands in other packets, so that a shared port tells this one for QUIC's too.
-        noise[1] = ConnectionID.firstByte
-        unsafe answer(to: source) { packet in
-            unsafe ngtcp2_pkt_write_stateless_reset(packet.baseAddress, packet.count, token, noise, noise.count)
-        }
-    }
-
-    /// Puts a packet of its own into the queue.
-    func answer(to endpoint: Endpoint, _ write: (UnsafeMutableBufferPointer<UInt8>) -> ngtcp2_ssize) {
-        var packet = [UInt8](repeating: 0, count: QUICRules.datagramByteCount)
-        let count = unsafe packet.withUnsafeMutableBufferPointer { unsafe write($0) }
-        guard count > 0 else { return }
-        loose.append((Array(packet.prefix(count)), endpoint))
-    }
-
-    func countRetry() { counters.retries += 1 }
-
-    /// Whether a stranger may be answered now.
-    func mayAnswer(_ now: Instant) -> Bool {
-        let rate = Double(limits.statelessAnswersPerSecond)
-        let elapsed = Double(now.nanoseconds - min(allowanceSince.nanoseconds, now.nanoseconds)) / 1e9
-        allowance = min(rate / 10, allowance + elapsed * rate)
-        allowanceSince = now
-        guard allowance >= 1 else {
-            counters.overLimit += 1
-            return false
-        }
-        allowance -= 1
-        return true
-    }
-
     // MARK: Time
 
     public var nextDeadline: Instant? {
         if !touched.isEmpty || !loose.isEmpty { return latest }
-        return connections.values.map(\.deadline).min().flatMap { $0 == .distantFuture ? nil : $0 }
+        return deadlines.first.flatMap { $0 == .distantFuture ? nil : $0 }
     }
 
     public func advance(to now: Instant) {
         let now = later(now)
-        for connection in connections.values where connection.deadline <= now {
+        for session in deadlines.takeDue(at: now) {
+            guard let connection = connections[session] else { continue }
             guard connection.isOpen else {
                 forget(connection)
                 continue
@@ -263,20 +164,22 @@ public final class QUICEndpoint: SessionTransport {
         let now = later(now)
         for answer in loose { send(answer.bytes.span, answer.to) }
         loose.removeAll(keepingCapacity: true)
-        // Sending may end a connection, whose last words then follow at once.
         let due = touched
         touched.removeAll(keepingCapacity: true)
         for session in due {
             guard let connection = connections[session] else { continue }
-            connection.flush(into: &buffer, over: departurePath, now: now, send)
+            let isDone = connection.flush(into: &buffer, over: departurePath, now: now, send)
             settle(connection)
-            touched.remove(session)
+            if isDone { touched.remove(session) }
         }
     }
 
-    /// Takes over what a connection has to tell.
-    private func settle(_ connection: QUICConnection) {
+    /// Takes over what a connection has to tell, and where it is found. To be called whenever one was used.
+    func settle(_ connection: QUICConnection) {
         touched.insert(connection.id)
+        deadlines.set(connection.deadline, for: connection.id)
+        let remote = connection.remote
+        if remote != connection.indexedRemote { index(connection, at: remote) }
         for id in connection.newIDs {
             connection.ids.append(id)
             byID[id] = connection.id
@@ -298,34 +201,52 @@ public final class QUICEndpoint: SessionTransport {
         connection.events.removeAll()
     }
 
+    private func index(_ connection: QUICConnection, at remote: Endpoint?) {
+        if let old = connection.indexedRemote {
+            byRemote[old]?.remove(connection.id)
+            if byRemote[old]?.isEmpty ?? false { byRemote[old] = nil }
+        }
+        if let remote { byRemote[remote, default: []].insert(connection.id) }
+        connection.indexedRemote = remote
+    }
+
     private func forget(_ connection: QUICConnection) {
         for id in connection.ids { byID[id] = nil }
+        index(connection, at: nil)
+        deadlines.remove(connection.id)
         connections[connection.id] = nil
         touched.remove(connection.id)
     }
 
     // MARK: Sessions
 
-    public func nextEvent() -> SessionEvent? { events.isEmpty ? nil : events.removeFirst() }
+    public func nextEvent() -> SessionEvent? { events.popFirst() }
 
     public func masterKeys(of session: SessionID) -> MasterKeys? { connections[session]?.masterKeys() }
 
     public func open(_ message: [UInt8], on session: SessionID) -> StreamID? {
-        touched.insert(session)
-        return connections[session]?.open(message)
+        guard let connection = connections[session] else { return nil }
+        defer { settle(connection) }
+        return connection.open(message)
     }
 
     public func answer(_ message: [UInt8], on stream: StreamID, of session: SessionID) {
-        touched.insert(session)
-        connections[session]?.answer(message, on: stream)
+        guard let connection = connections[session] else { return }
+        connection.answer(message, on: stream)
+        settle(connection)
     }
 
     public func abandon(_ stream: StreamID, of session: SessionID) {
-        touched.insert(session)
-        connections[session]?.abandon(stream)
+        guard let connection = connections[session] else { return }
+        connection.abandon(stream)
+        settle(connection)
     }
 
-    public func probe(_ session: SessionID) { connections[session]?.probe() }
+    public func probe(_ session: SessionID) {
+        guard let connection = connections[session] else { return }
+        connection.probe()
+        settle(connection)
+    }
 
     public func lastAuthentic(of session: SessionID) -> Instant? { connections[session]?.lastAuthentic }
 
@@ -333,7 +254,7 @@ public final class QUICEndpoint: SessionTransport {
         guard let connection = connections[session] else { return }
         // What the other end needs to understand our farewell goes first: the end of a handshake.
         var last: [(bytes: [UInt8], to: Endpoint)] = []
-        connection.flush(into: &buffer, over: departurePath, now: later(now)) { datagram, target in
+        _ = connection.flush(into: &buffer, over: departurePath, now: later(now)) { datagram, target in
             last.append((datagram.indices.map { datagram[$0] }, target))
         }
         loose += last

@@ -15,6 +15,9 @@ enum TLSRules {
     static let exporterLabel = Array("EXPORTER-icx-master-v1".utf8)
     static let exporterContext = Array("icx control plane master seed v1".utf8)
 
+    /// The alert of that name (RFC 8446, section 6.2).
+    static let unexpectedMessage: UInt8 = 10
+
     /// `pre_shared_key` (RFC 8446, section 4.2.11) and `early_data` (section 4.2.10).
     static let resumptionExtensions: Set<UInt32> = [41, 42]
 }
@@ -39,7 +42,6 @@ struct TLSSession: ~Copyable {
     ) throws(QUICError) -> TLSSession {
         let session = try TLSSession(dialing: dialing)
         let made = unsafe session.handle
-        try check("set the TLS priorities") { unsafe gnutls_priority_set_direct(made, TLSRules.priorities, nil) }
         try unsafe credentials.use(in: made)
         try check("prepare TLS for QUIC") {
             unsafe dialing
@@ -94,12 +96,12 @@ struct TLSSession: ~Copyable {
         return nil
     }
 
-    /// The master keys that both ends derive from the handshake (RFC 8446, section 7.5).
-    func masterKeys() -> MasterKeys? {
+    /// The secret that both ends derive from the handshake (RFC 8446, section 7.5), for the master keys.
+    func rootSecret() -> SecretBytes? {
         struct Refused: Error {}
         let label = TLSRules.exporterLabel
         let context = TLSRules.exporterContext
-        let root = try? SecretBytes(count: MasterKeys.minimumRootSecretByteCount) { bytes throws(Refused) in
+        return try? SecretBytes(count: MasterKeys.minimumRootSecretByteCount) { bytes throws(Refused) in
             let code = unsafe label.withUnsafeBytes { label in
                 unsafe context.withUnsafeBytes { context in
                     unsafe bytes.withUnsafeMutableBytes { bytes in
@@ -113,8 +115,6 @@ struct TLSSession: ~Copyable {
             }
             guard code == 0 else { throw Refused() }
         }
-        guard let root else { return nil }
-        return try? MasterKeys(rootSecret: root)
     }
 }
 

@@ -14,6 +14,8 @@ struct AioquicResult: Decodable {
     let peer_spi: UInt32?
     let receive_key: String?
     let transmit_key: String?
+    /// Whether we answered under the next traffic keys.
+    let updated: Bool?
 }
 
 enum Aioquic {

@@ -17,7 +17,13 @@ from aioquic import tls
 from aioquic.asyncio import connect, serve
 from aioquic.asyncio.protocol import QuicConnectionProtocol
 from aioquic.quic.configuration import QuicConfiguration
-from aioquic.quic.events import ConnectionTerminated, HandshakeCompleted, StreamDataReceived, StreamReset
+from aioquic.quic.events import (
+    ConnectionTerminated,
+    HandshakeCompleted,
+    PingAcknowledged,
+    StreamDataReceived,
+    StreamReset,
+)
 from aioquic.quic.connection import QuicConnection
 from cryptography import x509
 from cryptography.hazmat.primitives import cmac, hashes, hmac, serialization
@@ -55,6 +61,22 @@ def begin_mutually(self, *arguments, **options):
 
 
 tls.Context.__init__ = begin_mutually
+
+if not is_client and behaviour == "no-certificate":
+    # A handshake as with a shared key that nobody has: neither certificate nor signature.
+    push_certificate = tls.push_certificate
+    tls.push_certificate = lambda buffer, shown: push_certificate(buffer, tls.Certificate())
+    tls.push_certificate_verify = lambda buffer, verify: None
+
+if not is_client and behaviour == "ticket":
+    # aioquic gives tickets to those who say that they could use them, which ours doesn't.
+    finish_handshake = tls.Context._server_handle_finished
+
+    def finish_with_ticket(self, *arguments):
+        self._psk_key_exchange_mode = tls.PskKeyExchangeMode.PSK_DHE_KE
+        finish_handshake(self, *arguments)
+
+    tls.Context._server_handle_finished = finish_with_ticket
 
 
 def digest(algorithm, data=b""):
@@ -110,11 +132,11 @@ if behaviour == "wrong-key":
 
 configuration = QuicConfiguration(
     is_client=is_client,
-    alpn_protocols=["h3" if behaviour == "wrong-alpn" else "icx-ctrl/1"],
+    alpn_protocols={"wrong-alpn": ["h3"], "no-alpn": None}.get(behaviour, ["icx-ctrl/1"]),
     server_name="icx" if is_client else None,
     verify_mode=0,
 )
-if behaviour != "no-certificate":
+if behaviour != "no-certificate" or not is_client:
     configuration.certificate = certificate(own, own)
     configuration.private_key = stranger if behaviour == "no-private-key" else own
 if behaviour == "ticket" and is_client:
@@ -134,7 +156,7 @@ result = {}
 
 
 def finish(**values):
-    if not result:
+    if "end" not in result:
         result.update(values)
     finished.set()
 
@@ -171,6 +193,10 @@ class Peer(QuicConnectionProtocol):
                 if not is_client:
                     self._quic.send_stream_data(event.stream_id, offer(self.spi), end_stream=True)
                     self.transmit()
+                if behaviour == "key-update":
+                    self._quic.request_key_update()
+                    self._quic.send_ping(1)
+                    self.transmit()
                 # Give the other end time to take the answer, or to object.
                 loop = asyncio.get_event_loop()
                 loop.call_later(
@@ -180,6 +206,8 @@ class Peer(QuicConnectionProtocol):
                         peer_spi=spi, receive_key=sa_key(self.spi), transmit_key=sa_key(spi),
                     ),
                 )
+        elif isinstance(event, PingAcknowledged):
+            result["updated"] = True
         elif isinstance(event, StreamReset):
             finish(end="reset")
         elif isinstance(event, ConnectionTerminated):

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+import CWeftQUIC
+import Weft
+import WeftControl
+
+extension QUICConnection {
+    /// What a connection is begun with.
+    struct Beginning {
+        let id: SessionID
+        let endpoint: Endpoint
+        let credentials: Credentials
+        let resets: ResetTokens
+        let streamLimit: Int
+        let now: Instant
+        let wanted: (PublicKey) -> Bool
+    }
+
+    /// What a first packet says that came back with a token of ours.
+    struct FirstPacket {
+        let version: UInt32
+        /// What the client calls: the id of our Retry.
+        let destination: ConnectionID
+        let source: ConnectionID
+        /// What it called first.
+        let original: ConnectionID
+        let token: [UInt8]
+    }
+
+    @unsafe
+    func make(_ beginning: Beginning, _ first: FirstPacket?) -> OpaquePointer? {
+        var settings = unsafe ngtcp2_settings()
+        unsafe ngtcp2_settings_default_versioned(NGTCP2_SETTINGS_VERSION_V1, &settings)
+        unsafe settings.initial_ts = beginning.now.nanoseconds
+        unsafe settings.initial_rtt = QUICRules.initialRoundTrip
+        unsafe settings.handshake_timeout = QUICRules.handshakeTimeout
+        unsafe settings.max_tx_udp_payload_size = QUICRules.datagramByteCount
+        unsafe settings.no_pmtud = 1
+        var parameters = unsafe ngtcp2_transport_params()
+        unsafe ngtcp2_transport_params_default_versioned(NGTCP2_TRANSPORT_PARAMS_VERSION_V1, &parameters)
+        unsafe parameters.initial_max_stream_data_bidi_local = QUICRules.streamWindow
+        unsafe parameters.initial_max_stream_data_bidi_remote = QUICRules.streamWindow
+        unsafe parameters.initial_max_data = QUICRules.sessionWindow
+        unsafe parameters.initial_max_streams_bidi = UInt64(beginning.streamLimit)
+        unsafe parameters.max_idle_timeout = QUICRules.idleTimeout
+        unsafe parameters.active_connection_id_limit = 4
+        let own = ConnectionID.random()
+        ids = [own]
+        var source = own.native
+        let path = NetworkPath(to: beginning.endpoint)
+        var callbacks = unsafe Self.callbacks(dialing: first == nil)
+        let owner = unsafe Unmanaged.passUnretained(self).toOpaque()
+        var made: OpaquePointer?
+        guard let first else {
+            var destination = ConnectionID.random().native
+            let code = unsafe ngtcp2_conn_client_new_versioned(
+                &made, &destination, &source, path.pointer, NGTCP2_PROTO_VER_V1, NGTCP2_CALLBACKS_VERSION_V1,
+                &callbacks, NGTCP2_SETTINGS_VERSION_V1, &settings, NGTCP2_TRANSPORT_PARAMS_VERSION_V1, &parameters, nil,
+                owner)
+            return unsafe code == 0 ? made : nil
+        }
+        // The client goes on to use the id of our Retry until it knows this one.
+        ids.append(first.destination)
+        unsafe parameters.original_dcid = first.original.native
+        unsafe parameters.retry_scid = first.destination.native
+        unsafe parameters.retry_scid_present = 1
+        unsafe parameters.stateless_reset_token_present = 1
+        let hasToken = unsafe withUnsafeMutableBytes(of: &parameters.stateless_reset_token) { token in
+            unsafe token.baseAddress.map {
+                unsafe resets.write(for: &source, to: $0.assumingMemoryBound(to: UInt8.self))
+            }
+        }
+        guard hasToken == true else { return nil }
+        var token = first.token
+        var client = first.source.native
+        return unsafe token.withUnsafeMutableBufferPointer { token in
+            // Safe: ngtcp2 copies the token.
+            unsafe settings.token = unsafe ngtcp2_vec(base: token.baseAddress, len: token.count)
+            let code = unsafe ngtcp2_conn_server_new_versioned(
+                &made, &client, &source, path.pointer, first.version, NGTCP2_CALLBACKS_VERSION_V1,
+                &callbacks, NGTCP2_SETTINGS_VERSION_V1, &settings, NGTCP2_TRANSPORT_PARAMS_VERSION_V1, &parameters, nil,
+                owner)
+            return unsafe code == 0 ? made : nil
+        }
+    }
+}
