@@ -26,7 +26,7 @@ public final class ControlPlane {
     let transport: any SessionTransport
     let engine: Engine
     private let log: (String) -> Void
-    private let jitter: () -> Double
+    let jitter: () -> Double
     var lives: [PublicKey: PeerLife] = [:]
     var bySession: [SessionID: PeerLife] = [:]
     private var nextLook = Instant(nanoseconds: 0)
@@ -184,8 +184,11 @@ public final class ControlPlane {
         }
         guard !life.isICX, let activity else { return }
         let authentic = [transport.lastAuthentic(of: session.id), activity.lastReceive].compactMap(\.self).max()
-        switch life.silence.judge(authentic: authentic, sent: activity.sent, at: now) {
+        let idleGap = session.isDialed && !life.hasCalled ? session.idleGap : nil
+        switch life.silence.judge(authentic: authentic, sent: activity.sent, idleGap: idleGap, at: now) {
         case .fine: break
+        // A restarted peer answers with a stateless reset, and is dialled at once.
+        case .ask: transport.probe(session.id)
         case .probe:
             transport.probe(session.id)
             // Shows the peer where we are, should we have moved.
