@@ -49,26 +49,9 @@ extension Integration {
             try await hosts.left.expectAnswer(from: "10.77.0.2")
         }
 
-        @Test("Keys that are renewed every second cost no packet")
-        func renewal() async throws {
-            let hosts = try await HostPair()
-            try await hosts.bringUpAgreeing(interface: ["RekeyInterval = 1"])
-            let seconds = Double(ProcessInfo.processInfo.environment["WEFT_RENEWAL_SECONDS"] ?? "") ?? 10
-            let count = Int(seconds * 500)
-            let ping = try await hosts.left.attempt(
-                ["ping", "-q", "-i", "0.002", "-c", "\(count)", "-s", "1000", "10.77.0.2"], atMost: seconds * 3 + 10)
-            #expect(ping.standardOutput.contains(" \(count) received, 0% packet loss"), "\(ping)")
-            for host in [hosts.left, hosts.right] {
-                let status = try await host.status()
-                let count = status.peers[0].agreement?.count ?? 0
-                #expect(Double(count) >= seconds - 2)
-                for reason in [DropReason.noReceiveKey, .receiveKeyExpired, .authenticationFailed, .replayed] {
-                    #expect(status.drops(reason) == 0, "\(reason)")
-                }
-            }
-        }
-
-        @Test("An end that can't call is found within 3 s of its return, though its peer doesn't send", arguments: [0, 3, 11])
+        @Test(
+            "An end that can't call is found within 3 s of its return, though its peer doesn't send",
+            arguments: [0, 3, 11])
         func quietPeer(pause: Int) async throws {
             let hosts = try await HostPair()
             try await hosts.bringUpAgreeing(calls: (true, false))
