@@ -78,15 +78,39 @@ struct TunnelLifeTests {
         #expect(time <= .milliseconds(2800))
     }
 
+    @Test func whoWasCalledDoesNotCallBack() throws {
+        let tunnels = try Tunnels(dials: (true, false))
+        #expect(tunnels.time { tunnels.isUp } != nil)
+        tunnels.hosts[0].isConnected = false
+        tunnels.run(for: .seconds(40))
+        // It learned where its peer is, which it won't know after a restart.
+        #expect(tunnels.hosts[1].control.statuses()[0].state == .listening)
+        #expect(tunnels.hosts[1].control.statuses()[0].endpoint == tunnels.hosts[0].address)
+        tunnels.hosts[0].isConnected = true
+        tunnels.run(for: .seconds(10))
+        #expect(tunnels.hosts[1].control.statuses()[0].state == .connected)
+        let fresh = try tunnels.hosts[1].restarted()
+        tunnels.hosts[1] = fresh
+        try tunnels.set(fresh, towards: tunnels.hosts[0], dials: false)
+        #expect(try #require(tunnels.time { tunnels.isUp }) <= .milliseconds(2300))
+    }
+
     /// Who is asked while nobody sends: peers that couldn't call us should they have been restarted, and not ICX's.
     @Test func onlyAPeerThatCannotCallIsAsked() throws {
         let minute = Duration.seconds(60)
         // Each end's keep-alive is due every 10 s, and answers take as many datagrams.
         let quiet = 0...26
 
-        let both = try Tunnels()
+        let both = try Tunnels(dials: (false, true))
         #expect(both.time { both.isUp } != nil)
-        both.run(for: .seconds(5))
+        // The one that was called now calls, and the other one needn't any more.
+        try both.set(both.hosts[0], towards: both.hosts[1], dials: true)
+        try both.set(both.hosts[1], towards: both.hosts[0], dials: false)
+        both.hosts[0].isConnected = false
+        both.run(for: .seconds(40))
+        both.hosts[0].isConnected = true
+        both.run(for: .seconds(10))
+        #expect(both.hosts[0].control.statuses()[0].state == .connected)
         var before = both.hosts.map(\.sent)
         both.run(for: minute)
         #expect(both.hosts.indices.allSatisfy { quiet.contains(both.hosts[$0].sent - before[$0]) })

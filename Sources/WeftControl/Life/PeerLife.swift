@@ -5,7 +5,7 @@ import Weft
 final class PeerLife {
     var peer: ControlPeer
     let role: Role
-    /// Where it's called, and where its data goes.
+    /// Where its data goes, and where it's called if we may.
     var endpoint: Endpoint?
     var session: LiveSession?
     /// The call that is under way.
@@ -13,7 +13,7 @@ final class PeerLife {
     var redial: Redial
     var allocator: SPIAllocator
     var silence = Silence()
-    /// Whether the peer has ever called us: should it be restarted, it will again, and nobody needs to look.
+    /// Whether the peer has ever called us: it knows where we are, will call again after a restart, and nobody needs to look.
     var hasCalled = false
 
     var agreements: UInt64 = 0
@@ -36,8 +36,11 @@ final class PeerLife {
     var isICX: Bool { peer.controlPort != nil }
 
     /// Where to call; nil when the peer has to.
+    ///
+    /// That a peer once called us from somewhere isn't enough: after a restart we wouldn't know it, and the peer couldn't tell
+    /// by our call whether it must look after us.
     var target: Endpoint? {
-        guard let endpoint else { return nil }
+        guard peer.endpoint != nil || peer.isNamed, let endpoint else { return nil }
         guard let controlPort = peer.controlPort else { return endpoint }
         return role == .initiator ? Endpoint(endpoint.address, port: controlPort) : nil
     }
