@@ -58,10 +58,84 @@ struct TunnelLifeTests {
         let fresh = try old.restarted()
         tunnels.hosts[which] = fresh
         try tunnels.set(fresh, towards: other, dials: which == 0 ? dials.0 : dials.1)
-        // Where the restarted end can't call, the other one has to notice: by its keep-alive at the latest.
+        // Where the restarted end can't call, the other one asks.
         let canCall = which == 0 ? dials.0 : dials.1
         let time = try #require(tunnels.time { tunnels.isUp })
-        #expect(time <= (canCall ? .milliseconds(300) : .seconds(11)))
+        #expect(time <= (canCall ? .milliseconds(300) : .milliseconds(2300)))
+    }
+
+    @Test(arguments: 1...12)
+    func anEndThatCannotCallIsFoundHoweverLongItWasAway(seconds: Int) throws {
+        let tunnels = try Tunnels(dials: (false, true))
+        #expect(tunnels.time { tunnels.isUp } != nil)
+        tunnels.run(for: .seconds(30))
+        tunnels.hosts[0].isConnected = false
+        tunnels.run(for: .milliseconds(seconds * 5117))
+        let fresh = try tunnels.hosts[0].restarted()
+        tunnels.hosts[0] = fresh
+        try tunnels.set(fresh, towards: tunnels.hosts[1], dials: false)
+        let time = try #require(tunnels.time { tunnels.isUp })
+        #expect(time <= .milliseconds(2800))
+    }
+
+    @Test func whoWasCalledDoesNotCallBack() throws {
+        let tunnels = try Tunnels(dials: (true, false))
+        #expect(tunnels.time { tunnels.isUp } != nil)
+        tunnels.hosts[0].isConnected = false
+        tunnels.run(for: .seconds(40))
+        // It learned where its peer is, which it won't know after a restart.
+        #expect(tunnels.hosts[1].control.statuses()[0].state == .listening)
+        #expect(tunnels.hosts[1].control.statuses()[0].endpoint == tunnels.hosts[0].address)
+        tunnels.hosts[0].isConnected = true
+        tunnels.run(for: .seconds(10))
+        #expect(tunnels.hosts[1].control.statuses()[0].state == .connected)
+        let fresh = try tunnels.hosts[1].restarted()
+        tunnels.hosts[1] = fresh
+        try tunnels.set(fresh, towards: tunnels.hosts[0], dials: false)
+        #expect(try #require(tunnels.time { tunnels.isUp }) <= .milliseconds(2300))
+    }
+
+    /// Who is asked while nobody sends: peers that couldn't call us should they have been restarted, and not ICX's.
+    @Test func onlyAPeerThatCannotCallIsAsked() throws {
+        let minute = Duration.seconds(60)
+        // Each end's keep-alive is due every 10 s, and answers take as many datagrams.
+        let quiet = 0...26
+
+        let both = try Tunnels(dials: (false, true))
+        #expect(both.time { both.isUp } != nil)
+        // The one that was called now calls, and the other one needn't any more.
+        try both.set(both.hosts[0], towards: both.hosts[1], dials: true)
+        try both.set(both.hosts[1], towards: both.hosts[0], dials: false)
+        both.hosts[0].isConnected = false
+        both.run(for: .seconds(40))
+        both.hosts[0].isConnected = true
+        both.run(for: .seconds(10))
+        #expect(both.hosts[0].control.statuses()[0].state == .connected)
+        var before = both.hosts.map(\.sent)
+        both.run(for: minute)
+        #expect(both.hosts.indices.allSatisfy { quiet.contains(both.hosts[$0].sent - before[$0]) })
+
+        let one = try Tunnels(dials: (true, false))
+        #expect(one.time { one.isUp } != nil)
+        one.run(for: .seconds(5))
+        before = one.hosts.map(\.sent)
+        one.run(for: minute)
+        // With jitter's middle, every 1.8 s; and now and then an acknowledgement of acknowledgements.
+        for index in one.hosts.indices {
+            let count = one.hosts[index].sent - before[index]
+            #expect((30...45).contains(count), "\(count)")
+        }
+        #expect(one.hosts.allSatisfy { $0.control.statuses()[0].failures == 0 })
+
+        let icx = try Tunnels(dials: (true, false))
+        for (host, other) in [(icx.hosts[0], icx.hosts[1]), (icx.hosts[1], icx.hosts[0])] {
+            try icx.set(host, towards: other, dials: host === icx.hosts[0], icx: true)
+        }
+        #expect(icx.time { icx.isUp } != nil)
+        icx.run(for: .seconds(5))
+        before = icx.hosts.map(\.sent)
+        icx.run(for: minute)
+        #expect(icx.hosts.indices.allSatisfy { quiet.contains(icx.hosts[$0].sent - before[$0]) })
     }
 
     @Test func anEndThatIsCutOffComesBack() throws {

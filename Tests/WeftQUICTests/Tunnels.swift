@@ -12,6 +12,8 @@ final class Tunnels {
         let control: ControlPlane
         var address: Endpoint
         var isConnected = true
+        /// Datagrams of control that it has sent.
+        var sent = 0
         let log: Log
 
         final class Log { var lines: [String] = [] }
@@ -66,7 +68,7 @@ final class Tunnels {
     }
 
     func set(
-        _ host: Host, towards other: Host, dials: Bool, suite: Suite = .aes128GCM,
+        _ host: Host, towards other: Host, dials: Bool, icx: Bool = false, suite: Suite = .aes128GCM,
         rekeyInterval: Duration = .seconds(120)
     ) throws {
         if host.network == nil {
@@ -77,7 +79,7 @@ final class Tunnels {
             [
                 ControlPeer(
                     publicKey: other.identity.publicKey, vni: Self.vni, endpoint: dials ? other.address : nil,
-                    suite: suite, rekeyInterval: rekeyInterval)
+                    controlPort: icx ? other.address.port : nil, suite: suite, rekeyInterval: rekeyInterval)
             ], at: now)
     }
 
@@ -91,6 +93,7 @@ final class Tunnels {
                 host.control.advance(to: now)
                 var sent: [(bytes: [UInt8], to: Endpoint)] = []
                 host.control.flush(now: now) { span, target in sent.append((span.indices.map { span[$0] }, target)) }
+                host.sent += sent.count
                 for datagram in sent {
                     isQuiet = false
                     guard let target = hosts.first(where: { $0.address == datagram.to && $0.isConnected }) else {

@@ -6,8 +6,10 @@ public struct ControlPeer: Hashable, Sendable {
     public var publicKey: PublicKey
     /// The virtual network that leads to it.
     public var vni: UInt32
-    /// Where it's reached; nil while only it knows where we are.
+    /// Where it's reached; nil where that has to be looked up, or where only it knows where we are.
     public var endpoint: Endpoint?
+    /// Whether its endpoint is a name, which is looked up.
+    public var isNamed: Bool
     /// Whether the endpoint stays what it is, wherever the peer shows up.
     public var isPinned: Bool
     /// The peer's UDP port for control where that isn't its data port. Only ICX's peers have one: towards them ICX's own
@@ -20,12 +22,14 @@ public struct ControlPeer: Hashable, Sendable {
     public static let defaultRekeyInterval = Duration.seconds(120)
 
     public init(
-        publicKey: PublicKey, vni: UInt32, endpoint: Endpoint? = nil, isPinned: Bool = false,
-        controlPort: UInt16? = nil, suite: Suite = .aes128GCM, rekeyInterval: Duration = defaultRekeyInterval
+        publicKey: PublicKey, vni: UInt32, endpoint: Endpoint? = nil, isNamed: Bool = false,
+        isPinned: Bool = false, controlPort: UInt16? = nil, suite: Suite = .aes128GCM,
+        rekeyInterval: Duration = defaultRekeyInterval
     ) {
         self.publicKey = publicKey
         self.vni = vni
         self.endpoint = endpoint
+        self.isNamed = isNamed
         self.isPinned = isPinned
         self.controlPort = controlPort
         self.suite = suite
@@ -61,7 +65,7 @@ public struct ControlPeerStatus: Hashable, Sendable {
         case dialing
         /// The next call comes later.
         case waiting
-        /// We don't know where the peer is: it has to call us.
+        /// Nobody told us where the peer is: it has to call us.
         case listening
     }
 

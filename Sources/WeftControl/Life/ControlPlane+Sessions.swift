@@ -28,6 +28,7 @@ extension ControlPlane {
         guard let life = lives[peer] else {
             return transport.close(id, code: CloseCode.failed, now: now)
         }
+        if !dialed { life.hasCalled = true }
         let isInitiators = dialed == (life.role == .initiator)
         if let old = life.session {
             // Of two that were dialled at the same time the lower key's wins; later a new one means that the peer lost
@@ -52,7 +53,9 @@ extension ControlPlane {
         }
         // SPIs go on from session to session, so that an old SA on its way out keeps its number.
         if life.allocator.isHalfUsed { life.allocator = SPIAllocator(role: life.role) }
-        let session = LiveSession(id, isInitiators: isInitiators, isDialed: dialed, keys, at: now)
+        let idleGap = Silence.idleGap * (1 - 0.2 * jitter())
+        let session = LiveSession(
+            id, isInitiators: isInitiators, isDialed: dialed, idleGap: idleGap, keys, at: now)
         life.session = session
         life.silence.reset()
         bySession[id] = life

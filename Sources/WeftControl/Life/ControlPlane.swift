@@ -26,11 +26,14 @@ public final class ControlPlane {
     let transport: any SessionTransport
     let engine: Engine
     private let log: (String) -> Void
-    private let jitter: () -> Double
+    let jitter: () -> Double
     var lives: [PublicKey: PeerLife] = [:]
     var bySession: [SessionID: PeerLife] = [:]
     private var nextLook = Instant(nanoseconds: 0)
     private var vnis: Set<UInt32> = []
+    /// When peers are shown where we are by data's way, which isn't sent again by itself.
+    private var showings: [Instant] = []
+    private static let showings: [Duration] = [.zero, .milliseconds(500), .milliseconds(1500)]
     /// Calls that came to nothing, and when the next may be logged.
     public private(set) var turnedAway: UInt64 = 0
     private var nextTurnedAwayLog = Instant(nanoseconds: 0)
@@ -101,11 +104,12 @@ public final class ControlPlane {
     }
 
     /// We have other addresses: shows peers where we are, as they can't know and may be waiting for us to speak.
-    public func showOurselves() {
+    public func showOurselves(at now: Instant) {
         for life in lives.values {
             if let session = life.session { transport.probe(session.id) } else { life.redial.reset() }
-            try? engine.requestKeepAlive(of: life.peer.vni)
         }
+        showings = Self.showings.map { now.advanced(by: $0) }
+        nextLook = now
     }
 
     public func statuses() -> [ControlPeerStatus] { lives.values.map { $0.status() } }
@@ -125,6 +129,10 @@ public final class ControlPlane {
         handleEvents(at: now)
         guard now >= nextLook else { return }
         nextLook = now.advanced(by: Self.period)
+        if let showing = showings.first, now >= showing {
+            showings.removeFirst()
+            for life in lives.values { try? engine.requestKeepAlive(of: life.peer.vni) }
+        }
         let activities = engine.activities(of: vnis)
         for life in lives.values { look(at: life, activities[life.peer.vni], now) }
         handleEvents(at: now)
@@ -162,11 +170,13 @@ public final class ControlPlane {
     }
 
     private func dial(_ life: PeerLife, _ now: Instant) {
+        life.redial.begin(at: now, jitter: jitter())
         guard let target = life.target else {
             life.wantsLookup = true
+            // Who has to call us may be calling where we no longer are. Without keys this does nothing.
+            if !life.isICX, life.endpoint != nil { try? engine.requestKeepAlive(of: life.peer.vni) }
             return
         }
-        life.redial.begin(at: now, jitter: jitter())
         guard let call = transport.dial(life.peer.publicKey, at: target, now: now) else {
             return fail(life, "no call could be begun", at: now)
         }
@@ -184,8 +194,11 @@ public final class ControlPlane {
         }
         guard !life.isICX, let activity else { return }
         let authentic = [transport.lastAuthentic(of: session.id), activity.lastReceive].compactMap(\.self).max()
-        switch life.silence.judge(authentic: authentic, sent: activity.sent, at: now) {
+        let idleGap = session.isDialed && !life.hasCalled ? session.idleGap : nil
+        switch life.silence.judge(authentic: authentic, sent: activity.sent, idleGap: idleGap, at: now) {
         case .fine: break
+        // A restarted peer answers with a stateless reset, and is dialled at once.
+        case .ask: transport.probe(session.id)
         case .probe:
             transport.probe(session.id)
             // Shows the peer where we are, should we have moved.

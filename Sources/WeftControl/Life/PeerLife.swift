@@ -5,7 +5,7 @@ import Weft
 final class PeerLife {
     var peer: ControlPeer
     let role: Role
-    /// Where it's called, and where its data goes.
+    /// Where its data goes, and where it's called if we may.
     var endpoint: Endpoint?
     var session: LiveSession?
     /// The call that is under way.
@@ -13,6 +13,8 @@ final class PeerLife {
     var redial: Redial
     var allocator: SPIAllocator
     var silence = Silence()
+    /// Whether the peer has ever called us: it knows where we are, will call again after a restart, and nobody needs to look.
+    var hasCalled = false
 
     var agreements: UInt64 = 0
     var lastAgreement: Instant?
@@ -34,8 +36,11 @@ final class PeerLife {
     var isICX: Bool { peer.controlPort != nil }
 
     /// Where to call; nil when the peer has to.
+    ///
+    /// That a peer once called us from somewhere isn't enough: after a restart we wouldn't know it, and the peer couldn't tell
+    /// by our call whether it must look after us.
     var target: Endpoint? {
-        guard let endpoint else { return nil }
+        guard peer.endpoint != nil || peer.isNamed, let endpoint else { return nil }
         guard let controlPort = peer.controlPort else { return endpoint }
         return role == .initiator ? Endpoint(endpoint.address, port: controlPort) : nil
     }
@@ -58,6 +63,8 @@ final class LiveSession {
     let isInitiators: Bool
     /// Whether we dialled it.
     let isDialed: Bool
+    /// How long nothing authentic may come before we ask a peer that can't call us whether it still knows the session.
+    let idleGap: Duration
     let since: Instant
     let masterKeys: MasterKeys
     /// What the peer has offered.
@@ -74,10 +81,12 @@ final class LiveSession {
     var offerAllowanceSince: Instant
 
     init(
-        _ id: SessionID, isInitiators: Bool, isDialed: Bool, _ masterKeys: consuming MasterKeys, at now: Instant
+        _ id: SessionID, isInitiators: Bool, isDialed: Bool, idleGap: Duration, _ masterKeys: consuming MasterKeys,
+        at now: Instant
     ) {
         self.id = id
         self.isDialed = isDialed
+        self.idleGap = idleGap
         self.isInitiators = isInitiators
         self.masterKeys = masterKeys
         since = now
@@ -112,50 +121,4 @@ final class LiveSession {
         offerAllowance -= 1
         return true
     }
-}
-
-/// Notices that we send and nothing authentic comes back.
-struct Silence {
-    private var lastAuthentic: Instant?
-    private var sentThen: UInt64 = 0
-    private var since: Instant?
-    private var hasProbed = false
-
-    enum Verdict {
-        case fine
-        /// Ask the peer whether it's there. Told once for each silence.
-        case probe
-        /// The session is of no more use.
-        case gone
-    }
-
-    static let probeAfter = Duration.seconds(1)
-    static let goneAfter = Duration.seconds(2)
-
-    /// - Parameters:
-    ///   - authentic: when something authentic came last, data or control.
-    ///   - sent: datagrams sent so far.
-    mutating func judge(authentic: Instant?, sent: UInt64, at now: Instant) -> Verdict {
-        if authentic != lastAuthentic || sent < sentThen {
-            lastAuthentic = authentic
-            sentThen = sent
-            since = nil
-            hasProbed = false
-            return .fine
-        }
-        guard sent > sentThen else { return .fine }
-        guard let since else {
-            since = now
-            return .fine
-        }
-        if now >= since.advanced(by: Self.goneAfter) { return .gone }
-        if !hasProbed, now >= since.advanced(by: Self.probeAfter) {
-            hasProbed = true
-            return .probe
-        }
-        return .fine
-    }
-
-    /// Begins anew, with a new session.
-    mutating func reset() { self = Silence() }
 }

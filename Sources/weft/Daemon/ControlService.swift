@@ -32,7 +32,7 @@ final class ControlService: Sendable {
     func run() {
         var addresses = LocalAddresses()
         loop.run { plane, now in
-            if addresses.changed(at: now) { plane.showOurselves() }
+            if addresses.changed(at: now) { plane.showOurselves(at: now) }
             for (peer, endpoint) in resolver.takeAnswers() { plane.setEndpoint(endpoint, of: peer, at: now) }
             resolver.look(up: plane.takeLookups(), at: now)
         }
@@ -59,8 +59,9 @@ extension ControlPeer {
     init?(_ peer: PeerConfiguration, _ interface: InterfaceConfiguration) {
         guard let key = peer.publicKey else { return nil }
         self.init(
-            publicKey: key, vni: peer.vni, endpoint: peer.endpoint, isPinned: peer.pinsEndpoint,
-            controlPort: peer.controlPort, suite: peer.suite, rekeyInterval: interface.rekeyInterval)
+            publicKey: key, vni: peer.vni, endpoint: peer.endpoint, isNamed: peer.endpointName != nil,
+            isPinned: peer.pinsEndpoint, controlPort: peer.controlPort, suite: peer.suite,
+            rekeyInterval: interface.rekeyInterval)
     }
 }
 
