@@ -23,7 +23,7 @@ unitdir = $(DESTDIR)$(PREFIX)/lib/systemd/system
 RELEASE = -c release --static-swift-stdlib --product weft
 WEFT = .build/release/weft
 
-.PHONY: help build demo test test-exhaustive test-thread test-address lint fuzz bench bench-packets bench-engine bench-map \
+.PHONY: help build demo test test-exhaustive test-thread test-address lint fuzz bench bench-packets bench-engine bench-keys bench-map \
     install clean
 
 help: ## list the targets
@@ -80,6 +80,13 @@ bench-engine: ## the engine beside the bare cipher: time per packet, superpacket
 	@install -d Benchmarks/results
 	Benchmarks/.build/release/weft-bench-engine > Benchmarks/results/engine.md
 	@cat Benchmarks/results/engine.md
+
+bench-keys: ## a key server: time per grant and memory per network, with 1,000 initiators and 10,000 networks
+	@scripts/install-dependencies.sh build
+	$(SWIFT) build -c release --package-path Benchmarks --product weft-bench-keys
+	@install -d Benchmarks/results
+	Benchmarks/.build/release/weft-bench-keys > Benchmarks/results/keys.txt
+	@cat Benchmarks/results/keys.txt
 
 bench-map: ## the kernel's tunnel map: time to load and change it, memory, cost per packet; as root
 	@scripts/install-dependencies.sh build

@@ -100,8 +100,9 @@ let package = Package(
         tests("WeftDiscoveryTests", ["WeftDiscovery", "Weft", "WeftUDP", "WeftTestSupport"]),
         tests("WeftTunnelMapTests", ["WeftTunnelMap", "Weft", "CWeftBPF", "WeftTestSupport"]),
         .testTarget(
-            name: "WeftQUICTests", dependencies: ["WeftQUIC", "WeftControl", "Weft", "WeftTestSupport"],
+            name: "WeftQUICTests", dependencies: ["WeftQUIC", "WeftKeys", "WeftControl", "Weft", "WeftTestSupport"],
             exclude: ["Aioquic/peer.py"], swiftSettings: swiftSettings),
+        tests("WeftKeysTests", ["WeftKeys", "WeftControl", "Weft"]),
         tests("WeftConfigTests", ["WeftConfig", "WeftControl", "WeftTestSupport"]),
         tests("WeftEtcdTests", ["WeftEtcd"]),
         tests("WeftLinkTests", ["WeftLink", "WeftTestSupport"]),

@@ -28,7 +28,7 @@ public final class KeyClient: Sendable {
     ///   - link: a port that control shares with data; nil for a UDP port of its own that the system chooses. The responder
     ///     sends a network's data to where its session comes from, unless its file names a port for that.
     ///   - wake: what ends the link's waits.
-    ///   - onLoss: the session ended, and these VNIs with it; called from the client's thread, which must not call back.
+    ///   - onLoss: the session ended, and these VNIs with it; called while the client is locked: it must not call the client.
     public init(
         _ identity: borrowing Identity, _ configuration: KeyRequester.Configuration,
         over link: (any ControlLink)? = nil, wake: WakeEvent? = nil,
@@ -57,6 +57,8 @@ public final class KeyClient: Sendable {
             loop.withMachine { requester, now in
                 let request = requester.request(address, at: now)
                 waiters.withLock { $0[request] = waiter }
+                // Nobody else does once the client is closed.
+                settle(requester)
             }
         }.get()
     }

@@ -71,9 +71,13 @@ struct KeyBenchmark {
             fleet.takeTimes(), in: Self.seconds(since: pacing))
 
         let network = Double(full - connected) / Double(initiators * (each - 1))
-        print("responder: \(empty / 1024) MiB with nobody there, \(connected / 1024) with \(initiators) sessions, ", terminator: "")
+        print(
+            "responder: \(empty / 1024) MiB with nobody there, \(connected / 1024) with \(initiators) sessions, ",
+            terminator: "")
         print("\(full / 1024) with \(initiators * each) networks")
-        print(String(format: "a session with a network %.1f KiB, ", Double(connected - empty) / Double(initiators)), terminator: "")
+        print(
+            String(format: "a session with a network %.1f KiB, ", Double(connected - empty) / Double(initiators)),
+            terminator: "")
         print(String(format: "a network %.2f KiB", network))
     }
 
@@ -81,7 +85,9 @@ struct KeyBenchmark {
 
     private func expect(_ isDone: Bool, _ fleet: Fleet) throws {
         if isDone, fleet.failures.isEmpty, fleet.lost == 0 { return }
-        print("not done: failures \(fleet.failures), lost \(fleet.lost), held \(fleet.members.map(\.held.count).reduce(0, +))")
+        print(
+            "not done: failures \(fleet.failures), lost \(fleet.lost), held \(fleet.members.map(\.held.count).reduce(0, +))"
+        )
         throw Failed()
     }
 

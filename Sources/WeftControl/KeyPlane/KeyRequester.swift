@@ -52,6 +52,7 @@ public final class KeyRequester: ControlMachine {
     /// Not sent yet, in the order of asking.
     var waiting: [Request] = []
     var events: [Event] = []
+    private var isClosed = false
 
     /// An exchange that waits for the session or for a stream.
     struct Request {
@@ -81,7 +82,11 @@ public final class KeyRequester: ControlMachine {
     public func request(_ address: IPAddress, at now: Instant) -> RequestID {
         let id = RequestID(rawValue: nextRequest)
         nextRequest += 1
-        waiting.append(Request(kind: .network(id, address), deadline: now.advanced(by: configuration.timeout)))
+        if isClosed {
+            events.append(.failed(id, .closed))
+        } else {
+            waiting.append(Request(kind: .network(id, address), deadline: now.advanced(by: configuration.timeout)))
+        }
         return id
     }
 
@@ -124,6 +129,7 @@ public final class KeyRequester: ControlMachine {
     }
 
     public func close(at now: Instant) {
+        isClosed = true
         for session in [session?.id, call].compactMap(\.self) {
             transport.close(session, code: ControlPlane.CloseCode.done, now: now)
         }

@@ -12,6 +12,7 @@ struct AioquicResult: Decodable {
     let reason: String?
     let own_spi: UInt32?
     let peer_spi: UInt32?
+    let vni: UInt32?
     let receive_key: String?
     let transmit_key: String?
     /// Whether we answered under the next traffic keys.
@@ -142,5 +143,17 @@ final class LoopbackEnd {
                 unsafe sendto(socket, bytes, bytes.count, 0, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
             }
         }
+    }
+}
+
+extension MasterKeys {
+    /// An SA's key as the independent end writes it.
+    borrowing func hex(_ spi: UInt32) throws -> String {
+        let key = try saKey(for: SPI(rawValue: spi), suite: .aes128GCM)
+        let span = key.span
+        return span.indices.map { index in
+            let digits = String(span[index], radix: 16)
+            return digits.count == 1 ? "0" + digits : digits
+        }.joined()
     }
 }

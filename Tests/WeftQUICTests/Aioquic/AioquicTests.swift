@@ -40,15 +40,6 @@ struct AioquicTests {
 
     private enum InterfacePort { static let control: UInt16 = 6082 }
 
-    private func hex(_ keys: borrowing MasterKeys, _ spi: UInt32) throws -> String {
-        let key = try keys.saKey(for: SPI(rawValue: spi), suite: .aes128GCM)
-        let span = key.span
-        return span.indices.map { index in
-            let digits = String(span[index], radix: 16)
-            return digits.count == 1 ? "0" + digits : digits
-        }.joined()
-    }
-
     /// Whether both ends have the same SAs, keys included.
     private func check(_ ours: LoopbackEnd, _ theirs: AioquicResult) throws {
         #expect(theirs.end == "agreed", "\(theirs), \(ours.lines.lines), \(ours.endpoint.counters)")
@@ -58,8 +49,8 @@ struct AioquicTests {
         let session = try #require(
             (1...9).map { SessionID(rawValue: $0) }.first { ours.endpoint.masterKeys(of: $0) != nil })
         guard let keys = ours.endpoint.masterKeys(of: session) else { return }
-        #expect(try hex(keys, theirs.own_spi ?? 0) == theirs.receive_key)
-        #expect(try hex(keys, theirs.peer_spi ?? 0) == theirs.transmit_key)
+        #expect(try keys.hex(theirs.own_spi ?? 0) == theirs.receive_key)
+        #expect(try keys.hex(theirs.peer_spi ?? 0) == theirs.transmit_key)
     }
 
     @Test func aioquicCallsUs() throws {

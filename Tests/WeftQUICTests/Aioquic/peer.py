@@ -168,6 +168,71 @@ def offer(spi):
     return struct.pack(">H", len(payload)) + payload
 
 
+def frame(kind, body):
+    return struct.pack(">HBB", len(body) + 2, 1, kind) + body
+
+
+# 10.9.1.1, mapped into IPv6.
+OVERLAY_ADDRESS = bytes(10) + b"\xff\xff" + bytes([10, 9, 1, 1])
+GRANTED_VNI = 77
+
+
+class KeyPlane:
+    """An initiator that asks for a network and gives it back, or a responder that grants one."""
+
+    def __init__(self, peer):
+        self.peer = peer
+        self.streams = {}
+        self.grant = {}
+
+    def send(self, data, stream=None):
+        quic = self.peer._quic
+        stream = quic.get_next_available_stream_id() if stream is None else stream
+        quic.send_stream_data(stream, data, end_stream=True)
+        self.peer.transmit()
+
+    def begin(self):
+        self.send(frame(2, b"\0" + struct.pack(">I", self.peer.spi) + OVERLAY_ADDRESS))
+
+    def receive(self, event):
+        data = self.streams.get(event.stream_id, b"") + event.data
+        self.streams[event.stream_id] = data
+        if not event.end_stream:
+            return
+        length, version, kind = struct.unpack(">HBB", data[:4])
+        body = data[4:]
+        if (length, version) != (len(data) - 2, 1):
+            return finish(end="bad frame", reason=data.hex())
+        if kind == 2:
+            suite, spi = struct.unpack(">BI", body[:5])
+            if suite != 0 or body[5:] != OVERLAY_ADDRESS:
+                return finish(end="bad request", reason=data.hex())
+            self.keep(spi, GRANTED_VNI)
+            own = self.peer.spi
+            self.send(frame(3, struct.pack(">BBII", 0, 0, own, GRANTED_VNI)), event.stream_id)
+        elif kind == 3:
+            status, suite, spi, vni = struct.unpack(">BBII", body)
+            if status != 0:
+                return finish(end="refused", code=status)
+            self.keep(spi, vni)
+            # Time for the test to look at what the other end has.
+            asyncio.get_event_loop().call_later(0.7, lambda: self.send(frame(4, struct.pack(">I", vni))))
+        elif kind == 4:
+            self.send(frame(5, b"\0"), event.stream_id)
+            released = struct.unpack(">I", body)[0]
+            asyncio.get_event_loop().call_later(
+                0.3, lambda: finish(end="released" if released == GRANTED_VNI else "bad release", **self.grant)
+            )
+        elif kind == 5:
+            finish(end="released", code=body[0], **self.grant)
+
+    def keep(self, spi, vni):
+        own = self.peer.spi
+        self.grant = dict(
+            own_spi=own, peer_spi=spi, vni=vni, receive_key=sa_key(own), transmit_key=sa_key(spi)
+        )
+
+
 class Peer(QuicConnectionProtocol):
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
@@ -176,16 +241,22 @@ class Peer(QuicConnectionProtocol):
         if behaviour == "own-half":
             role = 1 - role
         self.spi = role << 30 | 9
+        self.key_plane = KeyPlane(self) if behaviour == "key-plane" else None
 
     def quic_event_received(self, event):
         if isinstance(event, HandshakeCompleted):
             shown = self._quic.tls._peer_certificate
             if shown is None or spki(shown) != base64.b64decode(pinned):
                 return finish(end="pinned key not shown")
-            if is_client:
+            if self.key_plane:
+                if is_client:
+                    self.key_plane.begin()
+            elif is_client:
                 stream = self._quic.get_next_available_stream_id()
                 self._quic.send_stream_data(stream, offer(self.spi), end_stream=True)
                 self.transmit()
+        elif isinstance(event, StreamDataReceived) and self.key_plane:
+            self.key_plane.receive(event)
         elif isinstance(event, StreamDataReceived):
             self.received += event.data
             if len(self.received) >= 9:

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+import Testing
+import Weft
+import WeftControl
+import WeftKeys
+import WeftQUIC
+
+/// The key plane against an independent end in either role: grant, keys, release.
+@Suite(
+    .serialized, .timeLimit(.minutes(1)),
+    .enabled(if: Aioquic.interpreter != nil, "needs aioquic: scripts/install-aioquic.sh installs it"))
+struct AioquicKeyPlaneTests {
+    /// The same for each session of a transport that has seen one.
+    private func masterKeys(of transport: QUICEndpoint) throws -> MasterKeys {
+        for number in 1...9 {
+            if let keys = transport.masterKeys(of: SessionID(rawValue: UInt64(number))) { return keys }
+        }
+        throw NoSession()
+    }
+
+    private struct NoSession: Error {}
+
+    @Test("aioquic asks us for a network and gives it back")
+    func asks() throws {
+        let own = try Identity.generate()
+        let initiator = try Identity.generate()
+        let wake = try WakeEvent()
+        let link = try OwnPort(wake: wake)
+        let engine = try Engine(EngineConfiguration(lanes: 1))
+        let transport = try QUICEndpoint(own)
+        let loop = try ControlLoop(over: link, wake: wake) {
+            let responder = KeyResponder(KeyPlane.configuration, over: transport, engine: engine, log: { _ in })
+            responder.setInitiators(
+                [AuthorizedInitiator(publicKey: initiator.publicKey, prefixes: [KeyPlane.prefix("10.9.0.0/16")])],
+                at: SystemCall.now())
+            return responder
+        }
+        let thread = try WorkerThread(name: "responder") { loop.run() }
+        let peer = try Aioquic.Peer("client", initiator, pinning: own.publicKey, port: link.port, "key-plane")
+        wait { !engine.networks().isEmpty }
+        let network = try #require(engine.networks().first)
+        let keys = try loop.withMachine { _, _ in
+            let keys = try masterKeys(of: transport)
+            let transmit = try keys.hex(try #require(network.transmit).spi)
+            return (receive: try keys.hex(try #require(network.receive.first).spi), transmit: transmit)
+        }
+        let result = try peer.result()
+        #expect(result.end == "released" && result.code == 0, "\(result)")
+        #expect(result.vni == network.vni)
+        #expect(result.receive_key == keys.transmit && result.transmit_key == keys.receive)
+        #expect(network.routes.map(\.destination) == [KeyPlane.prefix("10.9.1.1/32")])
+        #expect(engine.networks().isEmpty)
+        loop.close()
+        thread.join()
+    }
+
+    @Test("We ask aioquic for a network and give it back")
+    func grants() throws {
+        let own = try Identity.generate()
+        let responder = try Identity.generate()
+        let port = UInt16.random(in: 20_000...30_000)
+        let peer = try Aioquic.Peer("server", responder, pinning: own.publicKey, port: port, "key-plane")
+        peer.waitUntilListening()
+        let wake = try WakeEvent()
+        let transport = try QUICEndpoint(own)
+        let endpoint = Endpoint(IPAddress(v4: 0x7F00_0001), port: port)
+        let loop = try ControlLoop(over: try OwnPort(wake: wake), wake: wake) {
+            KeyRequester(.init(responder: responder.publicKey, endpoint: endpoint), over: transport)
+        }
+        let thread = try WorkerThread(name: "requester") { loop.run() }
+        loop.withMachine { requester, now in _ = requester.request(KeyPlane.address("10.9.1.1"), at: now) }
+        var grant: KeyGrant?
+        wait {
+            if case .granted(_, let granted) = loop.withMachine({ requester, _ in requester.nextEvent() }) {
+                grant = granted
+            }
+            return grant != nil
+        }
+        let granted = try #require(grant)
+        #expect(granted.vni == 77 && granted.endpoint == endpoint)
+        let keys = try loop.withMachine { requester, now in
+            let keys = try masterKeys(of: transport)
+            requester.release(77, at: now)
+            return (
+                receive: try keys.hex(granted.keys.receiveSPI), transmit: try keys.hex(granted.keys.transmitSPI)
+            )
+        }
+        let result = try peer.result()
+        #expect(result.end == "released", "\(result)")
+        #expect(result.receive_key == keys.transmit && result.transmit_key == keys.receive)
+        loop.close()
+        thread.join()
+    }
+
+    /// Waits for something, eight seconds at most.
+    private func wait(until isSo: () -> Bool) {
+        let end = SystemCall.now().advanced(by: .seconds(8))
+        let wake = try? WakeEvent()
+        while !isSo(), SystemCall.now() < end { _ = try? wake?.wait(for: -1, events: 0, timeout: 10) }
+    }
+}
