@@ -65,6 +65,21 @@ final class CounterBlocks: @unchecked Sendable {
     @unsafe
     var view: View { unsafe View(words: words) }
 
+    /// What is asked often, without the rest of ``total()``: packets sealed, keep-alives apart, and when the last datagram
+    /// was accepted.
+    func presence() -> (sent: UInt64, lastReceive: Instant?) {
+        var sent: UInt64 = 0
+        var latest: UInt64 = 0
+        for lane in 0..<lanes {
+            func load(_ counter: Counter) -> UInt64 {
+                unsafe view.word(counter.rawValue, lane: lane).pointee.load(ordering: .relaxed)
+            }
+            sent &+= load(.txPackets) &- load(.txKeepAlives)
+            latest = max(latest, load(.lastReceive))
+        }
+        return (sent, latest == 0 ? nil : Instant(nanoseconds: latest))
+    }
+
     /// The sum over all lanes; of ``Counter/lastReceive`` the latest.
     func total() -> Statistics {
         func sum(_ index: Int) -> UInt64 {
@@ -78,10 +93,7 @@ final class CounterBlocks: @unchecked Sendable {
         statistics.txBytes = sum(Counter.txBytes.rawValue)
         statistics.txKeepAlives = sum(Counter.txKeepAlives.rawValue)
         statistics.localReplies = sum(Counter.localReplies.rawValue)
-        let latest = (0..<lanes).map {
-            unsafe view.word(Counter.lastReceive.rawValue, lane: $0).pointee.load(ordering: .relaxed)
-        }.max()
-        statistics.lastReceive = latest.flatMap { $0 == 0 ? nil : Instant(nanoseconds: $0) }
+        statistics.lastReceive = presence().lastReceive
         for kind in PacketKind.allCases {
             let count = kind.counter.map { sum($0.rawValue) } ?? 0
             if count > 0 { statistics.handedOver[kind] = count }

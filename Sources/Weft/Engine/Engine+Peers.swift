@@ -35,16 +35,18 @@ extension Engine {
         }
     }
 
-    /// Some networks' signs of life, by VNI. Where a peer roamed to is told to one caller only, so that each network has one.
-    public func activities(of vnis: Set<UInt32>) -> [UInt32: NetworkActivity] {
+    /// Some networks' signs of life; VNIs that are unknown are left out. Where a peer roamed to is told to one caller only, so
+    /// that each network has one.
+    public func activities(of vnis: [UInt32]) -> [UInt32: NetworkActivity] {
         let snapshot = state.withLock { $0.snapshot }
         var activities: [UInt32: NetworkActivity] = [:]
         activities.reserveCapacity(vnis.count)
-        for network in snapshot.networks where vnis.contains(network.configuration.vni) {
-            let statistics = network.counters.total()
-            let vni = network.configuration.vni
+        for vni in vnis {
+            guard let slot = snapshot.topology.vnis.slot(of: vni) else { continue }
+            let network = snapshot.networks[slot]
+            let presence = network.counters.presence()
             activities[vni] = NetworkActivity(
-                vni: vni, sent: statistics.txPackets &- statistics.txKeepAlives, lastReceive: statistics.lastReceive,
+                vni: vni, sent: presence.sent, lastReceive: presence.lastReceive,
                 endpoint: network.configuration.endpoint,
                 newestReceive: network.receive.first.map { newest in
                     (newest.spi, newest.window.withLock { $0.highest > 0 })

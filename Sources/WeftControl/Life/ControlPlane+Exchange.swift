@@ -83,6 +83,7 @@ extension ControlPlane {
         session.pending = .init(
             receiveSPI: agreed.receive.spi.rawValue, transmitSPI: agreed.transmit.spi.rawValue, key: transmitKey,
             expiry: expiry, stream: stream)
+        life.due = now
         transport.answer(ControlMessage.saOffer(reply).frame, on: stream, of: session.id)
     }
 

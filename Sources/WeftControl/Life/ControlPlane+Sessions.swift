@@ -58,6 +58,7 @@ extension ControlPlane {
             id, isInitiators: isInitiators, isDialed: dialed, idleGap: idleGap, keys, at: now)
         life.session = session
         life.silence.reset()
+        life.due = now
         bySession[id] = life
         if !dialed, !life.peer.isPinned { follow(life, to: place) }
         if dialed, let endpoint = life.endpoint { move(life, to: endpoint) }
@@ -73,6 +74,7 @@ extension ControlPlane {
         }
         if life.call == id {
             life.call = nil
+            life.due = now
             if why == .closedByPeer(code: CloseCode.superseded) { return }
             return fail(life, why.description, at: now)
         }

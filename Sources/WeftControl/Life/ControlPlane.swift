@@ -14,8 +14,10 @@ public final class ControlPlane {
         static let silent: UInt64 = 3
     }
 
-    /// How often peers are looked at.
+    /// How often peers are looked at where something is awaited.
     static let period = Duration.milliseconds(50)
+    /// How often all others are.
+    static let calmPeriod = Duration.milliseconds(100)
     static let exchangeTimeout = Duration.seconds(10)
     /// Streams that a peer may have open at once.
     static let streams = 4
@@ -30,7 +32,8 @@ public final class ControlPlane {
     var lives: [PublicKey: PeerLife] = [:]
     var bySession: [SessionID: PeerLife] = [:]
     private var nextLook = Instant(nanoseconds: 0)
-    private var vnis: Set<UInt32> = []
+    /// Those whose endpoint's name should be looked up again.
+    private var lookups: Set<PublicKey> = []
     /// When peers are shown where we are by data's way, which isn't sent again by itself.
     private var showings: [Instant] = []
     private static let showings: [Duration] = [.zero, .milliseconds(500), .milliseconds(1500)]
@@ -72,9 +75,9 @@ public final class ControlPlane {
                 life.redial.reset()
             }
             life.peer = peer
+            life.due = now
         }
         for (key, (peer, role)) in wanted where lives[key] == nil { lives[key] = PeerLife(peer, role: role) }
-        vnis = Set(peers.map(\.vni))
         transport.authorize(wanted.mapValues { _ in Self.streams })
         nextLook = now
     }
@@ -89,10 +92,19 @@ public final class ControlPlane {
 
     /// Peers whose endpoint's name should be looked up again; told once.
     public func takeLookups() -> [PublicKey] {
-        lives.values.filter(\.wantsLookup).map { life in
-            life.wantsLookup = false
-            return life.peer.publicKey
-        }
+        guard !lookups.isEmpty else { return [] }
+        defer { lookups.removeAll() }
+        return lookups.filter { lives[$0] != nil }
+    }
+
+    private func wantLookup(_ life: PeerLife) {
+        if life.peer.isNamed { lookups.insert(life.peer.publicKey) }
+    }
+
+    /// Has a peer looked at as soon as possible.
+    func hurry(_ life: PeerLife) {
+        life.due = Instant(nanoseconds: 0)
+        nextLook = Instant(nanoseconds: 0)
     }
 
     /// A name was looked up.
@@ -100,13 +112,14 @@ public final class ControlPlane {
         guard let life = lives[peer], life.session == nil, life.endpoint != endpoint else { return }
         move(life, to: endpoint)
         life.redial.reset()
-        nextLook = now
+        hurry(life)
     }
 
     /// We have other addresses: shows peers where we are, as they can't know and may be waiting for us to speak.
     public func showOurselves(at now: Instant) {
         for life in lives.values {
             if let session = life.session { transport.probe(session.id) } else { life.redial.reset() }
+            life.due = now
         }
         showings = Self.showings.map { now.advanced(by: $0) }
         nextLook = now
@@ -133,8 +146,12 @@ public final class ControlPlane {
             showings.removeFirst()
             for life in lives.values { try? engine.requestKeepAlive(of: life.peer.vni) }
         }
-        let activities = engine.activities(of: vnis)
-        for life in lives.values { look(at: life, activities[life.peer.vni], now) }
+        let due = lives.values.filter { $0.due <= now }
+        let activities = engine.activities(of: due.map(\.peer.vni))
+        for life in due {
+            look(at: life, activities[life.peer.vni], now)
+            life.due = life.nextLook(after: now)
+        }
         handleEvents(at: now)
     }
 
@@ -172,7 +189,7 @@ public final class ControlPlane {
     private func dial(_ life: PeerLife, _ now: Instant) {
         life.redial.begin(at: now, jitter: jitter())
         guard let target = life.target else {
-            life.wantsLookup = true
+            wantLookup(life)
             // Who has to call us may be calling where we no longer are. Without keys this does nothing.
             if !life.isICX, life.endpoint != nil { try? engine.requestKeepAlive(of: life.peer.vni) }
             return
@@ -231,14 +248,14 @@ public final class ControlPlane {
             life.session = nil
             life.silence.reset()
         }
-        life.wantsLookup = true
-        nextLook = Instant(nanoseconds: 0)
+        wantLookup(life)
+        hurry(life)
     }
 
     /// Counts a failure, and logs it unless the same was logged within the last minute.
     func fail(_ life: PeerLife, _ why: String, at now: Instant) {
         life.failures += 1
-        life.wantsLookup = true
+        wantLookup(life)
         let isNews = life.lastFailure != why
         life.lastFailure = why
         guard isNews || now >= life.nextLog else { return }

@@ -22,8 +22,8 @@ final class PeerLife {
     var lastFailure: String?
     /// When the same failure may be logged again.
     var nextLog = Instant(nanoseconds: 0)
-    /// Since when its endpoint's name should be looked up again.
-    var wantsLookup = false
+    /// When it's looked at next.
+    var due = Instant(nanoseconds: 0)
 
     init(_ peer: ControlPeer, role: Role) {
         self.peer = peer
@@ -43,6 +43,14 @@ final class PeerLife {
         guard peer.endpoint != nil || peer.isNamed, let endpoint else { return nil }
         guard let controlPort = peer.controlPort else { return endpoint }
         return role == .initiator ? Endpoint(endpoint.address, port: controlPort) : nil
+    }
+
+    /// When a look at it can show something new; sooner where somebody waits for that.
+    func nextLook(after now: Instant) -> Instant {
+        let isAwaited = session?.pending != nil || silence.isWatching
+        let latest = now.advanced(by: isAwaited ? ControlPlane.period : ControlPlane.calmPeriod)
+        if let session { return session.exchange == nil ? min(latest, max(session.nextRekey, now)) : latest }
+        return min(latest, max(call == nil ? redial.due : redial.givenUp, now))
     }
 
     func status() -> ControlPeerStatus {

@@ -10,6 +10,9 @@ struct Silence {
     private var since: Instant?
     private var hasProbed = false
 
+    /// Whether the peer owes us an answer.
+    var isWatching: Bool { since != nil }
+
     enum Verdict {
         case fine
         /// Nothing is sent either: ask the peer whether it still knows the session.
