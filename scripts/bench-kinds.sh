@@ -15,53 +15,13 @@ rate=${1:-100}
 rounds=${ROUNDS:-9}
 seconds=${SECONDS_PER_TEST:-3}
 weft=${WEFT:-$PWD/.build/release/weft}
-work=$(mktemp -d)
-left=weft-kinds-left-$$
-right=weft-kinds-right-$$
 name=wfk$$
-children=()
-
-cleanup() {
-    for child in "${children[@]}"; do kill "$child" 2>/dev/null || true; done
-    wait 2>/dev/null || true
-    ip netns delete "$left" 2>/dev/null || true
-    ip netns delete "$right" 2>/dev/null || true
-    rm -rf "$work"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
-
-ip netns add "$left"
-ip netns add "$right"
-ip -n "$left" link add eth0 type veth peer name eth0 netns "$right"
-mapfile -t keys < <("$weft" genkey --manual && "$weft" genkey --manual)
-for side in left right; do
-    if [[ $side == left ]]; then own=1 other=2 send=0 receive=1; else own=2 other=1 send=1 receive=0; fi
-    ip -n "${!side}" link set lo up
-    ip -n "${!side}" link set eth0 addrgenmode none up
-    ip -n "${!side}" address add "192.0.2.$own/30" dev eth0
-    mkdir -p "$work/$side"
-    cat >"$work/$side/$name.conf" <<CONF
-[Interface]
-Address = 10.8.0.$own/24
-MTU = 1400
-StateDirectory = $work/$side/state
-STUNResponder = on
-[Peer]
-VNI = 7
-Endpoint = 192.0.2.$other:6081
-AllowedIPs = 10.8.0.$other/32
-Epoch = 1
-SendKey = ${keys[$send]}
-ReceiveKey = ${keys[$receive]}
-CONF
-    chmod 600 "$work/$side/$name.conf"
-    ip netns exec "${!side}" env WEFT_RUNTIME_DIRECTORY="$work/$side" "$weft" up "$work/$side/$name.conf" \
-        2>>"$work/log" &
-    children+=("$!")
-done
-ip netns exec "$right" iperf3 -s >/dev/null 2>&1 &
-children+=("$!")
+# shellcheck source-path=SCRIPTDIR source=two-hosts.sh
+source scripts/two-hosts.sh
+make_two_hosts
+write_tunnels "$weft" "$name" "STUNResponder = on"
+for side in left right; do tunnel_up "$weft" "$name" "$side"; done
+background right iperf3 -s
 sleep 2
 
 cat >"$work/others.py" <<'PYTHON'
@@ -99,11 +59,10 @@ stream() {
     wait "$others"
 }
 
-ip netns exec "$right" python3 -c 'import socket, time
+background right python3 -c 'import socket, time
 port = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 port.bind(("", 6082))
-time.sleep(1e6)' &
-children+=("$!")
+time.sleep(1e6)'
 : >"$work/results"
 for ((round = 0; round < rounds; round++)); do
     alone=$(stream 6082)

@@ -48,29 +48,34 @@ extension TunnelFileParser {
             "PrivateKeyFile is missing in [Interface]: expected \(InterfaceKey.privateKeyFile.expected)")
     }
 
+    /// Reports keys that are there twice, or are this host's own.
+    mutating func checkPublicKeys(_ keys: [(key: PublicKey?, line: Int)], of what: String) {
+        var lines: [PublicKey: Int] = [:]
+        for case (let key?, let line) in keys {
+            if let first = lines[key] {
+                diagnostics.add(
+                    line: line, "PublicKey: is the key of the \(what) of line \(first) too: expected one of its own")
+            }
+            lines[key] = line
+            if interface?.identity?.publicKey == key {
+                diagnostics.add(line: line, "PublicKey: is this host's own key: expected the \(what)'s")
+            }
+        }
+    }
+
     /// Peers that are known by their keys: each by one of its own, and with all that agreeing on keys needs.
     mutating func checkIdentities() {
         let agreeing = peers.indices.filter { peers[$0].usesIdentity }
         guard let interface, !agreeing.isEmpty else { return }
         requireIdentity()
-        var lines: [PublicKey: Int] = [:]
+        checkPublicKeys(agreeing.map { (peers[$0].publicKey, peers[$0].lines[.publicKey]) }, of: "peer")
         for index in agreeing {
             let peer = peers[index]
             guard let key = peer.publicKey else { continue }
-            let line = peer.lines[.publicKey]
-            if let first = lines[key] {
-                diagnostics.add(
-                    line: line, "PublicKey: is the key of the peer of line \(first) too: expected one of its own")
-            }
-            lines[key] = line
             if peer.pinsEndpoint == true, peer.lines[.endpoint] == peer.lines.header {
                 diagnostics.add(line: peer.lines[.pinEndpoint], "PinEndpoint: needs Endpoint: expected one to pin")
             }
-            guard let own = interface.identity?.publicKey else { continue }
-            guard own != key else {
-                diagnostics.add(line: line, "PublicKey: is this host's own key: expected the peer's")
-                continue
-            }
+            guard let own = interface.identity?.publicKey, own != key else { continue }
             if peer.vni == nil { peers[index].vni = ControlPeer.derivedVNI(own, key) }
             if peer.controlPort != nil, peer.lines[.endpoint] == peer.lines.header,
                 (try? Role(local: own, peer: key)) == .initiator

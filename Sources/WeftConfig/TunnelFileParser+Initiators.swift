@@ -48,18 +48,6 @@ extension TunnelFileParser {
     mutating func checkInitiators() {
         guard !initiators.isEmpty else { return }
         if !peers.contains(where: \.usesIdentity) { requireIdentity() }
-        var lines: [PublicKey: Int] = [:]
-        for initiator in initiators {
-            guard let key = initiator.publicKey else { continue }
-            let line = initiator.lines[.publicKey]
-            if let first = lines[key] {
-                diagnostics.add(
-                    line: line, "PublicKey: is the key of the initiator of line \(first) too: expected one of its own")
-            }
-            lines[key] = line
-            if interface?.identity?.publicKey == key {
-                diagnostics.add(line: line, "PublicKey: is this host's own key: expected the initiator's")
-            }
-        }
+        checkPublicKeys(initiators.map { ($0.publicKey, $0.lines[.publicKey]) }, of: "initiator")
     }
 }

@@ -8,50 +8,20 @@ set -euo pipefail
 
 weft=$(realpath "${1:?usage: Tests/Corpus/record.sh WEFT}")
 corpus=$(dirname "$(realpath "$0")")
-work=$(mktemp -d)
-left=weft-corpus-left-$$
-right=weft-corpus-right-$$
-children=()
+# shellcheck source-path=SCRIPTDIR source=../../scripts/two-hosts.sh
+source "$corpus/../../scripts/two-hosts.sh"
+make_two_hosts
+# So that a capture shows datagrams one by one.
+for host in "$left" "$right"; do ip netns exec "$host" ethtool -K eth0 tx-udp-segmentation off gro off >/dev/null; done
 
-cleanup() {
-    for child in "${children[@]}"; do kill "$child" 2>/dev/null || true; done
-    wait 2>/dev/null || true
-    ip netns delete "$left" 2>/dev/null || true
-    ip netns delete "$right" 2>/dev/null || true
-    rm -rf "$work"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
-
-on_left() { ip netns exec "$left" "$@"; }
-on_right() { ip netns exec "$right" "$@"; }
-# background COMMAND...: its process is in `last`.
-background() {
-    "$@" >>"$work/log" 2>&1 &
-    last=$!
-    children+=("$last")
-}
 finish() { kill "$1" 2>/dev/null || true; wait "$1" 2>/dev/null || true; }
-
-ip netns add "$left"
-ip netns add "$right"
-ip -n "$left" link add eth0 type veth peer name eth0 netns "$right"
-for side in left right; do
-    [[ $side == left ]] && number=1 || number=2
-    ip -n "${!side}" link set lo up
-    ip -n "${!side}" link set eth0 addrgenmode none up
-    ip -n "${!side}" address add "192.0.2.$number/30" dev eth0
-    ip -n "${!side}" address add "fd00::$number/64" dev eth0 nodad
-    # So that a capture shows datagrams one by one.
-    ip netns exec "${!side}" ethtool -K eth0 tx-udp-segmentation off gro off >/dev/null
-done
 
 # record NAME PORT...: starts a capture of UDP of these ports.
 record() {
     local name=$1 filter
     shift
     filter=$(printf ' or udp port %s' "$@")
-    background on_right tcpdump -U -q -n -i eth0 -w "$work/$name.pcap" "${filter# or }"
+    background right tcpdump -U -q -n -i eth0 -w "$work/$name.pcap" "${filter# or }"
     capture=$last
     sleep 1
 }
@@ -67,7 +37,7 @@ echo "wireguard-go: handshake, data, keep-alives, and a handshake under load tha
 for side in left right; do
     (umask 077 && wg genkey >"$work/$side.key")
     wg pubkey <"$work/$side.key" >"$work/$side.pub"
-    background ip netns exec "${!side}" env WG_PROCESS_FOREGROUND=1 wireguard-go -f "wgc$$$side"
+    background "$side" env WG_PROCESS_FOREGROUND=1 wireguard-go -f "wgc$$$side"
 done
 sleep 1
 configure() { # SIDE OTHER NUMBER OTHER_NUMBER
@@ -102,7 +72,7 @@ tcpdump -Z root -r "$work/cookie.pcap" -w "$corpus/wireguard-cookie.pcap" -c 2 '
 echo "wireguard-cookie.pcap: $(tcpdump -r "$corpus/wireguard-cookie.pcap" 2>/dev/null | wc -l) frames"
 
 echo "coturn: its client and its server, IPv4 and IPv6"
-background on_right turnserver --stun-only --listening-ip 192.0.2.2 --listening-ip fd00::2 --no-tls --no-dtls --no-cli \
+background right turnserver --stun-only --listening-ip 192.0.2.2 --listening-ip fd00::2 --no-tls --no-dtls --no-cli \
     --log-file stdout --pidfile "$work/turn.pid" --userdb "$work/turndb"
 turn=$last
 sleep 2
@@ -120,7 +90,7 @@ python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install -q aioquic >>"$work/log" 2>&1
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/quic.key" -out "$work/quic.crt" \
     -days 2 -subj /CN=weft.invalid -addext subjectAltName=IP:192.0.2.2 2>/dev/null
-background on_right "$work/venv/bin/python" "$corpus/quic.py" server "$work"
+background right "$work/venv/bin/python" "$corpus/quic.py" server "$work"
 quic=$last
 sleep 1
 record quic 4433
@@ -129,29 +99,10 @@ keep quic 60
 finish "$quic"
 
 echo "Weft: data and keep-alives"
-keys=("$("$weft" genkey --manual)" "$("$weft" genkey --manual)")
-for side in left right; do
-    [[ $side == left ]] && own=1 other=2 send=0 receive=1 || own=2 other=1 send=1 receive=0
-    mkdir -p "$work/$side"
-    cat >"$work/$side/wfc$$.conf" <<CONF
-[Interface]
-Address = 10.8.0.$own/24
-MTU = 1400
-StateDirectory = $work/$side/state
-[Peer]
-VNI = 7
-Endpoint = 192.0.2.$other:6081
-AllowedIPs = 10.8.0.$other/32
-PersistentKeepalive = 1
-Epoch = 1
-SendKey = ${keys[$send]}
-ReceiveKey = ${keys[$receive]}
-CONF
-    chmod 600 "$work/$side/wfc$$.conf"
-done
+write_tunnels "$weft" "wfc$$" "" "PersistentKeepalive = 1"
 record weft 6081
-background ip netns exec "$right" env WEFT_RUNTIME_DIRECTORY="$work/right" "$weft" up "$work/right/wfc$$.conf"
-background ip netns exec "$left" env WEFT_RUNTIME_DIRECTORY="$work/left" "$weft" up "$work/left/wfc$$.conf"
+tunnel_up "$weft" "wfc$$" right
+tunnel_up "$weft" "wfc$$" left
 sleep 2
 on_left ping -q -c 4 -i 0.3 10.8.0.2 >/dev/null
 on_left ping -q -c 2 -i 0.3 -s 1372 10.8.0.2 >/dev/null

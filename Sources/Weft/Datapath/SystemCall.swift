@@ -91,13 +91,7 @@ public final class WakeEvent: Sendable {
             // Safe: a tuple of three of the same structure lies in memory like an array of three.
             unsafe poll(bytes.assumingMemoryBound(to: pollfd.self).baseAddress, 3, timeout)
         }
-        if count < 0 {
-            let code = errno
-            guard code == EINTR else { throw TransportError("wait for packets", code: code) }
-            return .timedOut
-        }
-        if descriptors.0.revents != 0 { return .woken }
-        return count == 0 ? .timedOut : .ready
+        return try Self.outcome(count, isWoken: descriptors.0.revents != 0)
     }
 
     /// Waits until `other` is ready for `events` (POLLIN or POLLOUT), the event is signalled, or `timeout`
@@ -111,12 +105,17 @@ public final class WakeEvent: Sendable {
             // Safe: a tuple of two of the same structure lies in memory like an array of two.
             unsafe poll(bytes.assumingMemoryBound(to: pollfd.self).baseAddress, 2, timeout)
         }
+        return try Self.outcome(count, isWoken: descriptors.0.revents != 0)
+    }
+
+    /// What poll(2) returned means.
+    private static func outcome(_ count: Int32, isWoken: Bool) throws(TransportError) -> Wait {
         if count < 0 {
             let code = errno
             guard code == EINTR else { throw TransportError("wait for packets", code: code) }
             return .timedOut
         }
-        if descriptors.0.revents != 0 { return .woken }
+        if isWoken { return .woken }
         return count == 0 ? .timedOut : .ready
     }
 }
