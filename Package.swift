@@ -109,7 +109,10 @@ let package = Package(
         .target(name: "CTestSupport", path: "Tests/CTestSupport"),
         tests(
             "IntegrationTests",
-            ["weft", "Weft", "WeftTUN", "WeftXDP", "WeftControl", "WeftKeys", "CWeftLinux", "CTestSupport"]),
+            [
+                "weft", "Weft", "WeftTUN", "WeftXDP", "WeftQUIC", "WeftControl", "WeftKeys", "CWeftLinux",
+                "CTestSupport",
+            ]),
     ],
     swiftLanguageModes: [.v6]
 )
