@@ -23,8 +23,8 @@ unitdir = $(DESTDIR)$(PREFIX)/lib/systemd/system
 RELEASE = -c release --static-swift-stdlib --product weft
 WEFT = .build/release/weft
 
-.PHONY: help build demo test test-exhaustive test-thread test-address lint fuzz bench bench-packets bench-engine bench-keys bench-map \
-    install clean
+.PHONY: help build demo test test-exhaustive test-thread test-address lint fuzz bench bench-packets bench-engine bench-keys \
+    bench-peers bench-map install clean
 
 help: ## list the targets
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +87,11 @@ bench-keys: ## a key server: time per grant and memory per network, with 1,000 i
 	@install -d Benchmarks/results
 	Benchmarks/.build/release/weft-bench-keys > Benchmarks/results/keys.txt
 	@cat Benchmarks/results/keys.txt
+
+bench-peers: build ## many peers in one file beside one: start, memory, cost per packet; as root: PEERS, ROUNDS, SECONDS_PER_TEST
+	@scripts/install-dependencies.sh bench
+	$(SWIFT) build -c release --package-path Benchmarks --product weft-bench-peers
+	scripts/bench-peers.sh
 
 bench-map: ## the kernel's tunnel map: time to load and change it, memory, cost per packet; as root
 	@scripts/install-dependencies.sh build

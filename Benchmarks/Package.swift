@@ -17,6 +17,7 @@ let package = Package(
         benchmark("weft-bench-engine", ["Weft"]),
         benchmark("weft-bench-keys", ["Weft", "WeftUDP", "WeftControl", "WeftQUIC", "WeftKeys", "WeftConfig"]),
         benchmark("weft-bench-map", ["Weft", "WeftTunnelMap"]),
+        benchmark("weft-bench-peers", ["Weft", "WeftControl", "WeftQUIC", "WeftUDP"]),
         benchmark("weft-bench-tunnel", ["Weft", "WeftTUN", "WeftXDP"]),
     ],
     swiftLanguageModes: [.v6]
