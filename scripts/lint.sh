@@ -26,7 +26,7 @@ swift format lint --strict --parallel "${found[@]}" || fail "swift format: run s
 
 echo "shellcheck"
 mapfile -t scripts < <(grep -lE --exclude-dir=.git --exclude-dir=.build -r '^#!.*\b(ba)?sh$' . | sort)
-shellcheck "${scripts[@]}" || fail "shellcheck has findings"
+shellcheck -x "${scripts[@]}" || fail "shellcheck has findings"
 
 echo "licence lines"
 lines sources -name '*.swift' -o -name '*.[ch]' -o -name '*.modulemap' -o -name '*.sh' -o -name Makefile \

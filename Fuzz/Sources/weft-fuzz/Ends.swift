@@ -73,8 +73,11 @@ final class Ends {
         let transmit = TransmitSA(spi: sendSPI, key: send, expiry: .distantFuture)
         let receive = receive.map { ReceiveSA(spi: $0.spi, key: $0.key, expiry: .distantFuture) }
         engine.state.withLock { state in
-            let networks = state.snapshot.networks.map { $0.with(transmit: transmit, receive: receive) }
-            engine.publish(networks, topology: nil, in: &state)
+            var edit = SnapshotEdit(state.snapshot)
+            for slot in state.snapshot.networks.indices {
+                edit[slot] = edit[slot].with(transmit: transmit, receive: receive)
+            }
+            engine.publish(edit, in: &state)
         }
     }
 
