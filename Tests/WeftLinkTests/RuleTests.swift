@@ -102,7 +102,8 @@ struct RuleTests {
                 try netlink.replaceAddress(#require(InterfaceAddress(address)), on: tunnel)
             }
             // The kernel adds an address's own route once it has looked for duplicates.
-            for _ in 0..<200 where try !ip("-6 route show table local").contains(where: { $0.hasPrefix("local fd77::1 ") }) {
+            for _ in 0..<200 {
+                if try ip("-6 route show table local").contains(where: { $0.hasPrefix("local fd77::1 ") }) { break }
                 usleep(20_000)
             }
             func device(to address: String, _ options: String = "") throws -> String {
