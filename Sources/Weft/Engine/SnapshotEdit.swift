@@ -43,6 +43,7 @@ struct SnapshotEdit {
     /// Adds a network, after others were removed.
     mutating func append(_ network: VirtualNetwork) {
         gained += network.configuration.ownedRoutes.map { ($0, network.configuration.vni) }
+        changed.insert(networks.count)
         networks.append(network)
         vniOfSlot.append(network.configuration.vni)
         isReshaped = true
