@@ -104,6 +104,7 @@ extension QUICConnection {
                 let written = unsafe UnsafeBufferPointer(rebasing: packet[..<min(Int(code), packet.count)])
                 if let target = path.remote { unsafe send(written.span, target) }
                 sent += 1
+                noteSent()
                 path.clear()
                 if stream?.hasEnded ?? false { next += 1 }
             case NGTCP2_ERR_WRITE_MORE, NGTCP2_ERR_STREAM_DATA_BLOCKED:

@@ -183,6 +183,11 @@ final class QUICConnection {
         setKeepAlive(QUICRules.probeDelay, probing: true)
     }
 
+    /// The first datagram after ``probe()`` asks for an answer; should it be lost, QUIC sends it again.
+    func noteSent() {
+        if isProbing { setKeepAlive(QUICRules.keepAlive, probing: false) }
+    }
+
     private func setKeepAlive(_ time: UInt64, probing: Bool) {
         guard let connection = unsafe connection else { return }
         unsafe ngtcp2_conn_set_keep_alive_timeout(connection, time)

@@ -95,6 +95,17 @@ struct TunnelLifeTests {
         #expect(try #require(tunnels.time { tunnels.isUp }) <= .milliseconds(2300))
     }
 
+    @Test func anUnansweredQuestionIsAskedSeldom() throws {
+        let tunnels = try Tunnels(dials: (true, false))
+        #expect(tunnels.time { tunnels.isUp } != nil)
+        tunnels.run(for: .seconds(30))
+        tunnels.hosts[1].isConnected = false
+        let before = tunnels.hosts[0].sent
+        tunnels.run(for: .milliseconds(3500))
+        // QUIC repeats it in doubled gaps.
+        #expect((2...12).contains(tunnels.hosts[0].sent - before), "\(tunnels.hosts[0].sent - before)")
+    }
+
     /// Who is asked while nobody sends: peers that couldn't call us should they have been restarted, and not ICX's.
     @Test func onlyAPeerThatCannotCallIsAsked() throws {
         let minute = Duration.seconds(60)
