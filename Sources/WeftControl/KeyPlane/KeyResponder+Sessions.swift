@@ -46,8 +46,7 @@ extension KeyResponder {
 
     private func ended(_ id: SessionID, _ peer: PublicKey?, _ why: SessionEnd, _ now: Instant) {
         guard let session = sessions[id] else {
-            if why != .closed, why != .timeout { turnAway(peer, why, now) }
-            return
+            return inVain.note(peer, "initiator", why, at: now, log)
         }
         let life = session.initiator
         let count = session.granted.count
@@ -68,14 +67,6 @@ extension KeyResponder {
         guard let session = sessions[id] else { return }
         session.place = place
         staged.changed.formUnion(session.granted)
-    }
-
-    private func turnAway(_ peer: PublicKey?, _ why: SessionEnd, _ now: Instant) {
-        turnedAway += 1
-        guard now >= nextTurnedAwayLog else { return }
-        nextTurnedAwayLog = now.advanced(by: .seconds(60))
-        let who = peer.map { "initiator \($0.shortName)" } ?? "a stranger"
-        log("\(who) called in vain (\(turnedAway) such calls so far): \(why)")
     }
 
     func say(_ life: InitiatorLife, _ text: String) { log("initiator \(life.policy.publicKey.shortName): \(text)") }

@@ -51,8 +51,8 @@ public final class KeyResponder: ControlMachine {
     /// What the engine hasn't been told yet, and what the initiators hear once it has.
     var staged = Staged()
     /// Calls that came to nothing.
-    public internal(set) var turnedAway: UInt64 = 0
-    var nextTurnedAwayLog = Instant(nanoseconds: 0)
+    public var turnedAway: UInt64 { inVain.count }
+    var inVain = CallsInVain()
 
     /// - Parameters:
     ///   - firstVNI: where the round of VNIs begins; anywhere, so that a restart doesn't repeat the last numbers.

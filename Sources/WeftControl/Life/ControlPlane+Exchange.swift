@@ -38,7 +38,8 @@ extension ControlPlane {
                 try reader.end()
             }
         } catch {
-            session.incoming[stream] = nil
+            reader.drain()
+            session.incoming[stream] = isEnd ? nil : reader
             transport.abandon(stream, of: id)
             fail(life, "\(error)", at: now)
         }

@@ -67,10 +67,7 @@ extension ControlPlane {
 
     private func ended(_ id: SessionID, _ peer: PublicKey?, _ why: SessionEnd, _ now: Instant) {
         guard let life = bySession.removeValue(forKey: id) else {
-            // A call that came to nothing, be it a stranger's or a peer's; those that we closed, or that were given
-            // up half-way, are no news.
-            if why != .closed, why != .timeout { turnAway(peer, why, now) }
-            return
+            return inVain.note(peer, "peer", why, at: now, log)
         }
         if life.call == id {
             life.call = nil

@@ -27,7 +27,7 @@ public final class ControlPlane {
     let own: PublicKey
     let transport: any SessionTransport
     let engine: Engine
-    private let log: (String) -> Void
+    let log: (String) -> Void
     let jitter: () -> Double
     var lives: [PublicKey: PeerLife] = [:]
     var bySession: [SessionID: PeerLife] = [:]
@@ -37,9 +37,9 @@ public final class ControlPlane {
     /// When peers are shown where we are by data's way, which isn't sent again by itself.
     private var showings: [Instant] = []
     private static let showings: [Duration] = [.zero, .milliseconds(500), .milliseconds(1500)]
-    /// Calls that came to nothing, and when the next may be logged.
-    public private(set) var turnedAway: UInt64 = 0
-    private var nextTurnedAwayLog = Instant(nanoseconds: 0)
+    /// Calls that came to nothing.
+    public var turnedAway: UInt64 { inVain.count }
+    var inVain = CallsInVain()
 
     /// - Parameters:
     ///   - log: takes a line for people, without keys in it.
@@ -261,15 +261,6 @@ public final class ControlPlane {
         guard isNews || now >= life.nextLog else { return }
         life.nextLog = now.advanced(by: .seconds(60))
         log("peer \(life.peer.publicKey.shortName): \(why)")
-    }
-
-    /// Counts a call that came to nothing, and logs one a minute.
-    func turnAway(_ peer: PublicKey?, _ why: SessionEnd, _ now: Instant) {
-        turnedAway += 1
-        guard now >= nextTurnedAwayLog else { return }
-        nextTurnedAwayLog = now.advanced(by: .seconds(60))
-        let who = peer.map { "peer \($0.shortName)" } ?? "a stranger"
-        log("\(who) called in vain (\(turnedAway) such calls so far): \(why)")
     }
 
     func say(_ life: PeerLife, _ text: String) { log("peer \(life.peer.publicKey.shortName): \(text)") }
