@@ -50,7 +50,8 @@ public struct SecretBytes: ~Copyable, @unchecked Sendable {
         // Safe: the last use of pages that this value alone owns. Other owners of these pages get them as they were.
         unsafe OPENSSL_cleanse(pages.baseAddress, pages.count)
         unsafe madvise(pages.baseAddress, pages.count, MADV_DODUMP)
-        unsafe munlock(pages.baseAddress, pages.count)
+        // Where all memory is locked the pages' next owner may count on that.
+        if !ProcessMemory.isLocked { unsafe munlock(pages.baseAddress, pages.count) }
         unsafe pages.deallocate()
     }
 

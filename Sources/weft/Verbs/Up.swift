@@ -43,6 +43,7 @@ enum Up {
         unsafe weft_name_thread("weft")
         let signals = Signals()
         let log = Log(name: name)
+        if configuration.interface.identity != nil { Privileges.lockMemory(log) }
         var keeper = KeyKeeper()
         try RuntimeFolder.make()
         let tunnel = try Tunnel(name: name, configuration, servesKeys: servesKeys, keeper: &keeper, log)
