@@ -2,14 +2,10 @@
 
 /// What a network shows of its peer's presence, without its books.
 public struct NetworkActivity: Sendable {
-    public let vni: UInt32
     /// Datagrams sent since the engine began, keep-alives apart.
     public let sent: UInt64
     /// When the last authentic datagram came; nil before the first.
     public let lastReceive: Instant?
-    public let endpoint: Endpoint?
-    /// The newest receive SA's number, and whether anything has come under it.
-    public let newestReceive: (spi: UInt32, isUsed: Bool)?
     /// Where a fresh, authentic keep-alive came from, if that isn't the endpoint; told once.
     public let roamedTo: Endpoint?
 }
@@ -35,24 +31,25 @@ extension Engine {
         }
     }
 
-    /// Some networks' signs of life; VNIs that are unknown are left out. Where a peer roamed to is told to one caller only, so
-    /// that each network has one.
-    public func activities(of vnis: [UInt32]) -> [UInt32: NetworkActivity] {
+    /// Some networks' signs of life, in the order of `vnis`; nil for one that is unknown. Where a peer roamed to is told to one
+    /// caller only, so that each network has one.
+    public func activities(of vnis: [UInt32]) -> [NetworkActivity?] {
         let snapshot = state.withLock { $0.snapshot }
-        var activities: [UInt32: NetworkActivity] = [:]
-        activities.reserveCapacity(vnis.count)
-        for vni in vnis {
-            guard let slot = snapshot.topology.vnis.slot(of: vni) else { continue }
+        return vnis.map { vni in
+            guard let slot = snapshot.topology.vnis.slot(of: vni) else { return nil }
             let network = snapshot.networks[slot]
             let presence = network.counters.presence()
-            activities[vni] = NetworkActivity(
-                vni: vni, sent: presence.sent, lastReceive: presence.lastReceive,
-                endpoint: network.configuration.endpoint,
-                newestReceive: network.receive.first.map { newest in
-                    (newest.spi, newest.window.withLock { $0.highest > 0 })
-                },
-                roamedTo: network.roaming.take())
+            return NetworkActivity(
+                sent: presence.sent, lastReceive: presence.lastReceive, roamedTo: network.roaming.take())
         }
-        return activities
+    }
+
+    /// Whether anything has come under a network's newest receive SA, if that has this number.
+    public func isNewestReceive(_ spi: UInt32, usedBy vni: UInt32) -> Bool {
+        let snapshot = state.withLock { $0.snapshot }
+        guard let slot = snapshot.topology.vnis.slot(of: vni), let newest = snapshot.networks[slot].receive.first,
+            newest.spi == spi
+        else { return false }
+        return newest.window.withLock { $0.highest > 0 }
     }
 }

@@ -94,15 +94,16 @@ extension ControlPlane {
             session.pending?.stream == stream
         else { return }
         session.pending?.usableFrom = life.isICX ? now.advanced(by: Self.installTime) : now
-        confirm(session, of: life, nil, now)
+        confirm(session, of: life, now)
     }
 
     /// The responder sends with its new key as soon as the peer can open it: it has sent with its own new one, or it has
     /// our answer.
-    func confirm(_ session: LiveSession, of life: PeerLife, _ activity: NetworkActivity?, _ now: Instant) {
-        guard let pending = session.pending else { return }
-        let isUsed = activity?.newestReceive.map { $0.spi == pending.receiveSPI && $0.isUsed } ?? false
-        guard isUsed || pending.usableFrom.map({ now >= $0 }) ?? false else { return }
+    func confirm(_ session: LiveSession, of life: PeerLife, _ now: Instant) {
+        guard let pending = session.pending,
+            pending.usableFrom.map({ now >= $0 }) ?? false
+                || engine.isNewestReceive(pending.receiveSPI, usedBy: life.peer.vni)
+        else { return }
         session.pending = nil
         do {
             try engine.installTransmit(

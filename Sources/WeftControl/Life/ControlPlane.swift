@@ -17,7 +17,7 @@ public final class ControlPlane {
     /// How often peers are looked at where something is awaited.
     static let period = Duration.milliseconds(50)
     /// How often all others are.
-    static let calmPeriod = Duration.milliseconds(100)
+    static let calmPeriod = Duration.milliseconds(250)
     static let exchangeTimeout = Duration.seconds(10)
     /// Streams that a peer may have open at once.
     static let streams = 4
@@ -148,8 +148,8 @@ public final class ControlPlane {
         }
         let due = lives.values.filter { $0.due <= now }
         let activities = engine.activities(of: due.map(\.peer.vni))
-        for life in due {
-            look(at: life, activities[life.peer.vni], now)
+        for (life, activity) in zip(due, activities) {
+            look(at: life, activity, now)
             life.due = life.nextLook(after: now)
         }
         handleEvents(at: now)
@@ -175,7 +175,7 @@ public final class ControlPlane {
             }
         }
         if let session = life.session {
-            confirm(session, of: life, activity, now)
+            confirm(session, of: life, now)
             keep(session, of: life, activity, now)
         } else if let call = life.call, now >= life.redial.givenUp {
             bySession[call] = nil
@@ -211,8 +211,7 @@ public final class ControlPlane {
         }
         guard !life.isICX, let activity else { return }
         let authentic = [transport.lastAuthentic(of: session.id), activity.lastReceive].compactMap(\.self).max()
-        let idleGap = session.isDialed && !life.hasCalled ? session.idleGap : nil
-        switch life.silence.judge(authentic: authentic, sent: activity.sent, idleGap: idleGap, at: now) {
+        switch life.silence.judge(authentic: authentic, sent: activity.sent, idleGap: life.idleGap, at: now) {
         case .fine: break
         // A restarted peer answers with a stateless reset, and is dialled at once.
         case .ask: transport.probe(session.id)

@@ -49,8 +49,21 @@ final class PeerLife {
     func nextLook(after now: Instant) -> Instant {
         let isAwaited = session?.pending != nil || silence.isWatching
         let latest = now.advanced(by: isAwaited ? ControlPlane.period : ControlPlane.calmPeriod)
-        if let session { return session.exchange == nil ? min(latest, max(session.nextRekey, now)) : latest }
-        return min(latest, max(call == nil ? redial.due : redial.givenUp, now))
+        let event: Instant? =
+            if let session {
+                [session.exchange == nil ? session.nextRekey : nil, idleGap.flatMap(silence.question)].compactMap(
+                    \.self
+                )
+                .min()
+            } else { call == nil ? redial.due : redial.givenUp }
+        return min(latest, max(event ?? latest, now))
+    }
+
+    /// After how long a silence of both the peer is asked whether it still knows the session; nil where it isn't: who can
+    /// call us does so by itself.
+    var idleGap: Duration? {
+        guard let session, session.isDialed, !hasCalled, !isICX else { return nil }
+        return session.idleGap
     }
 
     func status() -> ControlPeerStatus {

@@ -5,13 +5,16 @@ import Weft
 struct Silence {
     private var lastAuthentic: Instant?
     private var sentThen: UInt64 = 0
-    /// When the last sign of life was noticed.
+    /// When the last sign of life came.
     private var heard: Instant?
     private var since: Instant?
     private var hasProbed = false
 
     /// Whether the peer owes us an answer.
     var isWatching: Bool { since != nil }
+
+    /// When an idle peer is asked next.
+    func question(after idleGap: Duration) -> Instant? { since == nil ? heard?.advanced(by: idleGap) : nil }
 
     enum Verdict {
         case fine
@@ -36,7 +39,7 @@ struct Silence {
         guard let heard, authentic == lastAuthentic, sent >= sentThen else {
             lastAuthentic = authentic
             sentThen = sent
-            heard = now
+            heard = authentic ?? now
             since = nil
             hasProbed = false
             return .fine
