@@ -103,9 +103,13 @@ class Bench:
                 raise SystemExit(f"bench-peers: waited {limit} s for {what}, in vain")
             time.sleep(0.1)
 
-    def processor(self, process):
+    def processor(self, process, moves_data=False):
+        """Seconds that a daemon's threads took, or those alone that move data."""
         spent = 0
         for thread in os.listdir(f"/proc/{process}/task"):
+            with open(f"/proc/{process}/task/{thread}/comm", encoding="ascii") as file:
+                if moves_data and file.read().strip() not in ("weft-tx", "weft-rx"):
+                    continue
             with open(f"/proc/{process}/task/{thread}/schedstat", encoding="ascii") as file:
                 spent += int(file.read().split()[0])
         return spent / 1e9
@@ -123,13 +127,16 @@ class Bench:
             totals = self.status(name)["totals"]
             return totals["rx"]["packets"] + totals["tx"]["packets"]
 
-        packets_before, before = packets(), self.processor(process)
+        packets_before = packets()
+        before = [self.processor(process, moves_data) for moves_data in (True, False)]
         text = run(*inside(LEFT, "iperf3", "-c", "10.7.0.2", "-t", str(SECONDS), "-J", *options), check=False)
-        spent, count = self.processor(process) - before, packets() - packets_before
+        after = [self.processor(process, moves_data) for moves_data in (True, False)]
+        count = packets() - packets_before
         report = json.loads(text)
         if "error" in report:
             raise SystemExit(f"bench-peers: iperf3: {report['error']}")
-        self.note(case, measure, spent / count * 1e9)
+        for key, begin, end in zip((measure, measure + "_all"), before, after):
+            self.note(case, key, (end - begin) / count * 1e9)
         return report["end"]
 
     def round(self, case):
@@ -149,9 +156,9 @@ class Bench:
         self.wait(f"{wanted} sessions", connected, 120)
         self.note(case, "sessions", (time.monotonic() - began) * 1e3)
         # What comes up at the start is no part of the rest.
-        time.sleep(12)
-        before, since = self.processor(process), time.monotonic()
         time.sleep(10)
+        before, since = self.processor(process), time.monotonic()
+        time.sleep(8)
         self.note(case, "idle", (self.processor(process) - before) / (time.monotonic() - since) * 100)
         self.note(case, "memory", self.memory(process))
         for measure, options in (("show", []), ("json", ["--json"])):
@@ -177,15 +184,20 @@ class Bench:
             ("json", "`weft show --json`, ms", 0),
             ("idle", "processor of the idle daemon, % of a core", 2),
             ("gigabits", "one TCP stream, Gbit/s", 2),
-            ("tcp", "processor for each packet of it, ns", 0),
-            ("udp", "processor for each UDP packet of 64 bytes, ns", 0),
+            ("tcp", "processor of the threads that move data, for each packet of it, ns", 0),
+            ("tcp_all", "processor of the whole daemon, for each packet of it, ns", 0),
+            ("udp", "processor of the threads that move data, for each UDP packet of 64 bytes, ns", 0),
+            ("udp_all", "processor of the whole daemon, for each UDP packet of 64 bytes, ns", 0),
         ]
         lines = ["| | " + " | ".join(titles) + " |", "| --- " * 4 + "|"]
         for measure, title, digits in rows:
             values = [f"{statistics.median(self.samples[case][measure]):,.{digits}f}" for case in CASES]
             lines.append(f"| {title} | " + " | ".join(values) + " |")
         lines += ["", "| What it must show | wanted | found | met |", "| --- | --- | --- | --- |"]
-        for measure, title in (("tcp", "a TCP stream's packet"), ("udp", "a UDP packet")):
+        for measure, title in (
+            ("tcp", "a TCP stream's packet"), ("tcp_all", "the same, whole daemon"), ("udp", "a UDP packet"),
+            ("udp_all", "the same, whole daemon"),
+        ):
             for case, words in (("unreachable", "the others out of reach"), ("idle", "the others idle")):
                 # Round by round, since the machine's speed drifts.
                 ratio = statistics.median(

@@ -8,13 +8,14 @@ import Weft
 extension Integration {
     @Suite("Reload")
     struct Reloading {
-        @Test("A changed file is applied in one step, and what stays loses no packet")
-        func change() async throws {
+        @Test("A changed file is applied in one step, and what stays loses no packet", arguments: ["tun", "xdp"])
+        func change(driver: String) async throws {
             let hosts = try await HostPair()
             // One caller: two may meet, and agree twice.
-            try await hosts.bringUpAgreeing(calls: (true, false))
+            try await hosts.bringUpAgreeing(
+                calls: (true, false), interface: ["Driver = \(driver)", "Underlay = underlay"])
             let before = try await hosts.left.status()
-            let flood = try hosts.left.start(["ping", "-q", "-i", "0.002", "-c", "1500", "10.77.0.2"])
+            let flood = try hosts.left.start(["ping", "-q", "-i", "0.002", "-c", "2500", "10.77.0.2"])
             var text = try String(contentsOfFile: "\(hosts.left.folder)/weft0.conf", encoding: .utf8)
             let third = try await hosts.right.run(WeftCommand.path, "genkey")
             try hosts.right.write(third, to: "third.key")
@@ -34,6 +35,16 @@ extension Integration {
             #expect(status.peers[0].agreement?.count == before.peers[0].agreement?.count)
             #expect(try await hosts.left.shell("ip route show 10.88.0.0/16").contains("weft0"))
 
+            try hosts.left.write(text.replacingOccurrences(of: "10.88.0.0/16", with: "10.89.0.0/16"))
+            let moved = try await hosts.left.weft("reload", "weft0")
+            #expect(moved.status == 0 && moved.standardOutput.contains("AllowedIPs 10.77.0.3/32, 10.89"), "\(moved)")
+            #expect(try await hosts.left.shell("ip route show 10.88.0.0/16").isEmpty)
+            #expect(try await hosts.left.shell("ip route show 10.89.0.0/16").contains("weft0"))
+
+            try hosts.left.write(text.replacingOccurrences(of: "10.88.0.0/16", with: "10.88.0.0/61"))
+            #expect(try await hosts.left.weft("reload", "weft0").status == 1)
+            #expect(try await hosts.left.shell("ip route show 10.89.0.0/16").contains("weft0"))
+
             // Back again, by the signal.
             let old = text.components(separatedBy: "\n[Peer]\nPublicKey = \(key)")[0]
             try hosts.left.write(old)
@@ -42,9 +53,10 @@ extension Integration {
             status = try await hosts.left.status()
             #expect(status.processID == before.processID)
             #expect(status.peers[0].send?.spi == before.peers[0].send?.spi)
-            #expect(try await hosts.left.shell("ip route show 10.88.0.0/16").isEmpty)
+            #expect(try await hosts.left.shell("ip route show 10.89.0.0/16").isEmpty)
+            #expect(status.driver.hasPrefix("\(driver) ("))
             let ping = try await flood.wait()
-            #expect(ping.standardOutput.contains(" 1500 received, 0% packet loss"), "\(ping)")
+            #expect(ping.standardOutput.contains(" 2500 received, 0% packet loss"), "\(ping)")
         }
 
         @Test(
