@@ -45,7 +45,7 @@ extension QUICEndpoint {
         }
         let first = unsafe QUICConnection.FirstPacket(
             version: header.version, destination: ConnectionID(header.dcid), source: ConnectionID(header.scid),
-            original: original, token: token)
+            original: original)
         guard
             let session = begin(
                 at: source, streams: streamLimit, now, accepting: first,
