@@ -61,3 +61,8 @@ func makeInterfaces() throws {
         try ip("link set \(one) up addrgenmode none")
     }
 }
+
+/// The routes of a family but those that the kernel has to itself, which it makes and forgets when it gets round to it.
+func allRoutes(_ flag: String) throws -> [String] {
+    try ip("\(flag) route show table all").filter { !$0.contains(" table local ") }.sorted()
+}

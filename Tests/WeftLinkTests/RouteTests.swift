@@ -70,7 +70,7 @@ struct RouteTests {
             try ip("addr add \(family.underlay) dev underlay")
             let route = other.route.replacing("GATEWAY", with: family.gateway)
             try ip("\(family.flag) route add \(family.prefix) \(route)")
-            let before = try ip("\(family.flag) route show table all").sorted()
+            let before = try allRoutes(family.flag)
             var netlink = try Netlink()
             let tunnel = try netlink.interfaceIndex(of: "tunnel")
 
@@ -82,7 +82,7 @@ struct RouteTests {
             #expect(error?.description.hasPrefix("\(prefix) is already routed to ") == true)
             try netlink.removeRoute(prefix, device: tunnel)
 
-            #expect(try ip("\(family.flag) route show table all").sorted() == before)
+            #expect(try allRoutes(family.flag) == before)
         }
     }
 

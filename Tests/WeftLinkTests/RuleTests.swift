@@ -110,7 +110,7 @@ struct RuleTests {
                 let words = try ip("route get \(address) \(options)").first?.split(separator: " ") ?? []
                 return words.firstIndex(of: "dev").map { String(words[$0 + 1]) } ?? ""
             }
-            let before = try (allRules(), ip("-4 route show table all"), ip("-6 route show table all"))
+            let before = try (allRules(), allRoutes("-4"), allRoutes("-6"))
             let plan = try plan(allowedIPs, table: 51_820)
 
             try netlink.install(plan, device: tunnel, mtu: 1300)
@@ -124,7 +124,7 @@ struct RuleTests {
 
             try netlink.uninstall(plan, device: tunnel)
             try netlink.uninstall(plan, device: tunnel)
-            let after = try (allRules(), ip("-4 route show table all"), ip("-6 route show table all"))
+            let after = try (allRules(), allRoutes("-4"), allRoutes("-6"))
             #expect(after == before)
         }
     }
@@ -135,12 +135,12 @@ struct RuleTests {
             try ip("route add default dev underlay table 51820")
             var netlink = try Netlink()
             let tunnel = try netlink.interfaceIndex(of: "tunnel")
-            let before = try (allRules(), ip("-4 route show table all"))
+            let before = try (allRules(), allRoutes("-4"))
             let plan = try plan(["0.0.0.0/0", "10.88.0.0/24"], table: 51_820)
             let error = #expect(throws: LinkError.self) { try netlink.install(plan, device: tunnel) }
             #expect(
                 error == .routeTaken(try #require(Prefix("0.0.0.0/0")), by: "underlay (protocol boot, table 51820)"))
-            let after = try (allRules(), ip("-4 route show table all"))
+            let after = try (allRules(), allRoutes("-4"))
             #expect(after == before)
         }
     }
