@@ -7,10 +7,12 @@ import WeftQUIC
 /// Asks a key server for virtual networks.
 ///
 /// ```swift
-/// let client = try KeyClient(identity, .init(responder: key, endpoint: server))
-/// let grant = try await client.network(for: address)
-/// try grant.add(to: engine, prefixes: prefixes)
+/// let wake = try WakeEvent()
+/// let port = try SharedPort(datapath.plane, sendingBy: datapath.underlay)
+/// let client = try KeyClient(identity, .init(responder: key, endpoint: server), over: port, wake: wake)
+/// let grant = try await client.network(for: address, addedTo: engine, prefixes: prefixes)
 /// …
+/// try engine.remove(vni: grant.vni)
 /// client.release(grant)
 /// client.close()
 /// ```
@@ -25,8 +27,9 @@ public final class KeyClient: Sendable {
 
     /// - Parameters:
     ///   - configuration: whom to ask.
-    ///   - link: a port that control shares with data; nil for a UDP port of its own that the system chooses. The responder
-    ///     sends a network's data to where its session comes from, unless its file names a port for that.
+    ///   - link: the port that control shares with data: a server sends a network's data to where its session comes from.
+    ///     Nil for a port of control's own that the system chooses, where the server's file has a `ControlPort`: then it
+    ///     sends data to Geneve's port.
     ///   - wake: what ends the link's waits.
     ///   - onLoss: the session ended, and these VNIs with it; called while the client is locked: it must not call the client.
     public init(
@@ -64,10 +67,15 @@ public final class KeyClient: Sendable {
     }
 
     /// Asks for a network as ``network(for:)`` does and adds it to an engine; gives it back if the engine refuses.
-    public func network(for address: IPAddress, addedTo engine: Engine, prefixes: [Prefix]) async throws -> KeyGrant {
+    ///
+    /// - Parameter older: our grant for the same address whose keys end soon. See
+    ///   ``KeyGrant/add(to:prefixes:keepAliveInterval:replacing:)``.
+    public func network(
+        for address: IPAddress, addedTo engine: Engine, prefixes: [Prefix], replacing older: KeyGrant? = nil
+    ) async throws -> KeyGrant {
         let grant = try await network(for: address)
         do {
-            try grant.add(to: engine, prefixes: prefixes)
+            try grant.add(to: engine, prefixes: prefixes, replacing: older)
         } catch {
             release(grant)
             throw error

@@ -39,6 +39,9 @@ public final class KeyServer: Sendable {
     /// How each initiator is doing.
     public func statuses() -> [InitiatorStatus] { loop.withMachine { responder, _ in responder.statuses() } }
 
+    /// Calls that came to nothing: strangers', and initiators' that failed.
+    public var turnedAway: UInt64 { loop.withMachine { responder, _ in responder.turnedAway } }
+
     /// The networks that are granted, by VNI.
     public func networks() -> [GrantedNetwork] {
         loop.withMachine { responder, _ in responder.networks() }.sorted { $0.vni < $1.vni }

@@ -130,6 +130,19 @@ public final class TunnelMap: Sendable {
     /// Opens a map that is pinned, to look at it or to change it, without loading anything.
     /// - Throws: `TunnelMapError.notLoaded`.
     public static func open(name: String) throws(TunnelMapError) -> TunnelMap {
+        // What an agent is writing at this moment can look damaged: it is looked at again before that is believed.
+        for _ in 0..<5 {
+            do {
+                return try opened(name: name)
+            } catch {
+                guard case .damaged = error else { throw error }
+                usleep(20_000)
+            }
+        }
+        return try opened(name: name)
+    }
+
+    private static func opened(name: String) throws(TunnelMapError) -> TunnelMap {
         guard let pins = try Pins.existing(name: name, layout: Int(WEFT_LAYOUT)), let tables = try pins.tables(),
             let egress = try pins.program("egress"), let ingress = try pins.program("ingress")
         else { throw .notLoaded(name: name) }

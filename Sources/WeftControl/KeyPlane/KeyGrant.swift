@@ -17,19 +17,28 @@ public struct KeyGrant: Sendable {
     /// - Parameters:
     ///   - prefixes: what lies behind the responder, for which our ``overlayAddress`` is the source.
     ///   - keepAliveInterval: how often we show the responder, and what lies between, that we are there; nil for never.
+    ///   - older: an earlier grant for the same address, which was added with the same prefixes. It goes on receiving, and
+    ///     sends nothing any more; remove and release it once what was on its way has come.
     /// - Throws: when the engine has the VNI, or another network one of the routes; release the grant then.
     public func add(
-        to engine: Engine, prefixes: [Prefix], keepAliveInterval: Duration? = nil
+        to engine: Engine, prefixes: [Prefix], keepAliveInterval: Duration? = nil, replacing older: KeyGrant? = nil
     ) throws(EngineError) {
         var changes = NetworkChanges()
-        changes.added = [
-            NetworkConfiguration(
-                vni: vni, endpoint: endpoint,
-                routes: prefixes.map { Route(source: Prefix(host: overlayAddress), destination: $0) },
-                keepAliveInterval: keepAliveInterval)
-        ]
+        changes.added = [network(prefixes, keepAliveInterval)]
         changes.keys = [vni: keys]
+        if let older {
+            var receiving = older.network(prefixes, nil)
+            receiving.isReceiveOnly = true
+            changes.changed = [receiving]
+        }
         try engine.apply(changes)
+    }
+
+    private func network(_ prefixes: [Prefix], _ keepAliveInterval: Duration?) -> NetworkConfiguration {
+        NetworkConfiguration(
+            vni: vni, endpoint: endpoint,
+            routes: prefixes.map { Route(source: Prefix(host: overlayAddress), destination: $0) },
+            keepAliveInterval: keepAliveInterval)
     }
 }
 

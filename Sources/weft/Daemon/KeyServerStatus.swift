@@ -34,6 +34,8 @@ struct KeyServerStatus: Codable, Sendable {
         let grants: UInt64
         let releases: UInt64
         let refusals: [String: UInt64]
+        /// Calls that came to nothing: strangers', and initiators' that failed.
+        let turnedAway: UInt64
     }
 
     struct Network: Codable, Sendable {
@@ -58,14 +60,15 @@ struct KeyServerStatus: Codable, Sendable {
     /// Nil unless they were asked for.
     let networks: [Network]?
 
-    init(_ initiators: [Initiator], networks: [Network]?) {
+    init(_ initiators: [Initiator], networks: [Network]?, turnedAway: UInt64) {
         self.initiators = initiators
         self.networks = networks
         totals = Totals(
             connected: initiators.count { $0.sessions > 0 }, networks: initiators.reduce(0) { $0 + $1.networks },
             quarantined: initiators.reduce(0) { $0 + $1.quarantined }, grants: initiators.reduce(0) { $0 + $1.grants },
             releases: initiators.reduce(0) { $0 + $1.releases },
-            refusals: initiators.reduce(into: [:]) { $0.merge($1.refusals, uniquingKeysWith: +) })
+            refusals: initiators.reduce(into: [:]) { $0.merge($1.refusals, uniquingKeysWith: +) },
+            turnedAway: turnedAway)
     }
 }
 
@@ -103,7 +106,8 @@ extension KeyServerStatus.Network {
 extension KeyServerStatus {
     /// A line for the whole server, among those of the interface.
     var summary: (name: String, value: String) {
-        ("networks", "\(totals.networks) granted, \(Self.inQuarantine(totals.quarantined))")
+        let inVain = totals.turnedAway == 0 ? "" : ", \(totals.turnedAway) calls in vain"
+        return ("networks", "\(totals.networks) granted, \(Self.inQuarantine(totals.quarantined))\(inVain)")
     }
 
     /// A block for each initiator, with its networks if they are there.

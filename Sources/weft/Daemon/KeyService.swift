@@ -44,12 +44,12 @@ final class KeyService: Sendable {
         let initiators = configuration.initiators.compactMap { initiator in
             known[initiator.publicKey].map { KeyServerStatus.Initiator(initiator, $0) }
         }
-        guard listingNetworks else { return KeyServerStatus(initiators, networks: nil) }
+        guard listingNetworks else { return KeyServerStatus(initiators, networks: nil, turnedAway: server.turnedAway) }
         let carried = Dictionary(engine.networks().map { ($0.vni, $0) }) { first, _ in first }
         let networks = server.networks().compactMap { granted in
             carried[granted.vni].map { KeyServerStatus.Network(granted, $0, at: now) }
         }
-        return KeyServerStatus(initiators, networks: networks)
+        return KeyServerStatus(initiators, networks: networks, turnedAway: server.turnedAway)
     }
 }
 

@@ -124,6 +124,30 @@ struct KeyPlaneTests {
         try expectPassage(from: plane.engine, "10.3.2.1", to: engines[0], "10.9.1.1")
     }
 
+    @Test("A network whose keys end soon is renewed without a packet lost")
+    func renewal() throws {
+        let plane = try KeyPlane()
+        let initiator = try plane.add()
+        let prefixes = [KeyPlane.prefix("10.0.0.0/8")]
+        plane.ask(initiator, for: "10.9.1.1")
+        let old = try #require(initiator.grants.first)
+        try old.add(to: initiator.engine, prefixes: prefixes)
+        plane.ask(initiator, for: "10.9.1.1")
+        // Between the answer and its use the older network carries what we send.
+        try expectPassage(from: initiator.engine, "10.9.1.1", to: plane.engine, "10.3.2.1")
+        let new = try #require(initiator.grants.last)
+        #expect(throws: EngineError.self) { try new.add(to: initiator.engine, prefixes: prefixes) }
+        try new.add(to: initiator.engine, prefixes: prefixes, replacing: old)
+        try expectPassage(from: initiator.engine, "10.9.1.1", to: plane.engine, "10.3.2.1")
+        try expectPassage(from: plane.engine, "10.3.2.1", to: initiator.engine, "10.9.1.1")
+        #expect(initiator.engine.networks().map(\.statistics.txPackets) == [1, 1])
+        try initiator.engine.remove(vni: old.vni)
+        initiator.requester.release(old.vni, at: plane.now)
+        plane.settle()
+        try expectPassage(from: initiator.engine, "10.9.1.1", to: plane.engine, "10.3.2.1")
+        try expectPassage(from: plane.engine, "10.3.2.1", to: initiator.engine, "10.9.1.1")
+    }
+
     @Test("An initiator's networks follow it to where its session goes")
     func moves() throws {
         let plane = try KeyPlane()
