@@ -174,6 +174,14 @@ struct TunnelLifeTests {
         #expect(icx.hosts.indices.allSatisfy { quiet.contains(icx.hosts[$0].sent - before[$0]) })
     }
 
+    /// It takes longer than an unanswered call does. Given up, it would begin anew, as would a thousand to a busy host.
+    @Test func aCallThatIsAnsweredSlowlyGoesOn() throws {
+        let tunnels = try Tunnels(dials: (true, false))
+        tunnels.delay = .milliseconds(450)
+        #expect(try #require(tunnels.time { tunnels.isUp }) <= .seconds(4))
+        #expect(tunnels.hosts[0].control.statuses()[0].failures == 0)
+    }
+
     @Test func anEndThatIsCutOffComesBack() throws {
         let tunnels = try Tunnels()
         #expect(tunnels.time { tunnels.isUp } != nil)

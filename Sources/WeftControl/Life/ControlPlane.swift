@@ -21,6 +21,8 @@ public final class ControlPlane {
     static let exchangeTimeout = Duration.seconds(10)
     /// Streams that a peer may have open at once.
     static let streams = 4
+    /// How long a call that was answered may go on without another answer.
+    static let patience = Duration.seconds(2)
     /// Two sessions that come up within this time were dialled at the same time.
     static let race = Duration.seconds(2)
 
@@ -184,13 +186,18 @@ public final class ControlPlane {
         if let session = life.session {
             confirm(session, of: life, now)
             keep(session, of: life, activity, now)
-        } else if let call = life.call, now >= life.redial.givenUp {
+        } else if let call = life.call, now >= life.redial.givenUp, !isUnderWay(call, now) {
             bySession[call] = nil
             life.call = nil
             transport.close(call, code: CloseCode.done, now: now)
             fail(life, SessionEnd.timeout.description, at: now)
         }
         if life.session == nil, life.call == nil, now >= life.redial.due { dial(life, now) }
+    }
+
+    /// Whether a call is being answered, only slowly: to begin it anew would cost a busy peer more, and so on.
+    private func isUnderWay(_ call: SessionID, _ now: Instant) -> Bool {
+        transport.lastHeard(of: call).map { now < $0.advanced(by: Self.patience) } ?? false
     }
 
     private func dial(_ life: PeerLife, _ now: Instant) {
