@@ -13,6 +13,11 @@ public enum TunnelRoutes: Sendable {
 }
 
 extension TunnelRoutes {
+    /// The prefixes that the tunnel's own datagrams, too, are routed into it for.
+    public var catchingAll: [Prefix] {
+        if case .policy(let plan) = self { plan.mainPrefixes } else { [] }
+    }
+
     fileprivate struct Entry: Hashable {
         let prefix: Prefix
         let table: UInt32

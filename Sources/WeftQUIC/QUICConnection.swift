@@ -21,6 +21,7 @@ final class QUICConnection {
     private(set) var peer: PublicKey?
     private(set) var isEstablished = false
     private(set) var lastAuthentic: Instant?
+    private(set) var lastHeard: Instant?
     /// Our ids that lead here.
     var ids: [ConnectionID] = []
     var newIDs: [ConnectionID] = []
@@ -136,6 +137,7 @@ final class QUICConnection {
                     now.nanoseconds)
             }
         }
+        if code == 0 { lastHeard = now }
         if handshakeIsDone, !isEstablished, code == 0 { establish(at: path.remote, now) }
         if sawAuthentic, isEstablished {
             lastAuthentic = now

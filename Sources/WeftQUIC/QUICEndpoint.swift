@@ -250,6 +250,8 @@ public final class QUICEndpoint: SessionTransport {
 
     public func lastAuthentic(of session: SessionID) -> Instant? { connections[session]?.lastAuthentic }
 
+    public func lastHeard(of session: SessionID) -> Instant? { connections[session]?.lastHeard }
+
     public func close(_ session: SessionID, code: UInt64, now: Instant) {
         guard let connection = connections[session] else { return }
         // What the other end needs to understand our farewell goes first: the end of a handshake.

@@ -95,6 +95,31 @@ struct TunnelLifeTests {
         #expect(try #require(tunnels.time { tunnels.isUp }) <= .milliseconds(2300))
     }
 
+    /// Its datagrams would be routed into the tunnel, sealed again, and so on.
+    @Test func nobodyIsFollowedIntoTheTunnel() throws {
+        let tunnels = try Tunnels(dials: (false, true))
+        #expect(tunnels.time { tunnels.isUp } != nil)
+        let roamer = tunnels.hosts[1]
+        let home = roamer.address
+        func roam(to address: Endpoint) {
+            roamer.address = address
+            roamer.control.showOurselves(at: tunnels.now)
+            tunnels.run(for: .seconds(2))
+        }
+        let peer = ControlPeer(publicKey: roamer.identity.publicKey, vni: Tunnels.vni)
+        let inside = Endpoint(IPAddress(v4: 0x0A58_0007), port: 6081)
+        let prefix = try #require(Prefix("10.88.0.0/16"))
+        try tunnels.hosts[0].control.setPeers([peer], tunnelled: [prefix], at: tunnels.now)
+        roam(to: inside)
+        #expect(tunnels.hosts[0].network?.endpoint == home)
+        #expect(tunnels.hosts[0].log.lines.contains { $0.contains("10.88.0.0/16") })
+        try tunnels.hosts[0].control.setPeers([peer], at: tunnels.now)
+        roam(to: Tunnels.address(9))
+        #expect(tunnels.hosts[0].network?.endpoint == Tunnels.address(9))
+        roam(to: inside)
+        #expect(tunnels.hosts[0].network?.endpoint == inside)
+    }
+
     @Test func anUnansweredQuestionIsAskedSeldom() throws {
         let tunnels = try Tunnels(dials: (true, false))
         #expect(tunnels.time { tunnels.isUp } != nil)
@@ -147,6 +172,14 @@ struct TunnelLifeTests {
         before = icx.hosts.map(\.sent)
         icx.run(for: minute)
         #expect(icx.hosts.indices.allSatisfy { quiet.contains(icx.hosts[$0].sent - before[$0]) })
+    }
+
+    /// It takes longer than an unanswered call does. Given up, it would begin anew, as would a thousand to a busy host.
+    @Test func aCallThatIsAnsweredSlowlyGoesOn() throws {
+        let tunnels = try Tunnels(dials: (true, false))
+        tunnels.delay = .milliseconds(450)
+        #expect(try #require(tunnels.time { tunnels.isUp }) <= .seconds(4))
+        #expect(tunnels.hosts[0].control.statuses()[0].failures == 0)
     }
 
     @Test func anEndThatIsCutOffComesBack() throws {

@@ -43,7 +43,9 @@ final class Tunnels {
     static let vni: UInt32 = 7
     private(set) var now = Instant(nanoseconds: 1_000_000_000)
     var hosts: [Host] = []
+    /// How long each datagram takes.
     var delay = Duration.zero
+    private var underWay: [(bytes: [UInt8], from: Endpoint, to: Endpoint, due: Instant)] = []
 
     static func address(_ number: UInt8) -> Endpoint {
         Endpoint(IPAddress(v4: 0xC000_0200 | UInt32(number)), port: 6081)
@@ -95,14 +97,22 @@ final class Tunnels {
                 host.control.flush(now: now) { span, target in sent.append((span.indices.map { span[$0] }, target)) }
                 host.sent += sent.count
                 for datagram in sent {
-                    isQuiet = false
-                    guard let target = hosts.first(where: { $0.address == datagram.to && $0.isConnected }) else {
-                        continue
-                    }
-                    target.control.receive(datagram.bytes.span, from: host.address, now: now)
+                    underWay.append((datagram.bytes, host.address, datagram.to, now.advanced(by: delay)))
                 }
+                if deliver() { isQuiet = false }
             }
         }
+    }
+
+    /// Hands over what has arrived by now; whether anything has.
+    private func deliver() -> Bool {
+        let arrived = underWay.filter { $0.due <= now }
+        underWay.removeAll { $0.due <= now }
+        for datagram in arrived {
+            guard let target = hosts.first(where: { $0.address == datagram.to && $0.isConnected }) else { continue }
+            target.control.receive(datagram.bytes.span, from: datagram.from, now: now)
+        }
+        return !arrived.isEmpty
     }
 
     func run(for duration: Duration) {

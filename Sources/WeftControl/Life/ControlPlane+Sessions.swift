@@ -9,7 +9,7 @@ extension ControlPlane {
             case .ended(let id, let peer, let why): ended(id, peer, why, now)
             case .moved(let id, let place):
                 guard let life = bySession[id], life.session?.id == id, !life.peer.isPinned else { continue }
-                follow(life, to: place)
+                follow(life, to: place, now)
             case .received(let id, let stream, let bytes, let isEnd): received(id, stream, bytes, isEnd: isEnd, now)
             case .delivered(let id, let stream): delivered(id, stream, now)
             case .streamFailed(let id, let stream): streamFailed(id, stream, now)
@@ -18,7 +18,8 @@ extension ControlPlane {
     }
 
     /// A peer's control came from somewhere.
-    private func follow(_ life: PeerLife, to place: Endpoint) {
+    private func follow(_ life: PeerLife, to place: Endpoint, _ now: Instant) {
+        guard admits(place.address, of: life, now) else { return }
         // Where control has a port of its own, only the address tells about data.
         let port = life.isICX ? (life.endpoint?.port ?? Geneve.port) : place.port
         move(life, to: Endpoint(place.address, port: port))
@@ -60,7 +61,7 @@ extension ControlPlane {
         life.silence.reset()
         life.due = now
         bySession[id] = life
-        if !dialed, !life.peer.isPinned { follow(life, to: place) }
+        if !dialed, !life.peer.isPinned { follow(life, to: place, now) }
         if dialed, let endpoint = life.endpoint { move(life, to: endpoint) }
         if life.role == .initiator { offer(on: session, of: life, now) }
     }

@@ -21,6 +21,8 @@ public final class ControlPlane {
     static let exchangeTimeout = Duration.seconds(10)
     /// Streams that a peer may have open at once.
     static let streams = 4
+    /// How long a call that was answered may go on without another answer.
+    static let patience = Duration.seconds(2)
     /// Two sessions that come up within this time were dialled at the same time.
     static let race = Duration.seconds(2)
 
@@ -32,6 +34,7 @@ public final class ControlPlane {
     var lives: [PublicKey: PeerLife] = [:]
     var bySession: [SessionID: PeerLife] = [:]
     private var nextLook = Instant(nanoseconds: 0)
+    private var tunnelled: [Prefix] = []
     /// Those whose endpoint's name should be looked up again.
     private var lookups: Set<PublicKey> = []
     /// When peers are shown where we are by data's way, which isn't sent again by itself.
@@ -60,7 +63,10 @@ public final class ControlPlane {
     /// Sets who the peers are. Those that stay as they were keep their sessions and SAs.
     ///
     /// The engine must have their networks before this and for as long as they are peers.
-    public func setPeers(_ peers: [ControlPeer], at now: Instant) throws(RoleElectionError) {
+    /// - Parameter tunnelled: what the host routes into the tunnel, the tunnel's own datagrams too: no peer is followed there.
+    public func setPeers(
+        _ peers: [ControlPeer], tunnelled: [Prefix] = [], at now: Instant
+    ) throws(RoleElectionError) {
         var wanted: [PublicKey: (peer: ControlPeer, role: Role)] = [:]
         for peer in peers { wanted[peer.publicKey] = (peer, try Role(local: own, peer: peer.publicKey)) }
         for (key, life) in lives {
@@ -78,6 +84,7 @@ public final class ControlPlane {
             life.due = now
         }
         for (key, (peer, role)) in wanted where lives[key] == nil { lives[key] = PeerLife(peer, role: role) }
+        self.tunnelled = tunnelled
         transport.authorize(wanted.mapValues { _ in Self.streams })
         nextLook = now
     }
@@ -109,7 +116,9 @@ public final class ControlPlane {
 
     /// A name was looked up.
     public func setEndpoint(_ endpoint: Endpoint, of peer: PublicKey, at now: Instant) {
-        guard let life = lives[peer], life.session == nil, life.endpoint != endpoint else { return }
+        guard let life = lives[peer], life.session == nil, life.endpoint != endpoint,
+            admits(endpoint.address, of: life, now)
+        else { return }
         move(life, to: endpoint)
         life.redial.reset()
         hurry(life)
@@ -166,7 +175,7 @@ public final class ControlPlane {
     }
 
     private func look(at life: PeerLife, _ activity: NetworkActivity?, _ now: Instant) {
-        if let place = activity?.roamedTo, !life.peer.isPinned {
+        if let place = activity?.roamedTo, !life.peer.isPinned, admits(place.address, of: life, now) {
             let wasElsewhere = life.endpoint != place
             move(life, to: place)
             // QUIC's server can't move (RFC 9000, section 9): what we dialled there is lost.
@@ -177,13 +186,18 @@ public final class ControlPlane {
         if let session = life.session {
             confirm(session, of: life, now)
             keep(session, of: life, activity, now)
-        } else if let call = life.call, now >= life.redial.givenUp {
+        } else if let call = life.call, now >= life.redial.givenUp, !isUnderWay(call, now) {
             bySession[call] = nil
             life.call = nil
             transport.close(call, code: CloseCode.done, now: now)
             fail(life, SessionEnd.timeout.description, at: now)
         }
         if life.session == nil, life.call == nil, now >= life.redial.due { dial(life, now) }
+    }
+
+    /// Whether a call is being answered, only slowly: to begin it anew would cost a busy peer more, and so on.
+    private func isUnderWay(_ call: SessionID, _ now: Instant) -> Bool {
+        transport.lastHeard(of: call).map { now < $0.advanced(by: Self.patience) } ?? false
     }
 
     private func dial(_ life: PeerLife, _ now: Instant) {
@@ -221,6 +235,17 @@ public final class ControlPlane {
             try? engine.requestKeepAlive(of: life.peer.vni)
         case .gone: end(life, "the peer is silent", code: CloseCode.silent, at: now)
         }
+    }
+
+    /// Whether datagrams to a peer's new address would leave the host. Those that are routed into the tunnel would be sealed
+    /// again and again.
+    func admits(_ address: IPAddress, of life: PeerLife, _ now: Instant) -> Bool {
+        guard let prefix = tunnelled.first(where: { $0.contains(address) }) else { return true }
+        fail(
+            life,
+            "it is at \(address) now, which AllowedIPs \(prefix) lead into the tunnel: name that address as its Endpoint",
+            at: now)
+        return false
     }
 
     /// Where a peer is, as something authentic showed.

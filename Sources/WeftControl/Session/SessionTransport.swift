@@ -108,6 +108,9 @@ public protocol SessionTransport: AnyObject {
     /// When the last authentic datagram of an established session came.
     func lastAuthentic(of session: SessionID) -> Instant?
 
+    /// When anything came last for a session that may still be in its handshake; nobody has proved anything by that.
+    func lastHeard(of session: SessionID) -> Instant?
+
     /// Ends a session and tells the peer.
     func close(_ session: SessionID, code: UInt64, now: Instant)
 }

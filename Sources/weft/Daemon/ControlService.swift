@@ -3,6 +3,7 @@ import Weft
 import WeftConfig
 import WeftControl
 import WeftKeys
+import WeftLink
 import WeftQUIC
 
 /// Runs a control plane for some of a tunnel's peers, over one link.
@@ -13,7 +14,9 @@ final class ControlService: Sendable {
     private let resolver: Resolver
 
     init(
-        _ identity: SharedIdentity, _ configuration: TunnelConfiguration, _ engine: Engine, icx: Bool, _ log: Log,
+        _ identity: SharedIdentity, _ configuration: TunnelConfiguration, _ engine: Engine, _ routes: TunnelRoutes,
+        icx: Bool,
+        _ log: Log,
         over makeLink: (WakeEvent) throws -> any ControlLink
     ) throws {
         servesICX = icx
@@ -21,7 +24,8 @@ final class ControlService: Sendable {
         let transport = try QUICEndpoint(identity.identity)
         loop = try ControlLoop(over: makeLink(wake), wake: wake) {
             let plane = ControlPlane(identity.publicKey, over: transport, engine: engine) { log.info($0) }
-            try plane.setPeers(configuration.controlPeers(icx: icx), at: SystemCall.now())
+            try plane.setPeers(
+                configuration.controlPeers(icx: icx), tunnelled: routes.catchingAll, at: SystemCall.now())
             return plane
         }
         resolver = Resolver()
@@ -40,10 +44,10 @@ final class ControlService: Sendable {
     }
 
     /// Takes the peers of a changed file.
-    func reconfigure(_ configuration: TunnelConfiguration) throws {
+    func reconfigure(_ configuration: TunnelConfiguration, _ routes: TunnelRoutes) throws {
         resolver.setNames(configuration.names)
         let peers = configuration.controlPeers(icx: servesICX)
-        try loop.withMachine { plane, now in try plane.setPeers(peers, at: now) }
+        try loop.withMachine { plane, now in try plane.setPeers(peers, tunnelled: routes.catchingAll, at: now) }
     }
 
     func close() { loop.close() }

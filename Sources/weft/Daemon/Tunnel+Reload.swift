@@ -55,7 +55,7 @@ extension Tunnel {
                 try? datapath.updateRoutes(to: before)
                 throw error
             }
-            for control in controls { try control.reconfigure(new) }
+            for control in controls { try control.reconfigure(new, routes) }
             keyService?.reconfigure(new)
         } catch {
             return ("\(error)", false)

@@ -66,7 +66,7 @@ final class Tunnel: Sendable {
                 controls = []
                 keyService = try KeyService(identity, configuration, engine, datapath, mark: mark, log)
             } else {
-                controls = try Self.controls(configuration, engine, datapath, mark, log)
+                controls = try Self.controls(configuration, engine, datapath, routes, mark, log)
                 keyService = nil
             }
         } catch {
@@ -108,13 +108,13 @@ final class Tunnel: Sendable {
     }
 
     private static func controls(
-        _ configuration: TunnelConfiguration, _ engine: Engine, _ datapath: any TunnelDatapath, _ mark: UInt32,
-        _ log: Log
+        _ configuration: TunnelConfiguration, _ engine: Engine, _ datapath: any TunnelDatapath,
+        _ routes: TunnelRoutes, _ mark: UInt32, _ log: Log
     ) throws -> [ControlService] {
         guard let identity = configuration.interface.identity else { return [] }
         var controls = [
             try ControlService(
-                identity, configuration, engine, icx: false, log,
+                identity, configuration, engine, routes, icx: false, log,
                 over: { _ in try SharedPort(datapath.plane, sendingBy: datapath.transport) })
         ]
         let hasICX = configuration.peers.contains { $0.controlPort != nil }
@@ -124,7 +124,7 @@ final class Tunnel: Sendable {
                 try OwnPort(port: port, mark: mark, datapath.plane, wake: wake)
             }
             controls.append(
-                try ControlService(identity, configuration, engine, icx: true, log, over: makeLink))
+                try ControlService(identity, configuration, engine, routes, icx: true, log, over: makeLink))
         }
         return controls
     }
