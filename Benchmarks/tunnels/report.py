@@ -136,12 +136,23 @@ versions of the other tunnels than Debian's, IPv6.
 """
 
 
+MANY_PEERS = "## Many peers in one file"
+
+
+def kept(docs):
+    """What the page says of many peers, as scripts/bench-peers.sh found it earlier."""
+    with open(os.path.join(docs, "performance.md"), encoding="utf-8") as file:
+        sections = file.read().split("\n\n## ")
+    return ["## " + section.rstrip() for section in sections if ("## " + section).startswith(MANY_PEERS + "\n")]
+
+
 def write_docs(results, docs):
     """Writes docs/performance.md and its chart from the newest results."""
     parts = [
         "<!-- Written by scripts/bench.sh --write-docs; don't edit. -->\n# How fast it is",
         "```\nmake bench                 # the tables below; UNDERLAY=nic and UNDERLAY=off for the other two\n"
         "make bench-engine          # the engine alone\n"
+        "make bench-peers           # a thousand peers in one file\n"
         "ROUNDS=1 SECONDS_PER_TEST=2 ONLY=weft,ceiling make bench    # a quick look\n"
         "scripts/bench.sh --write-docs   # this page, from Benchmarks/results\n```",
     ]
@@ -165,6 +176,12 @@ def write_docs(results, docs):
             parts.append("## The engine alone\n" + file.read().rstrip())
     else:
         parts.append("## The engine alone\nNot measured yet.")
+    peers = os.path.join(results, "peers.md")
+    if os.path.exists(peers):
+        with open(peers, encoding="utf-8") as file:
+            parts.append(MANY_PEERS + "\n" + file.read().rstrip())
+    else:
+        parts += kept(docs)
     if not found:
         raise SystemExit("bench: no results in Benchmarks/results: run make bench first")
     parts.append(EXPLANATION.rstrip())
