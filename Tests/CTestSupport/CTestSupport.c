@@ -9,7 +9,13 @@
 #include <spawn.h>
 #include <unistd.h>
 
+#if !defined(__has_feature)
+#define __has_feature(feature) 0
+#endif
+
 extern char **environ;
+
+int test_is_sanitized(void) { return __has_feature(thread_sanitizer) || __has_feature(address_sanitizer); }
 
 int test_enter_network(const char *path) {
     int descriptor = open(path, O_RDONLY | O_CLOEXEC);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CTestSupport
 import Foundation
 import Testing
 
@@ -25,7 +26,8 @@ extension Integration {
 
         @Test(
             "A daemon with an identity locks all its memory, and no more comes into use by that",
-            .enabled(if: mayLock, "needs CAP_IPC_LOCK or CAP_SYS_RESOURCE"))
+            .enabled(if: mayLock, "needs CAP_IPC_LOCK or CAP_SYS_RESOURCE"),
+            .disabled(if: test_is_sanitized() != 0, "a sanitizer lets nothing be locked"))
         func locked() async throws {
             let hosts = try await HostPair()
             try await hosts.bringUpAgreeing()
