@@ -7,8 +7,7 @@ import WeftTestSupport
 
 struct DeadlineHeapTests {
     @Test func doesWhatADictionaryDoes() {
-        let seed = UInt64.random(in: 0 ... .max)
-        var generator = SeededGenerator(seed: seed)
+        var generator = SeededGenerator.fresh()
         var heap = DeadlineHeap<Int>()
         var naive: [Int: Instant] = [:]
         for _ in 0..<20_000 {
@@ -24,11 +23,11 @@ struct DeadlineHeapTests {
             default:
                 let now = Instant(nanoseconds: .random(in: 0..<300, using: &generator))
                 let due = heap.takeDue(at: now)
-                #expect(Set(due) == Set(naive.filter { $0.value <= now }.keys), "seed \(seed)")
-                #expect(due.compactMap { naive[$0] } == due.compactMap { naive[$0] }.sorted(), "seed \(seed)")
+                #expect(Set(due) == Set(naive.filter { $0.value <= now }.keys), "seed \(generator.seed)")
+                #expect(due.compactMap { naive[$0] } == due.compactMap { naive[$0] }.sorted(), "seed \(generator.seed)")
                 for key in due { naive[key] = nil }
             }
-            #expect(heap.first == naive.values.min(), "seed \(seed)")
+            #expect(heap.first == naive.values.min(), "seed \(generator.seed)")
         }
     }
 

@@ -89,8 +89,7 @@ struct RefusalTests {
         }
         let session = try #require(dialer.endpoint.dial(listener.key, at: listener.address, now: network.now))
         network.run(for: .milliseconds(200))
-        let seed = UInt64.random(in: 0 ... .max)
-        var generator = SeededGenerator(seed: seed)
+        var generator = SeededGenerator.fresh()
         let count = ProcessInfo.processInfo.environment["WEFT_EXHAUSTIVE"] == nil ? 20_000 : 1_000_000
         for _ in 0..<count {
             var bytes = recorded.randomElement(using: &generator) ?? []
@@ -110,7 +109,7 @@ struct RefusalTests {
                 bytes.span, from: Network.address(.random(in: 1...9, using: &generator)), now: network.now)
         }
         network.run(for: .seconds(5))
-        #expect(dialer.ends.isEmpty && listener.ends.isEmpty, "seed \(seed)")
+        #expect(dialer.ends.isEmpty && listener.ends.isEmpty, "seed \(generator.seed)")
         #expect(dialer.endpoint.open([1], on: session) != nil)
         #expect(listener.endpoint.connectionCount <= 2)
     }
