@@ -7,6 +7,8 @@ import WeftControl
 struct Status: Codable, Sendable {
     struct Interface: Codable, Sendable {
         let name: String
+        /// Ours, which the other ends' files name; nil where all keys are manual.
+        let publicKey: String?
         let addresses: [String]
         let listenPort: UInt16
         /// Bytes of an inner packet.

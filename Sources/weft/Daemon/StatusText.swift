@@ -4,7 +4,10 @@ extension Status {
     /// Reads as `wg show` does.
     var text: String {
         var lines = [
-            "\(Console.bold("interface")): \(Console.bold(interface.name))",
+            "\(Console.bold("interface")): \(Console.bold(interface.name))"
+        ]
+        if let key = interface.publicKey { lines.append("  \(Console.bold("public key")): \(key)") }
+        lines += [
             "  \(Console.bold("addresses")): \(interface.addresses.joined(separator: ", "))",
             "  \(Console.bold("listening port")): \(interface.listenPort)",
             "  \(Console.bold("mtu")): \(interface.mtu)",

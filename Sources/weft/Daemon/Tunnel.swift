@@ -142,7 +142,8 @@ final class Tunnel: Sendable {
         return Status(
             version: WeftCommand.version, processID: getpid(), uptime: now.seconds(since: started),
             interface: .init(
-                name: name, addresses: interface.addresses.map(\.description), listenPort: interface.listenPort,
+                name: name, publicKey: interface.identity?.publicKey.description,
+                addresses: interface.addresses.map(\.description), listenPort: interface.listenPort,
                 mtu: interface.mtu, mark: mark),
             driver: datapath.capabilities, driverCounters: datapath.counters,
             cipher: "\(Suite.aes128GCM.name), \(engine.cipherName)",
