@@ -109,6 +109,12 @@ microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
 
 # --- Three hosts -------------------------------------------------------------------------------------------------------
 
+# raise HOST DEVICE: without an address of its own making. Said together with up, that comes too late.
+raise() {
+    on "$1" ip link set "$2" addrgenmode none
+    on "$1" ip link set "$2" up
+}
+
 make_hosts() {
     # Names of namespaces are mounts below /run/netns, which a fresh machine lacks.
     if [[ -d /run/netns ]]; then
@@ -120,16 +126,17 @@ make_hosts() {
     # Between them a switch, where a capture listens: AF_XDP sends past those on a host.
     ip netns add "$(namespace switch)"
     on switch ip link add name switch type bridge mcast_snooping 0
-    on switch ip link set switch up addrgenmode none
+    raise switch switch
     local host other
     for host in "${hosts[@]}"; do
         ip netns add "$(namespace "$host")"
         ip link add name underlay address "02:00:00:00:00:0${number[$host]}" netns "$(namespace "$host")" type veth \
             peer name "$host" netns "$(namespace switch)"
-        on switch ip link set "$host" master switch up addrgenmode none
+        on switch ip link set "$host" master switch
+        raise switch "$host"
         # Nothing but the tunnels shall speak on the underlay: no IPv6 autoconfiguration, no ARP.
         on "$host" ip link set lo up
-        on "$host" ip link set underlay up addrgenmode none
+        raise "$host" underlay
         on "$host" ip address add "192.0.2.${number[$host]}/29" dev underlay
         for other in "${hosts[@]}"; do
             [[ $other != "$host" ]] || continue
