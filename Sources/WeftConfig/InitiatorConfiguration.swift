@@ -5,7 +5,7 @@ import WeftControl
 /// A section `[Initiator]`: who may ask a key server for networks.
 public struct InitiatorConfiguration: Sendable {
     /// Networks at once when the file says nothing.
-    public static let defaultNetworks = 1024
+    public static let defaultNetworks = AuthorizedInitiator.defaultNetworks
     /// The most that a file may grant one initiator.
     public static let mostNetworks = 1 << 20
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
 import Synchronization
+import Weft
 
 /// Keeps a whole process out of swap, for the sake of libraries that hold secrets in memory of their own.
 public enum ProcessMemory {
@@ -10,8 +11,7 @@ public enum ProcessMemory {
         let code: Int32
 
         public var description: String {
-            let reason = unsafe strerror(code).map { unsafe String(cString: $0) } ?? "error \(code)"
-            return "cannot \(operation) (\(reason)): QUIC's copies of keys may be swapped out; start as root, or with "
+            "cannot \(operation) (\(SystemCall.message(code))): QUIC's copies of keys may be swapped out; start as root, or with "
                 + "an unlimited RLIMIT_MEMLOCK, or turn swap off"
         }
     }

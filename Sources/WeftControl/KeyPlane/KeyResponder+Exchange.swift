@@ -169,22 +169,30 @@ extension KeyResponder {
         }
     }
 
-    /// Applies changes; the VNIs that the engine didn't take. Only networks that others gave it can be the reason.
+    /// Applies changes; the VNIs that the engine didn't take. Only what others did to the engine can be the reason, and then
+    /// one change at a time keeps the others from failing with it.
     private func apply(_ changes: NetworkChanges) -> [UInt32] {
         if (try? engine.apply(changes)) != nil { return [] }
-        var rest = changes
-        rest.added = []
-        do { try engine.apply(rest) } catch { log("networks can't be taken back: \(error)") }
-        return changes.added.compactMap { network in
+        func attempt(_ vni: UInt32, _ edit: (inout NetworkChanges) -> Void) -> Bool {
             var one = NetworkChanges()
-            one.added = [network]
-            one.keys = changes.keys.filter { $0.key == network.vni }
+            edit(&one)
             do {
                 try engine.apply(one)
-                return nil
+                return true
             } catch {
-                log("VNI \(network.vni) can't be granted: \(error)")
-                return network.vni
+                log("VNI \(vni) can't be changed: \(error)")
+                return false
+            }
+        }
+        for vni in changes.removed { _ = attempt(vni) { $0.removed = [vni] } }
+        // Who gives routes up makes way for who takes them.
+        for network in changes.changed.sorted(by: { $0.isReceiveOnly && !$1.isReceiveOnly }) {
+            _ = attempt(network.vni) { $0.changed = [network] }
+        }
+        return changes.added.map(\.vni).filter { vni in
+            !attempt(vni) { one in
+                one.added = changes.added.filter { $0.vni == vni }
+                one.keys = changes.keys.filter { $0.key == vni }
             }
         }
     }

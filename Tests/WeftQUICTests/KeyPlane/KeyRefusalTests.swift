@@ -106,6 +106,17 @@ struct KeyRefusalTests {
         #expect(plane.engine.networks().map(\.vni) == [1])
     }
 
+    @Test("A network that others took from the engine keeps no other from going")
+    func vanishedNetwork() throws {
+        let plane = try KeyPlane()
+        let initiator = try plane.add()
+        for number in 1...3 { plane.ask(initiator, for: "10.9.1.\(number)") }
+        try plane.engine.remove(vni: 2)
+        initiator.requester.close(at: plane.now)
+        plane.settle()
+        #expect(plane.engine.networks().isEmpty)
+    }
+
     @Test("A grant whose request was given up is given back")
     func lateGrant() throws {
         let plane = try KeyPlane()
