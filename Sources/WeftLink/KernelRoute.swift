@@ -94,11 +94,7 @@ extension KernelRoute {
     ///
     /// libnl's own parser reads past the end of a damaged message.
     init?(message: [UInt8]) {
-        let start = MemoryLayout<nlmsghdr>.size
-        guard message.count >= start + MemoryLayout<rtmsg>.size else { return nil }
-        // SAFETY: the bytes are there, and every bit pattern is a valid header.
-        let header = unsafe message.span.bytes.unsafeLoadUnaligned(fromByteOffset: start, as: rtmsg.self)
-        let attributes = NetlinkAttributes(message, from: start + MemoryLayout<rtmsg>.size)
+        guard let (header, attributes) = NetlinkAttributes.read(message, behind: rtmsg.self) else { return nil }
         let any: IPAddress
         switch Int32(header.rtm_family) {
         case AF_INET: any = IPAddress(v4: 0)

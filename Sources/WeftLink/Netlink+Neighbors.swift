@@ -95,11 +95,7 @@ extension Netlink {
 extension PathStatus {
     /// Reads an RTM_NEWROUTE message with its header, an answer about an address; nil for a route that leads to no link.
     init?(to address: IPAddress, message: [UInt8]) {
-        let start = MemoryLayout<nlmsghdr>.size
-        guard message.count >= start + MemoryLayout<rtmsg>.size else { return nil }
-        // SAFETY: the bytes are there, and every bit pattern is a valid header.
-        let route = unsafe message.span.bytes.unsafeLoadUnaligned(fromByteOffset: start, as: rtmsg.self)
-        let attributes = NetlinkAttributes(message, from: start + MemoryLayout<rtmsg>.size)
+        guard let (route, attributes) = NetlinkAttributes.read(message, behind: rtmsg.self) else { return nil }
         guard Int(route.rtm_type) == Int(RTN_UNICAST), let device = attributes.uint32(Int(RTA_OIF.rawValue)) else {
             return nil
         }
@@ -113,12 +109,8 @@ extension PathStatus {
 extension NeighborStatus {
     /// Reads an RTM_NEWNEIGH message with its header.
     init?(message: [UInt8]) {
-        let start = MemoryLayout<nlmsghdr>.size
-        guard message.count >= start + MemoryLayout<ndmsg>.size else { return nil }
-        // SAFETY: the bytes are there, and every bit pattern is a valid header.
-        let neighbor = unsafe message.span.bytes.unsafeLoadUnaligned(fromByteOffset: start, as: ndmsg.self)
+        guard let (neighbor, attributes) = NetlinkAttributes.read(message, behind: ndmsg.self) else { return nil }
         let state = Int32(neighbor.ndm_state)
-        let attributes = NetlinkAttributes(message, from: start + MemoryLayout<ndmsg>.size)
         mac = state & (NUD_FAILED | NUD_INCOMPLETE) == 0 ? attributes.mac(Int(NDA_LLADDR)) : nil
         isStatic = state & (NUD_PERMANENT | NUD_NOARP) != 0
         isFresh = isStatic || state & NUD_REACHABLE != 0
@@ -126,6 +118,18 @@ extension NeighborStatus {
 }
 
 extension NetlinkAttributes {
+    /// The header that stands behind netlink's own in a message, and the attributes behind that; nil if it is cut off.
+    static func read<Header: BitwiseCopyable>(
+        _ message: [UInt8], behind type: Header.Type
+    ) -> (Header, NetlinkAttributes)? {
+        let start = MemoryLayout<nlmsghdr>.size
+        let end = start + MemoryLayout<Header>.size
+        guard message.count >= end else { return nil }
+        // SAFETY: the bytes are there, and every bit pattern is one of the kernel's headers, which are numbers alone.
+        let header = unsafe message.span.bytes.unsafeLoadUnaligned(fromByteOffset: start, as: type)
+        return (header, NetlinkAttributes(message, from: end))
+    }
+
     /// An address of either family, by its length.
     func address(_ type: Int) -> IPAddress? { bytes(type).flatMap(Self.address) }
 
