@@ -75,6 +75,7 @@ let package = Package(
         module("WeftDiscovery", ["Weft", "WeftUDP", "CWeftLinux"]),
         module("WeftConfig", ["WeftControl", "Weft", "WeftDiscovery", "CWeftOpenSSL"]),
         module("WeftQUIC", ["WeftControl", "Weft", "CWeftQUIC"]),
+        module("WeftPair", ["WeftControl", "Weft", "CWeftLinux"]),
         module("WeftKeys", ["WeftControl", "WeftQUIC", "WeftUDP", "Weft"]),
         .executableTarget(
             name: "weft",

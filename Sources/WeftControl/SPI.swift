@@ -70,6 +70,13 @@ public struct SPIAllocator: Sendable {
         self.init(role: role, firstCounter: SPI.counters.lowerBound)
     }
 
+    /// Gives out none of the SPIs that an earlier allocator of the same role gave out last.
+    init(role: Role, above used: [UInt32]) {
+        let last = used.filter { UInt8($0 >> 30 & 1) == role.rawValue }.map { $0 & SPI.counters.upperBound }.max() ?? 0
+        // What lives lies close together: beyond half the way the beginning is free again.
+        self.init(role: role, firstCounter: last > SPI.counters.upperBound / 2 ? 1 : last + 1)
+    }
+
     /// Begins elsewhere than at 1, so that a test can reach the end.
     init(role: Role, firstCounter: UInt32) {
         self.role = role

@@ -57,6 +57,12 @@ public final class PacketKey: Sendable {
     /// - Parameter bytes: 16 or 32 bytes; copied. The caller wipes its own copy.
     public convenience init(_ bytes: [UInt8]) throws(EngineError) { unsafe try self.init(bytes.span.bytes) }
 
+    /// Lends the key as it was given, 16 or 32 bytes, to hand it to another process; whoever copies it wipes the copy.
+    public func withBytes<Result>(_ body: (RawSpan) -> Result) -> Result {
+        // Safe: the cell holds that many bytes for as long as we live.
+        body(unsafe RawSpan(_unsafeStart: reference.raw, byteCount: suite.keyLength))
+    }
+
     deinit { unsafe KeyPool.shared.release(reference.expanded) }
 
     /// Whether two keys are the same, in constant time for keys of one suite.

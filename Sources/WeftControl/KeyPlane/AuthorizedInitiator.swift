@@ -80,11 +80,3 @@ public struct InitiatorStatus: Hashable, Sendable {
     public let releases: UInt64
     public let refusals: [KeyRefusal: UInt64]
 }
-
-/// A network that is granted, for people.
-public struct GrantedNetwork: Hashable, Sendable {
-    public let vni: UInt32
-    public let address: IPAddress
-    /// Who asked for it.
-    public let holder: PublicKey
-}

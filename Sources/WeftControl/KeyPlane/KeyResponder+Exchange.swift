@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import Weft
 
-/// Requests and releases: each is judged at once, the engine is told of all together, and then they are answered.
+/// Requests and releases: each is judged at once, the engine is told of all together, and once it has them they are
+/// answered.
 extension KeyResponder {
     /// What one look at the clock brought.
     struct Staged {
@@ -132,68 +133,54 @@ extension KeyResponder {
         if staged.added.removeValue(forKey: grant.vni) == nil { staged.removed.insert(grant.vni) }
     }
 
-    private func network(of grant: Grant) -> NetworkConfiguration {
+    func network(of grant: Grant) -> GrantedNetwork {
         let place = grant.session.place
-        let destination = Prefix(host: grant.address)
-        return NetworkConfiguration(
-            vni: grant.vni, endpoint: configuration.dataPort.map { Endpoint(place.address, port: $0) } ?? place,
-            routes: configuration.localPrefixes.filter { $0.family == destination.family }
-                .map { Route(source: $0, destination: destination) },
-            isReceiveOnly: holders[grant.address]?.last != grant.vni)
+        return GrantedNetwork(
+            vni: grant.vni, address: grant.address, holder: grant.session.initiator.policy.publicKey,
+            endpoint: configuration.dataPort.map { Endpoint(place.address, port: $0) } ?? place,
+            isReceiveOnly: holders[grant.address]?.last != grant.vni, expiry: grant.expiry)
     }
 
-    /// Tells the engine, then the initiators.
+    /// Tells the engine; the initiators hear of it once the engine has done it.
     func commit(at now: Instant) {
-        var changes = NetworkChanges()
+        var changes = GrantChanges()
         changes.removed = staged.removed
         changes.changed = staged.changed.filter { staged.added[$0] == nil }.compactMap { grants[$0] }
             .map { network(of: $0) }
         changes.added = staged.added.keys.compactMap { grants[$0] }.map { network(of: $0) }
         changes.keys = staged.added
-        let failed = changes.isEmpty ? [] : apply(changes)
         let answers = staged.answers
         staged = Staged()
-        for answer in answers {
-            var message = answer.message
-            if let vni = answer.vni, failed.contains(vni) {
-                message = .keyGrant(.vnisExhausted, SAOffer(suite: 0, receiveSPI: 0), vni: 0)
+        guard !changes.isEmpty else { return send(answers, refused: []) }
+        lastChange += 1
+        awaited[lastChange] = answers
+        engine.apply(changes, as: lastChange)
+        settle(at: now)
+    }
+
+    /// Answers those whose networks the engine has said something about.
+    func settle(at now: Instant) {
+        while let event = engine.nextEvent() {
+            guard case .applied(let number, let refused) = event, let answers = awaited.removeValue(forKey: number)
+            else { continue }
+            send(answers, refused: refused)
+            for vni in refused {
+                guard let grant = grants[vni] else { continue }
+                note(.vnis, by: grant.session.initiator, now)
+                withdraw(grant, at: now)
+                // The engine doesn't have it.
+                staged.removed.remove(vni)
             }
-            transport.answer(message.frame, on: answer.stream, of: answer.session)
-        }
-        for vni in failed {
-            guard let grant = grants[vni] else { continue }
-            note(.vnis, by: grant.session.initiator, now)
-            withdraw(grant, at: now)
-            // The engine doesn't have it.
-            staged.removed.remove(vni)
         }
     }
 
-    /// Applies changes; the VNIs that the engine didn't take. Only what others did to the engine can be the reason, and then
-    /// one change at a time keeps the others from failing with it.
-    private func apply(_ changes: NetworkChanges) -> [UInt32] {
-        if (try? engine.apply(changes)) != nil { return [] }
-        func attempt(_ vni: UInt32, _ edit: (inout NetworkChanges) -> Void) -> Bool {
-            var one = NetworkChanges()
-            edit(&one)
-            do {
-                try engine.apply(one)
-                return true
-            } catch {
-                log("VNI \(vni) can't be changed: \(error)")
-                return false
+    private func send(_ answers: [Answer], refused: [UInt32]) {
+        for answer in answers {
+            var message = answer.message
+            if let vni = answer.vni, refused.contains(vni) {
+                message = .keyGrant(.vnisExhausted, SAOffer(suite: 0, receiveSPI: 0), vni: 0)
             }
-        }
-        for vni in changes.removed { _ = attempt(vni) { $0.removed = [vni] } }
-        // Who gives routes up makes way for who takes them.
-        for network in changes.changed.sorted(by: { $0.isReceiveOnly && !$1.isReceiveOnly }) {
-            _ = attempt(network.vni) { $0.changed = [network] }
-        }
-        return changes.added.map(\.vni).filter { vni in
-            !attempt(vni) { one in
-                one.added = changes.added.filter { $0.vni == vni }
-                one.keys = changes.keys.filter { $0.key == vni }
-            }
+            transport.answer(message.frame, on: answer.stream, of: answer.session)
         }
     }
 

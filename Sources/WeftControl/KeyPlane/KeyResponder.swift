@@ -34,7 +34,7 @@ public final class KeyResponder: ControlMachine {
     static let sessionsOfOne = 8
 
     let transport: any SessionTransport
-    let engine: Engine
+    let engine: any EnginePort
     let log: (String) -> Void
     public internal(set) var configuration: Configuration
     var initiators: [PublicKey: InitiatorLife] = [:]
@@ -50,20 +50,36 @@ public final class KeyResponder: ControlMachine {
     var expired = 0
     /// What the engine hasn't been told yet, and what the initiators hear once it has.
     var staged = Staged()
+    /// What is answered once the engine has made the changes of a number.
+    var awaited: [UInt64: [Answer]] = [:]
+    var lastChange: UInt64 = 0
     /// Calls that came to nothing.
     public var turnedAway: UInt64 { inVain.count }
     var inVain = CallsInVain()
 
+    /// A responder beside its engine.
+    ///
+    /// - Parameters: as for the other initialiser.
+    public convenience init(
+        _ configuration: Configuration, over transport: any SessionTransport, engine: Engine,
+        firstVNI: UInt32 = .random(in: 1..<1 << 24), log: @escaping (String) -> Void
+    ) {
+        self.init(
+            configuration, over: transport, port: LocalEngine(engine, log: log), firstVNI: firstVNI, log: log)
+    }
+
     /// - Parameters:
+    ///   - port: the way to the engine, of which this is the only user.
     ///   - firstVNI: where the round of VNIs begins; anywhere, so that a restart doesn't repeat the last numbers.
     ///   - log: takes a line for people, without keys in it.
     public init(
-        _ configuration: Configuration, over transport: any SessionTransport, engine: Engine,
+        _ configuration: Configuration, over transport: any SessionTransport, port: any EnginePort,
         firstVNI: UInt32 = .random(in: 1..<1 << 24), log: @escaping (String) -> Void
     ) {
         self.configuration = configuration
         self.transport = transport
-        self.engine = engine
+        engine = port
+        port.setLocalPrefixes(configuration.localPrefixes)
         self.log = log
         pool = VNIPool(first: firstVNI)
     }
@@ -78,7 +94,10 @@ public final class KeyResponder: ControlMachine {
         _ initiators: [AuthorizedInitiator], _ configuration: Configuration? = nil, at now: Instant
     ) {
         let wanted = Dictionary(initiators.map { ($0.publicKey, $0) }) { first, _ in first }
-        if let configuration { self.configuration = configuration }
+        if let configuration {
+            self.configuration = configuration
+            engine.setLocalPrefixes(configuration.localPrefixes)
+        }
         for (key, life) in self.initiators {
             guard let policy = wanted[key] else {
                 drop(life, at: now)
@@ -118,11 +137,7 @@ public final class KeyResponder: ControlMachine {
     public func statuses() -> [InitiatorStatus] { initiators.values.map { $0.status() } }
 
     /// The networks that are granted, in no order.
-    public func networks() -> [GrantedNetwork] {
-        grants.values.map {
-            GrantedNetwork(vni: $0.vni, address: $0.address, holder: $0.session.initiator.policy.publicKey)
-        }
-    }
+    public func networks() -> [GrantedNetwork] { grants.values.map { network(of: $0) } }
 
     // MARK: Time and datagrams
 
@@ -140,6 +155,7 @@ public final class KeyResponder: ControlMachine {
         pool.advance(to: now) { numbers[$0]?.quarantined -= 1 }
         expire(at: now)
         handleEvents(at: now)
+        settle(at: now)
         commit(at: now)
     }
 

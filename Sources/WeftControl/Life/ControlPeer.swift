@@ -56,7 +56,7 @@ public struct ControlPeer: Hashable, Sendable {
 
 /// How a peer is doing, for people.
 public struct ControlPeerStatus: Hashable, Sendable {
-    public enum State: String, Hashable, Sendable {
+    public enum State: String, Hashable, Sendable, CaseIterable {
         /// A session is up and keys were agreed.
         case connected
         /// A session is up; keys are being agreed.

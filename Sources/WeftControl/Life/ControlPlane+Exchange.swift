@@ -45,11 +45,32 @@ extension ControlPlane {
         }
     }
 
+    /// Ends the sessions whose SAs the engine refused.
+    func handleRefusals(at now: Instant) {
+        while let event = engine.nextEvent() { handle(event, at: now) }
+    }
+
+    private func handle(_ event: EngineEvent, at now: Instant) {
+        guard case .refused(let vni, let why) = event, let life = lives.values.first(where: { $0.peer.vni == vni })
+        else { return }
+        end(life, why, code: CloseCode.failed, at: now)
+    }
+
+    /// Throws what the engine refused just now, where that is known at once; ``handleRefusals(at:)`` hears the rest.
+    private func throwRefusal(of vni: UInt32, at now: Instant) throws(ExchangeError) {
+        while let event = engine.nextEvent() {
+            if case .refused(vni, let why) = event { throw .refused(why) }
+            handle(event, at: now)
+        }
+    }
+
     /// What a peer's offer can fail with beside the agreement itself.
     enum ExchangeError: Error, Hashable, CustomStringConvertible {
         case unexpected(type: UInt8)
         case repeatedSPI(UInt32)
         case tooOften
+        /// By our own engine.
+        case refused(String)
 
         var description: String {
             switch self {
@@ -57,6 +78,7 @@ extension ControlPlane {
                 "control message type \(type) has no place here: run a peer that follows the protocol"
             case .repeatedSPI(let spi):
                 "the peer offered SPI \(spi) a second time: run a peer that follows the protocol"
+            case .refused(let why): why
             case .tooOften: "the peer offers keys more than 20 times a second: run a peer that follows the protocol"
             }
         }
@@ -79,8 +101,9 @@ extension ControlPlane {
         let receiveKey = try agreed.receive.packetKey()
         let transmitKey = try agreed.transmit.packetKey()
         // An earlier agreement that the peer never used makes way.
-        try engine.installReceive(
+        engine.installReceive(
             spi: agreed.receive.spi.rawValue, key: receiveKey, expiry: expiry, for: life.peer.vni, at: now)
+        try throwRefusal(of: life.peer.vni, at: now)
         session.pending = .init(
             receiveSPI: agreed.receive.spi.rawValue, transmitSPI: agreed.transmit.spi.rawValue, key: transmitKey,
             expiry: expiry, stream: stream)
@@ -106,8 +129,9 @@ extension ControlPlane {
         else { return }
         session.pending = nil
         do {
-            try engine.installTransmit(
+            engine.installTransmit(
                 spi: pending.transmitSPI, key: pending.key, expiry: pending.expiry, for: life.peer.vni, at: now)
+            try throwRefusal(of: life.peer.vni, at: now)
             agreed(session, life, now)
         } catch {
             end(life, "\(error)", code: CloseCode.failed, at: now)
@@ -135,16 +159,13 @@ extension ControlPlane {
             guard session.offered.insert(offer.receiveSPI) else {
                 throw ExchangeError.repeatedSPI(offer.receiveSPI)
             }
-            try engine.install(
-                SAPair(
-                    receiveSPI: agreed.receive.spi.rawValue, receiveKey: agreed.receive.packetKey(),
-                    transmitSPI: agreed.transmit.spi.rawValue, transmitKey: agreed.transmit.packetKey(),
-                    expiry: now.advanced(by: life.peer.associationLifetime)),
-                for: life.peer.vni, at: now)
+            engine.install(
+                try SAPair(agreed, until: now.advanced(by: life.peer.associationLifetime)), for: life.peer.vni, at: now)
+            try throwRefusal(of: life.peer.vni, at: now)
             session.exchange = nil
             session.nextRekey = now.advanced(by: life.peer.rekeyInterval)
             // The first datagram under the new key tells the responder that it may send with its own.
-            try engine.requestKeepAlive(of: life.peer.vni)
+            engine.requestKeepAlive(of: life.peer.vni)
             self.agreed(session, life, now)
         } catch {
             end(life, "\(error)", code: CloseCode.failed, at: now)

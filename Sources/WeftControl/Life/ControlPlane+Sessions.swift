@@ -58,6 +58,7 @@ extension ControlPlane {
         let session = LiveSession(
             id, isInitiators: isInitiators, isDialed: dialed, idleGap: idleGap, keys, at: now)
         life.session = session
+        life.endResumption()
         life.silence.reset()
         life.due = now
         bySession[id] = life

@@ -28,7 +28,7 @@ public final class ControlPlane {
 
     let own: PublicKey
     let transport: any SessionTransport
-    let engine: Engine
+    let engine: any EnginePort
     let log: (String) -> Void
     let jitter: () -> Double
     var lives: [PublicKey: PeerLife] = [:]
@@ -44,16 +44,28 @@ public final class ControlPlane {
     public var turnedAway: UInt64 { inVain.count }
     var inVain = CallsInVain()
 
+    /// A control plane beside its engine.
     /// - Parameters:
     ///   - log: takes a line for people, without keys in it.
     ///   - jitter: a number from 0 to 1 for each call.
-    public init(
+    public convenience init(
         _ own: PublicKey, over transport: any SessionTransport, engine: Engine,
+        jitter: @escaping () -> Double = { .random(in: 0...1) }, log: @escaping (String) -> Void
+    ) {
+        self.init(own, over: transport, port: LocalEngine(engine), jitter: jitter, log: log)
+    }
+
+    /// - Parameters:
+    ///   - port: the way to the engine, of which this is the only user.
+    ///   - log: takes a line for people, without keys in it.
+    ///   - jitter: a number from 0 to 1 for each call.
+    public init(
+        _ own: PublicKey, over transport: any SessionTransport, port: any EnginePort,
         jitter: @escaping () -> Double = { .random(in: 0...1) }, log: @escaping (String) -> Void
     ) {
         self.own = own
         self.transport = transport
-        self.engine = engine
+        engine = port
         self.jitter = jitter
         self.log = log
     }
@@ -136,6 +148,13 @@ public final class ControlPlane {
 
     public func statuses() -> [ControlPeerStatus] { lives.values.map { $0.status() } }
 
+    /// Takes over peers of an engine that went on while its control plane was restarted: they are called where they are, and
+    /// none of the SPIs that they send with is offered again. To be called between ``setPeers(_:tunnelled:at:)`` and the first
+    /// datagram.
+    public func resume(_ presences: [PublicKey: PeerPresence], at now: Instant) {
+        for (peer, presence) in presences { lives[peer]?.resume(presence, at: now) }
+    }
+
     // MARK: Time and datagrams
 
     public func receive(_ datagram: Span<UInt8>, from source: Endpoint, now: Instant) {
@@ -149,11 +168,12 @@ public final class ControlPlane {
     public func advance(to now: Instant) {
         transport.advance(to: now)
         handleEvents(at: now)
+        handleRefusals(at: now)
         guard now >= nextLook else { return }
         nextLook = now.advanced(by: Self.period)
         if let showing = showings.first, now >= showing {
             showings.removeFirst()
-            for life in lives.values { try? engine.requestKeepAlive(of: life.peer.vni) }
+            for life in lives.values { engine.requestKeepAlive(of: life.peer.vni) }
         }
         let due = lives.values.filter { $0.due <= now }
         let activities = engine.activities(of: due.map(\.peer.vni))
@@ -202,10 +222,11 @@ public final class ControlPlane {
 
     private func dial(_ life: PeerLife, _ now: Instant) {
         life.redial.begin(at: now, jitter: jitter())
+        life.endResumption(at: now)
         guard let target = life.target else {
             wantLookup(life)
             // Who has to call us may be calling where we no longer are. Without keys this does nothing.
-            if !life.isICX, life.endpoint != nil { try? engine.requestKeepAlive(of: life.peer.vni) }
+            if !life.isICX, life.endpoint != nil { engine.requestKeepAlive(of: life.peer.vni) }
             return
         }
         guard let call = transport.dial(life.peer.publicKey, at: target, now: now) else {
@@ -232,7 +253,7 @@ public final class ControlPlane {
         case .probe:
             transport.probe(session.id)
             // Shows the peer where we are, should we have moved.
-            try? engine.requestKeepAlive(of: life.peer.vni)
+            engine.requestKeepAlive(of: life.peer.vni)
         case .gone: end(life, "the peer is silent", code: CloseCode.silent, at: now)
         }
     }
@@ -251,7 +272,7 @@ public final class ControlPlane {
     /// Where a peer is, as something authentic showed.
     func move(_ life: PeerLife, to endpoint: Endpoint) {
         life.endpoint = endpoint
-        try? engine.updateEndpoint(of: life.peer.vni, to: endpoint)
+        engine.updateEndpoint(of: life.peer.vni, to: endpoint)
     }
 
     // MARK: Ends

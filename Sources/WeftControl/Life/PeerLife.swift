@@ -15,6 +15,8 @@ final class PeerLife {
     var silence = Silence()
     /// Whether the peer has ever called us: it knows where we are, will call again after a restart, and nobody needs to look.
     var hasCalled = false
+    /// Until when a peer that is known from before our start is called where it was, whatever the file says of its endpoint.
+    private var resumedUntil: Instant?
 
     var agreements: UInt64 = 0
     var lastAgreement: Instant?
@@ -35,12 +37,28 @@ final class PeerLife {
 
     var isICX: Bool { peer.controlPort != nil }
 
+    /// How long a peer whose endpoint only the engine knows is called before it is waited for.
+    private static let resumption = Duration.seconds(30)
+
+    /// Takes over what an engine that went on without us has of the peer.
+    func resume(_ presence: PeerPresence, at now: Instant) {
+        if let present = presence.endpoint { endpoint = present }
+        allocator = SPIAllocator(role: role, above: presence.receiveSPIs)
+        if !presence.receiveSPIs.isEmpty { resumedUntil = now.advanced(by: Self.resumption) }
+    }
+
+    /// The peer was there, or is waited for as its file says if the time is up.
+    func endResumption(at now: Instant = .distantFuture) {
+        if let until = resumedUntil, now >= until { resumedUntil = nil }
+    }
+
     /// Where to call; nil when the peer has to.
     ///
     /// That a peer once called us from somewhere isn't enough: after a restart we wouldn't know it, and the peer couldn't tell
-    /// by our call whether it must look after us.
+    /// by our call whether it must look after us. Only what keeps peers in keys was restarted while the engine went on where
+    /// that is said: then the peer doesn't know that it should call.
     var target: Endpoint? {
-        guard peer.endpoint != nil || peer.isNamed, let endpoint else { return nil }
+        guard peer.endpoint != nil || peer.isNamed || resumedUntil != nil, let endpoint else { return nil }
         guard let controlPort = peer.controlPort else { return endpoint }
         return role == .initiator ? Endpoint(endpoint.address, port: controlPort) : nil
     }

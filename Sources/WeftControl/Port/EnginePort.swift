@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+
+/// What control machines ask of the engine whose networks they keep in keys.
+///
+/// The engine may be in the same process (``LocalEngine``) or in another one, so nothing is waited for: what is asked takes
+/// effect in the order of the calls, before any datagram that the machine sends afterwards, and what comes of it is told by
+/// ``nextEvent()``. One thread at a time uses it.
+public protocol EnginePort: AnyObject {
+    /// Installs both directions of a network's SAs. See ``Weft/Engine/install(_:for:at:)``.
+    func install(_ pair: SAPair, for vni: UInt32, at now: Instant)
+
+    /// Installs what the peer's new datagrams open with. See ``Weft/Engine/installReceive(spi:key:expiry:for:at:)``.
+    func installReceive(spi: UInt32, key: PacketKey, expiry: Instant, for vni: UInt32, at now: Instant)
+
+    /// Seals with a new key from now on. See ``Weft/Engine/installTransmit(spi:key:expiry:for:at:)``.
+    func installTransmit(spi: UInt32, key: PacketKey, expiry: Instant, for vni: UInt32, at now: Instant)
+
+    /// Moves a network's peer.
+    func updateEndpoint(of vni: UInt32, to endpoint: Endpoint)
+
+    /// Makes a keep-alive due now.
+    func requestKeepAlive(of vni: UInt32)
+
+    /// Some networks' signs of life, in the order of `vnis`; nil for one that is unknown. Where a peer roamed to is told once.
+    func activities(of vnis: [UInt32]) -> [NetworkActivity?]
+
+    /// Whether anything has come under a network's newest receive SA, if that has this number.
+    func isNewestReceive(_ spi: UInt32, usedBy vni: UInt32) -> Bool
+
+    /// Changes the networks that a key server granted, in one step; answered by ``EngineEvent/applied(_:refused:)``.
+    /// - Parameter number: names the changes in the answer.
+    func apply(_ changes: GrantChanges, as number: UInt64)
+
+    /// Sets our side of granted networks' routes; an engine in another process knows it from elsewhere.
+    func setLocalPrefixes(_ prefixes: [Prefix])
+
+    /// The next thing that the engine answered.
+    func nextEvent() -> EngineEvent?
+}
+
+/// What an engine answers to what was asked of it by an ``EnginePort``.
+public enum EngineEvent: Hashable, Sendable {
+    /// SAs of a network were refused, in words for people.
+    case refused(vni: UInt32, why: String)
+    /// Changes were made, but for the networks that couldn't be added.
+    case applied(UInt64, refused: [UInt32])
+}

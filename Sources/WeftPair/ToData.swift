@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+import WeftControl
+
+/// What the control process tells the data process, which believes no more of it than the words say.
+///
+/// Peers are called by their networks' VNIs and initiators by numbers, so that nothing here needs a parser of keys.
+public enum ToData: Sendable {
+    /// The control process works, in its sandbox: the version of what it speaks.
+    case hello(UInt32)
+    case pong(UInt64)
+    case datagram(LinkKind, to: Endpoint, [UInt8])
+    case install(vni: UInt32, SAPair)
+    case installReceive(vni: UInt32, spi: UInt32, PacketKey, expiry: Instant)
+    case installTransmit(vni: UInt32, spi: UInt32, PacketKey, expiry: Instant)
+    case moveEndpoint(vni: UInt32, Endpoint)
+    case keepAlive(vni: UInt32)
+    /// A peer's name should be looked up.
+    case lookUp(vni: UInt32)
+    case grantRemoved(LinkKind, vni: UInt32)
+    case grantChanged(LinkKind, GrantRecord)
+    case grantAdded(LinkKind, GrantRecord, SAPair)
+    /// What was said of grants since the last time is one step; answered by ``ToControl/applied(_:_:)``.
+    case apply(LinkKind, UInt64)
+    case peerStatus(vni: UInt32, PeerStatusRecord)
+    case initiatorStatus(number: UInt32, InitiatorStatusRecord)
+    /// Calls that came to nothing.
+    case turnedAway(LinkKind, UInt64)
+    /// A line for people.
+    case log(String)
+    /// All peers were told; the control process ends.
+    case closed
+
+    /// What both processes speak; they come from one build.
+    public static let version: UInt32 = 1
+    static let longestText = 1024
+}
+
+/// How a peer is doing, on its way between the processes.
+public struct PeerStatusRecord: Hashable, Sendable {
+    public var state: ControlPeerStatus.State
+    public var endpoint: Endpoint?
+    public var role: Role
+    public var lastAgreement: Instant?
+    public var agreements: UInt64
+    public var failures: UInt64
+    public var lastFailure: String?
+
+    public init(_ status: ControlPeerStatus) {
+        self.init(
+            state: status.state, endpoint: status.endpoint, role: status.role, lastAgreement: status.lastAgreement,
+            agreements: status.agreements, failures: status.failures, lastFailure: status.lastFailure)
+    }
+
+    init(
+        state: ControlPeerStatus.State, endpoint: Endpoint?, role: Role, lastAgreement: Instant?, agreements: UInt64,
+        failures: UInt64, lastFailure: String?
+    ) {
+        self.state = state
+        self.endpoint = endpoint
+        self.role = role
+        self.lastAgreement = lastAgreement
+        self.agreements = agreements
+        self.failures = failures
+        self.lastFailure = lastFailure
+    }
+}
+
+/// How an initiator is doing, on its way between the processes.
+public struct InitiatorStatusRecord: Hashable, Sendable {
+    public var sessions: UInt32
+    public var endpoint: Endpoint?
+    public var networks: UInt32
+    public var quarantined: UInt32
+    public var grants: UInt64
+    public var releases: UInt64
+    public var refusals: [KeyRefusal: UInt64]
+
+    public init(_ status: InitiatorStatus) {
+        self.init(
+            sessions: UInt32(clamping: status.sessions), endpoint: status.endpoint,
+            networks: UInt32(clamping: status.networks), quarantined: UInt32(clamping: status.quarantined),
+            grants: status.grants, releases: status.releases, refusals: status.refusals)
+    }
+
+    init(
+        sessions: UInt32, endpoint: Endpoint?, networks: UInt32, quarantined: UInt32, grants: UInt64,
+        releases: UInt64, refusals: [KeyRefusal: UInt64]
+    ) {
+        self.sessions = sessions
+        self.endpoint = endpoint
+        self.networks = networks
+        self.quarantined = quarantined
+        self.grants = grants
+        self.releases = releases
+        self.refusals = refusals
+    }
+}

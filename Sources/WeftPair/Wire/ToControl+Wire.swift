@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+import WeftControl
+
+extension ToControl: WireRecord {
+    private enum Kind: UInt8 {
+        case peer = 1
+        case tunnelled, peersComplete, keyServer, localPrefix, reserved, initiator, initiatorPrefix, granted
+        case initiatorsComplete, datagram, activity, lookedUp, addressesChanged, refused, grantRefused, applied, ping
+        case close
+    }
+
+    /// At most as many as an engine keeps.
+    private static let mostSPIs = 64
+
+    static func read(_ type: UInt8, _ reader: inout WireReader) throws(WireError) -> ToControl {
+        guard let kind = Kind(rawValue: type) else { throw .unknownType(type) }
+        switch kind {
+        case .peer:
+            let link = try reader.link()
+            let peer = try reader.controlPeer()
+            return .peer(link, peer, try reader.optional { (reader) throws(WireError) in try reader.presence(mostSPIs) })
+        case .tunnelled: return .tunnelled(try reader.link(), try reader.prefix())
+        case .peersComplete: return .peersComplete(try reader.link())
+        case .keyServer:
+            return .keyServer(
+                try reader.link(), lifetime: try reader.duration(),
+                dataPort: try reader.optional { (reader) throws(WireError) in try reader.number() })
+        case .localPrefix: return .localPrefix(try reader.link(), try reader.prefix())
+        case .reserved: return .reserved(try reader.link(), try reader.address())
+        case .initiator:
+            return .initiator(
+                try reader.link(), number: try reader.number(),
+                AuthorizedInitiator(
+                    publicKey: try reader.publicKey(), prefixes: [], networks: Int(try reader.number(UInt32.self)),
+                    suite: try reader.suite()))
+        case .initiatorPrefix: return .initiatorPrefix(try reader.link(), try reader.prefix())
+        case .granted: return .granted(try reader.link(), try reader.grant())
+        case .initiatorsComplete: return .initiatorsComplete(try reader.link())
+        case .datagram: return .datagram(try reader.link(), from: try reader.endpoint(), try reader.rest())
+        case .activity: return .activity(vni: try reader.vni(), try reader.activity())
+        case .lookedUp: return .lookedUp(vni: try reader.vni(), try reader.endpoint())
+        case .addressesChanged: return .addressesChanged
+        case .refused: return .refused(vni: try reader.vni(), why: try reader.text(most: ToData.longestText))
+        case .grantRefused: return .grantRefused(vni: try reader.vni())
+        case .applied: return .applied(try reader.link(), try reader.number())
+        case .ping: return .ping(try reader.number())
+        case .close: return .close
+        }
+    }
+
+    var type: UInt8 {
+        let kind: Kind =
+            switch self {
+            case .peer: .peer
+            case .tunnelled: .tunnelled
+            case .peersComplete: .peersComplete
+            case .keyServer: .keyServer
+            case .localPrefix: .localPrefix
+            case .reserved: .reserved
+            case .initiator: .initiator
+            case .initiatorPrefix: .initiatorPrefix
+            case .granted: .granted
+            case .initiatorsComplete: .initiatorsComplete
+            case .datagram: .datagram
+            case .activity: .activity
+            case .lookedUp: .lookedUp
+            case .addressesChanged: .addressesChanged
+            case .refused: .refused
+            case .grantRefused: .grantRefused
+            case .applied: .applied
+            case .ping: .ping
+            case .close: .close
+            }
+        return kind.rawValue
+    }
+
+    func write(to writer: inout WireWriter) {
+        switch self {
+        case .peer(let link, let peer, let presence):
+            writer.number(link.rawValue)
+            writer.controlPeer(peer)
+            writer.optional(presence) { $0.presence($1, Self.mostSPIs) }
+        case .tunnelled(let link, let prefix), .localPrefix(let link, let prefix), .initiatorPrefix(let link, let prefix):
+            writer.number(link.rawValue)
+            writer.prefix(prefix)
+        case .peersComplete(let link), .initiatorsComplete(let link): writer.number(link.rawValue)
+        case .keyServer(let link, let lifetime, let dataPort):
+            writer.number(link.rawValue)
+            writer.duration(lifetime)
+            writer.optional(dataPort) { $0.number($1) }
+        case .reserved(let link, let address):
+            writer.number(link.rawValue)
+            writer.address(address)
+        case .initiator(let link, let number, let initiator):
+            writer.number(link.rawValue)
+            writer.number(number)
+            writer.publicKey(initiator.publicKey)
+            writer.number(UInt32(clamping: initiator.networks))
+            writer.number(initiator.suite.rawValue)
+        case .granted(let link, let grant):
+            writer.number(link.rawValue)
+            writer.grant(grant)
+        case .datagram(let link, let source, let bytes):
+            writer.number(link.rawValue)
+            writer.endpoint(source)
+            writer.array(bytes)
+        case .activity(let vni, let activity):
+            writer.number(vni)
+            writer.activity(activity)
+        case .lookedUp(let vni, let endpoint):
+            writer.number(vni)
+            writer.endpoint(endpoint)
+        case .refused(let vni, let why):
+            writer.number(vni)
+            writer.text(why, most: ToData.longestText)
+        case .grantRefused(let vni): writer.number(vni)
+        case .applied(let link, let number):
+            writer.number(link.rawValue)
+            writer.number(number)
+        case .ping(let number): writer.number(number)
+        case .addressesChanged, .close: break
+        }
+    }
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+import WeftControl
+
+extension ToData: WireRecord {
+    private enum Kind: UInt8 {
+        case hello = 1
+        case pong, datagram, install, installReceive, installTransmit, moveEndpoint, keepAlive, lookUp, grantRemoved
+        case grantChanged, grantAdded, apply, peerStatus, initiatorStatus, turnedAway, log, closed
+    }
+
+    static func read(_ type: UInt8, _ reader: inout WireReader) throws(WireError) -> ToData {
+        guard let kind = Kind(rawValue: type) else { throw .unknownType(type) }
+        switch kind {
+        case .hello: return .hello(try reader.number())
+        case .pong: return .pong(try reader.number())
+        case .datagram: return .datagram(try reader.link(), to: try reader.endpoint(), try reader.rest())
+        case .install: return .install(vni: try reader.vni(), try reader.pair())
+        case .installReceive:
+            return .installReceive(
+                vni: try reader.vni(), spi: try reader.number(), try reader.key(), expiry: try reader.instant())
+        case .installTransmit:
+            return .installTransmit(
+                vni: try reader.vni(), spi: try reader.number(), try reader.key(), expiry: try reader.instant())
+        case .moveEndpoint: return .moveEndpoint(vni: try reader.vni(), try reader.endpoint())
+        case .keepAlive: return .keepAlive(vni: try reader.vni())
+        case .lookUp: return .lookUp(vni: try reader.vni())
+        case .grantRemoved: return .grantRemoved(try reader.link(), vni: try reader.vni())
+        case .grantChanged: return .grantChanged(try reader.link(), try reader.grant())
+        case .grantAdded: return .grantAdded(try reader.link(), try reader.grant(), try reader.pair())
+        case .apply: return .apply(try reader.link(), try reader.number())
+        case .peerStatus: return .peerStatus(vni: try reader.vni(), try reader.peerStatus())
+        case .initiatorStatus: return .initiatorStatus(number: try reader.number(), try reader.initiatorStatus())
+        case .turnedAway: return .turnedAway(try reader.link(), try reader.number())
+        case .log: return .log(try reader.text(most: longestText))
+        case .closed: return .closed
+        }
+    }
+
+    var type: UInt8 {
+        let kind: Kind =
+            switch self {
+            case .hello: .hello
+            case .pong: .pong
+            case .datagram: .datagram
+            case .install: .install
+            case .installReceive: .installReceive
+            case .installTransmit: .installTransmit
+            case .moveEndpoint: .moveEndpoint
+            case .keepAlive: .keepAlive
+            case .lookUp: .lookUp
+            case .grantRemoved: .grantRemoved
+            case .grantChanged: .grantChanged
+            case .grantAdded: .grantAdded
+            case .apply: .apply
+            case .peerStatus: .peerStatus
+            case .initiatorStatus: .initiatorStatus
+            case .turnedAway: .turnedAway
+            case .log: .log
+            case .closed: .closed
+            }
+        return kind.rawValue
+    }
+
+    func write(to writer: inout WireWriter) {
+        switch self {
+        case .hello(let version): writer.number(version)
+        case .pong(let number): writer.number(number)
+        case .datagram(let link, let target, let bytes):
+            writer.number(link.rawValue)
+            writer.endpoint(target)
+            writer.array(bytes)
+        case .install(let vni, let pair):
+            writer.number(vni)
+            writer.pair(pair)
+        case .installReceive(let vni, let spi, let key, let expiry),
+            .installTransmit(let vni, let spi, let key, let expiry):
+            writer.number(vni)
+            writer.number(spi)
+            writer.key(key)
+            writer.instant(expiry)
+        case .moveEndpoint(let vni, let endpoint):
+            writer.number(vni)
+            writer.endpoint(endpoint)
+        case .keepAlive(let vni), .lookUp(let vni): writer.number(vni)
+        case .grantRemoved(let link, let vni):
+            writer.number(link.rawValue)
+            writer.number(vni)
+        case .grantChanged(let link, let grant):
+            writer.number(link.rawValue)
+            writer.grant(grant)
+        case .grantAdded(let link, let grant, let pair):
+            writer.number(link.rawValue)
+            writer.grant(grant)
+            writer.pair(pair)
+        case .apply(let link, let number), .turnedAway(let link, let number):
+            writer.number(link.rawValue)
+            writer.number(number)
+        case .peerStatus(let vni, let status):
+            writer.number(vni)
+            writer.peerStatus(status)
+        case .initiatorStatus(let number, let status):
+            writer.number(number)
+            writer.initiatorStatus(status)
+        case .log(let text): writer.text(text, most: Self.longestText)
+        case .closed: break
+        }
+    }
+}

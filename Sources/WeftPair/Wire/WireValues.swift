@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+import WeftControl
+
+// Values that records have in common, reading beside writing.
+
+extension WireReader {
+    mutating func link() throws(WireError) -> LinkKind {
+        guard let link = LinkKind(rawValue: try number()) else { throw .invalid("a link") }
+        return link
+    }
+
+    mutating func duration() throws(WireError) -> Duration {
+        let nanoseconds: UInt64 = try number()
+        guard let whole = Int64(exactly: nanoseconds) else { throw .invalid("a duration") }
+        return .nanoseconds(whole)
+    }
+
+    mutating func controlPeer() throws(WireError) -> ControlPeer {
+        ControlPeer(
+            publicKey: try publicKey(), vni: try vni(),
+            endpoint: try optional { (reader) throws(WireError) in try reader.endpoint() },
+            isNamed: try flag(), isPinned: try flag(),
+            controlPort: try optional { (reader) throws(WireError) in try reader.number() }, suite: try suite(),
+            rekeyInterval: try duration())
+    }
+
+    mutating func presence(_ most: Int) throws(WireError) -> PeerPresence {
+        let endpoint = try optional { (reader) throws(WireError) in try reader.endpoint() }
+        let count = Int(try number(UInt8.self))
+        guard count <= most else { throw .invalid("a list of \(count) SPIs") }
+        var spis: [UInt32] = []
+        for _ in 0..<count { spis.append(try number()) }
+        return PeerPresence(endpoint: endpoint, receiveSPIs: spis)
+    }
+
+    mutating func grant() throws(WireError) -> GrantRecord {
+        GrantRecord(
+            vni: try vni(), address: try address(), initiator: try number(), endpoint: try endpoint(),
+            isReceiveOnly: try flag(), expiry: try instant())
+    }
+
+    mutating func activity() throws(WireError) -> ActivityRecord {
+        ActivityRecord(
+            sent: try number(), lastReceive: try optional { (reader) throws(WireError) in try reader.instant() },
+            roamedTo: try optional { (reader) throws(WireError) in try reader.endpoint() },
+            usedReceive: try optional { (reader) throws(WireError) in try reader.number() })
+    }
+
+    mutating func pair() throws(WireError) -> SAPair {
+        SAPair(
+            receiveSPI: try number(), receiveKey: try key(), transmitSPI: try number(), transmitKey: try key(),
+            expiry: try instant())
+    }
+
+    mutating func peerStatus() throws(WireError) -> PeerStatusRecord {
+        let states = ControlPeerStatus.State.allCases
+        let state = Int(try number(UInt8.self))
+        guard states.indices.contains(state) else { throw .invalid("a state") }
+        let endpoint = try optional { (reader) throws(WireError) in try reader.endpoint() }
+        guard let role = Role(rawValue: try number()) else { throw .invalid("a role") }
+        return PeerStatusRecord(
+            state: states[state], endpoint: endpoint, role: role,
+            lastAgreement: try optional { (reader) throws(WireError) in try reader.instant() },
+            agreements: try number(), failures: try number(),
+            lastFailure: try optional { (reader) throws(WireError) in try reader.text(most: ToData.longestText) })
+    }
+
+    mutating func initiatorStatus() throws(WireError) -> InitiatorStatusRecord {
+        var status = InitiatorStatusRecord(
+            sessions: try number(), endpoint: try optional { (reader) throws(WireError) in try reader.endpoint() },
+            networks: try number(), quarantined: try number(), grants: try number(), releases: try number(),
+            refusals: [:])
+        for refusal in KeyRefusal.allCases {
+            let count: UInt64 = try number()
+            if count > 0 { status.refusals[refusal] = count }
+        }
+        return status
+    }
+}
+
+extension WireWriter {
+    mutating func duration(_ duration: Duration) {
+        let (seconds, attoseconds) = duration.components
+        number(UInt64(clamping: seconds) &* 1_000_000_000 &+ UInt64(clamping: attoseconds / 1_000_000_000))
+    }
+
+    mutating func controlPeer(_ peer: ControlPeer) {
+        publicKey(peer.publicKey)
+        number(peer.vni)
+        optional(peer.endpoint) { $0.endpoint($1) }
+        flag(peer.isNamed)
+        flag(peer.isPinned)
+        optional(peer.controlPort) { $0.number($1) }
+        number(peer.suite.rawValue)
+        duration(peer.rekeyInterval)
+    }
+
+    mutating func presence(_ presence: PeerPresence, _ most: Int) {
+        optional(presence.endpoint) { $0.endpoint($1) }
+        let spis = presence.receiveSPIs.prefix(most)
+        number(UInt8(spis.count))
+        for spi in spis { number(spi) }
+    }
+
+    mutating func grant(_ grant: GrantRecord) {
+        number(grant.vni)
+        address(grant.address)
+        number(grant.initiator)
+        endpoint(grant.endpoint)
+        flag(grant.isReceiveOnly)
+        instant(grant.expiry)
+    }
+
+    mutating func activity(_ activity: ActivityRecord) {
+        number(activity.sent)
+        optional(activity.lastReceive) { $0.instant($1) }
+        optional(activity.roamedTo) { $0.endpoint($1) }
+        optional(activity.usedReceive) { $0.number($1) }
+    }
+
+    mutating func pair(_ pair: SAPair) {
+        number(pair.receiveSPI)
+        key(pair.receiveKey)
+        number(pair.transmitSPI)
+        key(pair.transmitKey)
+        instant(pair.expiry)
+    }
+
+    mutating func peerStatus(_ status: PeerStatusRecord) {
+        number(UInt8(ControlPeerStatus.State.allCases.firstIndex(of: status.state) ?? 0))
+        optional(status.endpoint) { $0.endpoint($1) }
+        number(status.role.rawValue)
+        optional(status.lastAgreement) { $0.instant($1) }
+        number(status.agreements)
+        number(status.failures)
+        optional(status.lastFailure) { $0.text($1, most: ToData.longestText) }
+    }
+
+    mutating func initiatorStatus(_ status: InitiatorStatusRecord) {
+        number(status.sessions)
+        optional(status.endpoint) { $0.endpoint($1) }
+        number(status.networks)
+        number(status.quarantined)
+        number(status.grants)
+        number(status.releases)
+        for refusal in KeyRefusal.allCases { number(status.refusals[refusal, default: 0]) }
+    }
+}
