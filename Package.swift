@@ -77,9 +77,11 @@ let package = Package(
         module("WeftQUIC", ["WeftControl", "Weft", "CWeftQUIC"]),
         module("WeftPair", ["WeftControl", "Weft", "CWeftLinux"]),
         module("WeftKeys", ["WeftControl", "WeftQUIC", "WeftUDP", "Weft"]),
+        module("WeftCommand", ["Weft", "WeftControl", "CWeftCapability", "CWeftLinux"]),
         .executableTarget(
             name: "weft",
             dependencies: [
+                "WeftCommand",
                 "Weft", "WeftTUN", "WeftUDP", "WeftXDP", "WeftLink", "WeftControl", "WeftQUIC", "WeftKeys",
                 "WeftConfig", "WeftDiscovery",
                 "WeftCapture", "WeftTunnelMap", "WeftEtcd", "CWeftCapability", "CWeftLinux", "SanitizedMutex",

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
+import WeftCommand
 
 /// The command `weft`: looks up the verb and runs it.
 @main
-enum WeftCommand {
-    static let version = "0.1.0"
-
+enum Main {
     static func main() {
         // A reader that goes away, such as `head`, is no reason to die silently.
         _ = signal(SIGPIPE, SIG_IGN)
@@ -26,7 +25,7 @@ enum WeftCommand {
         }
         switch first {
         case "--version", "-V":
-            Console.print("weft \(version)")
+            Console.print("weft \(Release.version)")
         case "--help", "-h":
             Console.print(Help.overview)
         default:
@@ -40,25 +39,6 @@ enum WeftCommand {
             }
             try verb.run(rest)
         }
-    }
-}
-
-/// What `weft` exits with; scripts may rely on it.
-enum ExitCode: Int32 {
-    case done = 0
-    case failed = 1
-    case usage = 2
-    case notUp = 3
-}
-
-/// Ends the command with a message for a person.
-struct CommandFailure: Error {
-    let code: ExitCode
-    let message: String
-
-    init(_ code: ExitCode, _ message: String) {
-        self.code = code
-        self.message = message
     }
 }
 

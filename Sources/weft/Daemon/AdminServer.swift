@@ -2,6 +2,7 @@
 import Glibc
 import Synchronization
 import Weft
+import WeftCommand
 
 /// Requests over a tunnel's socket: one line each.
 enum AdminRequest: Equatable {

@@ -2,6 +2,7 @@
 import CWeftLinux
 import Glibc
 import Weft
+import WeftCommand
 
 /// `--detach`: starts the command again in a session of its own and waits until its tunnel is up.
 enum Detach {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Weft
+import WeftCommand
 import WeftConfig
 
 /// Keeps manual keys' counters on disk: opens the state of each key, and saves how far both directions have come.

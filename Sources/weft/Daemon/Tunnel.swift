@@ -2,6 +2,7 @@
 import Glibc
 import Synchronization
 import Weft
+import WeftCommand
 import WeftConfig
 import WeftControl
 import WeftDiscovery
@@ -140,7 +141,7 @@ final class Tunnel: Sendable {
         let interface = configuration.interface
         let control = controls.reduce(into: [:]) { $0.merge($1.statuses()) { first, _ in first } }
         return Status(
-            version: WeftCommand.version, processID: getpid(), uptime: now.seconds(since: started),
+            version: Release.version, processID: getpid(), uptime: now.seconds(since: started),
             interface: .init(
                 name: name, publicKey: interface.identity?.publicKey.description,
                 addresses: interface.addresses.map(\.description), listenPort: interface.listenPort,

@@ -2,6 +2,7 @@
 import CWeftLinux
 import Glibc
 import Weft
+import WeftCommand
 
 /// A stream socket in the file system.
 struct UnixSocket: ~Copyable, Sendable {

@@ -3,6 +3,7 @@ import Dispatch
 import Glibc
 import Synchronization
 import Weft
+import WeftCommand
 import WeftTunnelMap
 
 /// Keeps a tunnel map as a file and a fleet want it, and peers' health as probes find it.

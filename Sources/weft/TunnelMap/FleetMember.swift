@@ -3,6 +3,7 @@ import FoundationEssentials
 import Glibc
 import Synchronization
 import Weft
+import WeftCommand
 import WeftEtcd
 import WeftTunnelMap
 

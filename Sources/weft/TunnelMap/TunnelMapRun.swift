@@ -3,6 +3,7 @@ import CWeftCapability
 import CWeftLinux
 import Glibc
 import Weft
+import WeftCommand
 import WeftTunnelMap
 
 /// `weft tunnel-map run`: keeps a map as its file and etcd want it, until it is stopped. The map goes on forwarding after that.

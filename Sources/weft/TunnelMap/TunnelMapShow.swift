@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Weft
+import WeftCommand
 import WeftTunnelMap
 
 /// What `show` and `lookup` say of a nexthop.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Weft
+import WeftCommand
 import WeftTunnelMap
 
 /// `weft tunnel-map`: the kernel's fast path.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import FoundationEssentials
 import Glibc
+import WeftCommand
 import WeftConfig
 
 /// `weft check`: reads a tunnel file and says all that is wrong with it.
@@ -68,15 +69,5 @@ extension Check {
             throw CommandFailure(.failed, outcome.text.replacing("\n", with: "\nweft: "))
         }
         Console.print(outcome.text)
-    }
-}
-
-/// JSON as the command prints it.
-enum JSON {
-    static func text(_ value: some Encodable) -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        guard let data = try? encoder.encode(value) else { return "{}" }
-        return String(decoding: data, as: UTF8.self)
     }
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import WeftCommand
 
 /// `weft completion`: verbs, options, files and the names of tunnels that are up.
 enum Completion {

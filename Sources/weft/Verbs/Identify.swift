@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Weft
 import WeftCapture
+import WeftCommand
 
 /// `weft identify`: what the datagrams in a capture are, and why.
 enum Identify {

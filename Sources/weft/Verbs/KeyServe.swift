@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import WeftCommand
 import WeftConfig
 
 /// `weft keyserve`: runs a tunnel whose networks initiators ask for, and hands out their keys.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import FoundationEssentials
 import Glibc
+import WeftCommand
 import WeftControl
 
 /// `weft genkey`: an identity, or with `--manual` a key for SendKey and ReceiveKey.

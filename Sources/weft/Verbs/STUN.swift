@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import FoundationEssentials
 import Weft
+import WeftCommand
 import WeftDiscovery
 
 /// `weft stun`: under which address and port others see us.

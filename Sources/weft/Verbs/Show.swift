@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import FoundationEssentials
+import WeftCommand
 
 /// `weft show`: what one tunnel, or every tunnel that is up, says of itself.
 enum Show {

@@ -3,6 +3,7 @@ import CWeftLinux
 import Glibc
 import Synchronization
 import Weft
+import WeftCommand
 import WeftConfig
 
 /// `weft up`: brings a tunnel up and carries packets until it is stopped.

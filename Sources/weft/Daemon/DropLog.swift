@@ -1,36 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import Glibc
-import Synchronization
 import Weft
-
-/// A daemon's log: lines on standard error, which a service manager stamps with the time, or in the system's log.
-struct Log: Sendable {
-    /// The tunnel's name, in front of each line.
-    let name: String
-
-    private static let usesSystemLog = Atomic(false)
-
-    func info(_ text: String) { write(text, LOG_INFO) }
-
-    func warning(_ text: String) { write("warning: \(text)", LOG_WARNING) }
-
-    private func write(_ text: String, _ level: Int32) {
-        guard Self.usesSystemLog.load(ordering: .relaxed) else {
-            return Console.write("weft: \(name): \(text)\n", to: STDERR_FILENO)
-        }
-        unsafe "\(name): \(text)".withCString { line in
-            unsafe withVaList([line]) { unsafe vsyslog(level, "%s", $0) }
-        }
-    }
-
-    /// Lets go of standard error, whatever it is, and goes on in syslog(3).
-    static func goOnInSystemLog() {
-        unsafe openlog("weft", LOG_PID, LOG_DAEMON)
-        usesSystemLog.store(true, ordering: .relaxed)
-        // A detached daemon's standard output is /dev/null.
-        dup2(STDOUT_FILENO, STDERR_FILENO)
-    }
-}
 
 /// Says which packets are dropped: the first of each reason, and again at most once a minute while there are more.
 ///

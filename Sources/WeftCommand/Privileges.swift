@@ -4,12 +4,12 @@ import CWeftLinux
 import WeftControl
 
 /// Gives up what a running tunnel doesn't need.
-enum Privileges {
+package enum Privileges {
     /// What binding AF_XDP to an interface takes that went and came back.
-    static var xdp: [cap_value_t] { [CAP_NET_RAW, cap_value_t(CAP_BPF)] }
+    package static var xdp: [cap_value_t] { [CAP_NET_RAW, cap_value_t(CAP_BPF)] }
 
     /// Locks the process's memory, where QUIC's libraries keep secrets of their own; says so where that isn't allowed.
-    static func lockMemory(_ log: Log) {
+    package static func lockMemory(_ log: Log) {
         do throws(ProcessMemory.Refusal) {
             try ProcessMemory.lock(isExempt: has(CAP_IPC_LOCK))
         } catch {
@@ -28,7 +28,7 @@ enum Privileges {
     /// keeps keys out of core dumps. Threads that start later have no more.
     /// - Parameter more: capabilities to keep as well.
     /// - Returns: whether the capabilities are gone; an unprivileged process has none to drop.
-    static func drop(keeping more: [cap_value_t] = []) -> Bool {
+    package static func drop(keeping more: [cap_value_t] = []) -> Bool {
         _ = weft_forbid_dumps()
         guard let capabilities = unsafe cap_init() else { return false }
         defer { unsafe cap_free(UnsafeMutableRawPointer(capabilities)) }

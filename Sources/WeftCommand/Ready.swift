@@ -3,12 +3,12 @@ import CWeftLinux
 import Glibc
 
 /// Tells whoever waits that the tunnel is up.
-enum Ready {
+package enum Ready {
     /// The descriptor on which `--detach` waits for its child.
-    static let descriptor: Int32 = 3
-    static let variable = "WEFT_READY"
+    package static let descriptor: Int32 = 3
+    package static let variable = "WEFT_READY"
 
-    static func tell() {
+    package static func tell() {
         if unsafe getenv(variable) != nil {
             Console.write("up\n", to: descriptor)
             close(descriptor)

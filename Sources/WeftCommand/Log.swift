@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Synchronization
+
+/// A daemon's log: lines on standard error, which a service manager stamps with the time, or in the system's log.
+package struct Log: Sendable {
+    /// The tunnel's name, in front of each line.
+    package let name: String
+
+    package init(name: String) { self.name = name }
+
+    private static let usesSystemLog = Atomic(false)
+
+    package func info(_ text: String) { write(text, LOG_INFO) }
+
+    package func warning(_ text: String) { write("warning: \(text)", LOG_WARNING) }
+
+    private func write(_ text: String, _ level: Int32) {
+        guard Self.usesSystemLog.load(ordering: .relaxed) else {
+            return Console.write("weft: \(name): \(text)\n", to: STDERR_FILENO)
+        }
+        unsafe "\(name): \(text)".withCString { line in
+            unsafe withVaList([line]) { unsafe vsyslog(level, "%s", $0) }
+        }
+    }
+
+    /// Lets go of standard error, whatever it is, and goes on in syslog(3).
+    package static func goOnInSystemLog() {
+        unsafe openlog("weft", LOG_PID, LOG_DAEMON)
+        usesSystemLog.store(true, ordering: .relaxed)
+        // A detached daemon's standard output is /dev/null.
+        dup2(STDOUT_FILENO, STDERR_FILENO)
+    }
+}
