@@ -48,12 +48,14 @@ let package = Package(
         .library(name: "WeftConfig", targets: ["WeftConfig"]),
         .library(name: "WeftCapture", targets: ["WeftCapture"]),
         .library(name: "WeftDiscovery", targets: ["WeftDiscovery"]),
+        .library(name: "WeftSandbox", targets: ["WeftSandbox"]),
     ],
     targets: ipsecMBTarget + [
         .systemLibrary(name: "CWeftOpenSSL", pkgConfig: "libcrypto"),
         .systemLibrary(name: "CWeftNetlink", pkgConfig: "libnl-route-3.0"),
         .systemLibrary(name: "CWeftCapability", pkgConfig: "libcap"),
         .systemLibrary(name: "CWeftBPF", pkgConfig: "libbpf"),
+        .systemLibrary(name: "CWeftSeccomp", pkgConfig: "libseccomp"),
         .systemLibrary(name: "CWeftPcap", pkgConfig: "libpcap"),
         .systemLibrary(name: "CWeftQUIC", pkgConfig: "libngtcp2_crypto_gnutls"),
         .systemLibrary(name: "CWeftTunnelMap"),
@@ -72,6 +74,7 @@ let package = Package(
         .target(name: "WeftEtcd", swiftSettings: swiftSettings, linkerSettings: [.linkedLibrary("curl")]),
         module("WeftControl", ["Weft", "CWeftOpenSSL"]),
         module("WeftCapture", ["Weft", "CWeftPcap"]),
+        module("WeftSandbox", ["Weft", "CWeftSeccomp", "CWeftCapability", "CWeftLinux"]),
         module("WeftDiscovery", ["Weft", "WeftUDP", "CWeftLinux"]),
         module("WeftConfig", ["WeftControl", "Weft", "WeftDiscovery", "CWeftOpenSSL"]),
         module("WeftQUIC", ["WeftControl", "Weft", "CWeftQUIC"]),
@@ -84,7 +87,8 @@ let package = Package(
                 "WeftCommand",
                 "Weft", "WeftTUN", "WeftUDP", "WeftXDP", "WeftLink", "WeftControl", "WeftQUIC", "WeftKeys",
                 "WeftConfig", "WeftDiscovery",
-                "WeftCapture", "WeftTunnelMap", "WeftEtcd", "CWeftCapability", "CWeftLinux", "SanitizedMutex",
+                "WeftCapture", "WeftSandbox", "WeftTunnelMap", "WeftEtcd", "CWeftCapability", "CWeftLinux",
+                "SanitizedMutex",
             ],
             swiftSettings: swiftSettings),
         .target(
@@ -108,6 +112,11 @@ let package = Package(
         tests("WeftKeysTests", ["WeftKeys", "WeftControl", "Weft"]),
         tests("WeftConfigTests", ["WeftConfig", "WeftControl", "WeftTestSupport"]),
         tests("WeftEtcdTests", ["WeftEtcd"]),
+        // Confines itself and tries what it is told, for the tests of that.
+        .executableTarget(
+            name: "sandbox-probe", dependencies: ["WeftSandbox", "Weft", "CWeftSeccomp", "CWeftLinux", "CTestSupport"],
+            path: "Tests/SandboxProbe", swiftSettings: swiftSettings),
+        tests("WeftSandboxTests", ["WeftSandbox", "Weft", "sandbox-probe", "CTestSupport"]),
         tests("WeftLinkTests", ["WeftLink", "WeftTestSupport"]),
         .target(name: "CTestSupport", path: "Tests/CTestSupport"),
         tests(

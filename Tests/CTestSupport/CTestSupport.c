@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #if !defined(__has_feature)
@@ -61,4 +62,9 @@ int test_spawn(char *const arguments[], int input, const char *out, const char *
         return -1;
     }
     return child;
+}
+
+long test_call(long number, long a, long b, long c, long d, long e) {
+    long result = syscall(number, a, b, c, d, e);
+    return result == -1 ? -errno : result;
 }

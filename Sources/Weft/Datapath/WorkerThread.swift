@@ -19,7 +19,7 @@ public struct WorkerThread: ~Copyable {
         }
     }
 
-    /// Starts a thread. All signals are blocked in it: they are the main thread's to wait for.
+    /// Starts a thread. All signals but SIGSYS are blocked in it: they are the main thread's to wait for.
     /// - Parameters:
     ///   - name: at most 15 bytes are shown by the system.
     ///   - processor: pins the thread to one of the processors that the process may run on, counted from 0 and around;
@@ -31,6 +31,8 @@ public struct WorkerThread: ~Copyable {
         var all = sigset_t()
         var previous = sigset_t()
         unsafe sigfillset(&all)
+        // A process that confines itself answers refused system calls in its handler; blocked, it would be killed.
+        unsafe sigdelset(&all, SIGSYS)
         unsafe pthread_sigmask(SIG_BLOCK, &all, &previous)
         defer { unsafe pthread_sigmask(SIG_SETMASK, &previous, nil) }
         var thread = pthread_t()

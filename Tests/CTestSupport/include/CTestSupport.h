@@ -14,3 +14,6 @@ int test_spawn(char *const arguments[], int input, const char *out, const char *
 
 /// Whether the build has a sanitizer, which keeps memory from being locked. 1 or 0.
 int test_is_sanitized(void);
+
+/// syscall(2): what it returns, or the negative errno.
+long test_call(long number, long a, long b, long c, long d, long e);
