@@ -13,14 +13,15 @@ DRIVER = auto
 SWIFT_TEST_FLAGS =
 
 bindir = $(DESTDIR)$(PREFIX)/bin
+libexecdir = $(DESTDIR)$(PREFIX)/libexec/weft
 mandir = $(DESTDIR)$(PREFIX)/share/man
 bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 unitdir = $(DESTDIR)$(PREFIX)/lib/systemd/system
 
-# The command carries the Swift runtime along, so that it runs where no toolchain is.
-RELEASE = -c release --static-swift-stdlib --product weft
+# The programs carry the Swift runtime along, so that they run where no toolchain is.
+RELEASE = -c release --static-swift-stdlib
 WEFT = .build/release/weft
 
 .PHONY: help build demo test test-exhaustive test-thread test-address lint fuzz bench bench-packets bench-engine bench-keys \
@@ -29,9 +30,10 @@ WEFT = .build/release/weft
 help: ## list the targets
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## build the command for use: .build/release/weft
+build: ## build the command for use, .build/release/weft, with its control process, weft-control, beside it
 	@scripts/install-dependencies.sh build
-	$(SWIFT) build $(RELEASE)
+	$(SWIFT) build $(RELEASE) --product weft
+	$(SWIFT) build $(RELEASE) --product weft-control
 
 demo: build ## three hosts made of namespaces, tunnels between them, and proof that they work: DRIVER=tun, xdp, or one each as in tun,xdp
 	@scripts/install-dependencies.sh demo
@@ -101,8 +103,9 @@ bench-map: ## the kernel's tunnel map: time to load and change it, memory, cost 
 	@cat Benchmarks/results/map.md
 
 install: build ## install the command, its manual pages, completions and systemd unit: PREFIX, DESTDIR
-	install -d '$(bindir)' '$(mandir)/man8' '$(mandir)/man5' '$(bashdir)' '$(zshdir)' '$(fishdir)' '$(unitdir)'
+	install -d '$(bindir)' '$(libexecdir)' '$(mandir)/man8' '$(mandir)/man5' '$(bashdir)' '$(zshdir)' '$(fishdir)' '$(unitdir)'
 	install -m 755 $(WEFT) '$(bindir)/weft'
+	install -m 755 $(WEFT)-control '$(libexecdir)/weft-control'
 	install -m 644 docs/man/weft.8 '$(mandir)/man8/weft.8'
 	install -m 644 docs/man/weft-keyserve.8 '$(mandir)/man8/weft-keyserve.8'
 	install -m 644 docs/man/weft-tunnel-map.8 '$(mandir)/man8/weft-tunnel-map.8'

@@ -35,6 +35,7 @@ let package = Package(
     name: "weft",
     products: [
         .executable(name: "weft", targets: ["weft"]),
+        .executable(name: "weft-control", targets: ["weft-control"]),
         .library(name: "Weft", targets: ["Weft"]),
         .library(name: "WeftTUN", targets: ["WeftTUN"]),
         .library(name: "WeftUDP", targets: ["WeftUDP"]),
@@ -79,16 +80,27 @@ let package = Package(
         module("WeftConfig", ["WeftControl", "Weft", "WeftDiscovery", "CWeftOpenSSL"]),
         module("WeftQUIC", ["WeftControl", "Weft", "CWeftQUIC"]),
         module("WeftPair", ["WeftControl", "Weft", "CWeftLinux"]),
+        module("WeftControlProcess", ["WeftPair", "WeftQUIC", "WeftControl", "Weft"]),
+        module(
+            "WeftNode",
+            [
+                "WeftCommand", "Weft", "WeftTUN", "WeftUDP", "WeftXDP", "WeftLink", "WeftControl", "WeftPair", "WeftConfig",
+                "WeftDiscovery", "WeftSandbox", "CWeftLinux",
+            ]),
         module("WeftKeys", ["WeftControl", "WeftQUIC", "WeftUDP", "Weft"]),
         module("WeftCommand", ["Weft", "WeftControl", "CWeftCapability", "CWeftLinux"]),
         .executableTarget(
             name: "weft",
             dependencies: [
-                "WeftCommand",
-                "Weft", "WeftTUN", "WeftUDP", "WeftXDP", "WeftLink", "WeftControl", "WeftQUIC", "WeftKeys",
-                "WeftConfig", "WeftDiscovery",
-                "WeftCapture", "WeftSandbox", "WeftTunnelMap", "WeftEtcd", "CWeftCapability", "CWeftLinux",
+                "WeftCommand", "WeftNode", "WeftSandbox", "Weft", "WeftControl", "WeftConfig", "WeftDiscovery",
+                "WeftCapture", "WeftTunnelMap", "WeftEtcd", "CWeftCapability", "CWeftLinux",
                 "SanitizedMutex",
+            ],
+            swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "weft-control",
+            dependencies: [
+                "WeftControlProcess", "WeftPair", "WeftQUIC", "WeftSandbox", "WeftControl", "Weft", "SanitizedMutex",
             ],
             swiftSettings: swiftSettings),
         .target(
@@ -107,9 +119,10 @@ let package = Package(
         tests("WeftDiscoveryTests", ["WeftDiscovery", "Weft", "WeftUDP", "WeftTestSupport"]),
         tests("WeftTunnelMapTests", ["WeftTunnelMap", "Weft", "CWeftBPF", "WeftTestSupport"]),
         .testTarget(
-            name: "WeftQUICTests", dependencies: ["WeftQUIC", "WeftKeys", "WeftControl", "Weft", "WeftTestSupport"],
+            name: "WeftQUICTests",
+            dependencies: ["WeftQUIC", "WeftKeys", "WeftUDP", "WeftControl", "Weft", "WeftTestSupport"],
             exclude: ["Aioquic/peer.py"], swiftSettings: swiftSettings),
-        tests("WeftKeysTests", ["WeftKeys", "WeftControl", "Weft"]),
+        tests("WeftKeysTests", ["WeftKeys", "WeftUDP", "WeftControl", "Weft"]),
         tests("WeftConfigTests", ["WeftConfig", "WeftControl", "WeftTestSupport"]),
         tests("WeftEtcdTests", ["WeftEtcd"]),
         // Confines itself and tries what it is told, for the tests of that.
@@ -122,7 +135,7 @@ let package = Package(
         tests(
             "IntegrationTests",
             [
-                "weft", "Weft", "WeftTUN", "WeftXDP", "WeftQUIC", "WeftControl", "WeftKeys", "CWeftLinux",
+                "weft", "weft-control", "WeftNode", "Weft", "WeftTUN", "WeftXDP", "WeftQUIC", "WeftControl", "WeftKeys", "CWeftLinux",
                 "CTestSupport",
             ]),
     ],

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Synchronization
 import Weft
 import WeftControl
 import WeftDiscovery
@@ -173,13 +174,30 @@ public struct EndpointName: Hashable, Sendable, CustomStringConvertible {
     public var description: String { "\(host):\(port)" }
 }
 
-/// An identity that several hold.
+/// An identity that several hold, and that can be given up: its public half stays known.
 public final class SharedIdentity: Sendable {
-    public let identity: Identity
+    private let held: Mutex<Identity?>
+    public let publicKey: PublicKey
 
-    public init(_ identity: consuming Identity) { self.identity = identity }
+    public init(_ identity: consuming Identity) {
+        publicKey = identity.publicKey
+        held = Mutex(consume identity)
+    }
 
-    public var publicKey: PublicKey { identity.publicKey }
+    /// Lends the identity; nil once it was given up.
+    public func withIdentity<Result, Failure: Error>(
+        _ body: (borrowing Identity) throws(Failure) -> sending Result
+    ) throws(Failure) -> Result? {
+        try held.withLock { (identity: inout sending Identity?) throws(Failure) -> Result? in
+            switch identity {
+            case .some(let identity): try body(identity)
+            case nil: nil
+            }
+        }
+    }
+
+    /// Wipes the private key: somebody else has it from now on.
+    public func giveUp() { held.withLock { $0 = nil } }
 }
 
 /// What both ends of a manually keyed peer write into their files.

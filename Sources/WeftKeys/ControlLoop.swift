@@ -2,6 +2,7 @@
 import Synchronization
 import Weft
 import WeftControl
+import WeftUDP
 
 /// Runs a control machine over a link: carries its datagrams and tells it the time.
 public final class ControlLoop<Machine: ControlMachine>: Sendable {

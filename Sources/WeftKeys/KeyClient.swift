@@ -3,6 +3,7 @@ import Synchronization
 import Weft
 import WeftControl
 import WeftQUIC
+import WeftUDP
 
 /// Asks a key server for virtual networks.
 ///

@@ -2,6 +2,7 @@
 import Weft
 import WeftControl
 import WeftQUIC
+import WeftUDP
 
 /// Answers initiators that ask for keys for overlay addresses, and keeps an engine's networks as they were granted.
 public final class KeyServer: Sendable {

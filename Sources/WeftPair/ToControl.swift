@@ -49,6 +49,8 @@ public enum ToControl: Sendable {
     case applied(LinkKind, UInt64)
     /// Answered by ``ToData/pong(_:)`` with the same number.
     case ping(UInt64)
+    /// Say how all are doing now; answered by ``ToData/statusTold(_:)`` with the same number.
+    case tellStatus(UInt64)
     /// The tunnel ends: tell all peers.
     case close
 }

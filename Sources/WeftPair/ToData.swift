@@ -26,6 +26,8 @@ public enum ToData: Sendable {
     case initiatorStatus(number: UInt32, InitiatorStatusRecord)
     /// Calls that came to nothing.
     case turnedAway(LinkKind, UInt64)
+    /// All statuses were told since the request of that number.
+    case statusTold(UInt64)
     /// A line for people.
     case log(String)
     /// All peers were told; the control process ends.
@@ -75,6 +77,10 @@ public struct InitiatorStatusRecord: Hashable, Sendable {
     public var grants: UInt64
     public var releases: UInt64
     public var refusals: [KeyRefusal: UInt64]
+
+    /// One of which nothing is known.
+    public static let none = InitiatorStatusRecord(
+        sessions: 0, endpoint: nil, networks: 0, quarantined: 0, grants: 0, releases: 0, refusals: [:])
 
     public init(_ status: InitiatorStatus) {
         self.init(

@@ -6,6 +6,7 @@ import Weft
 import WeftControl
 import WeftQUIC
 
+@testable import WeftNode
 @testable import weft
 
 extension Integration {

@@ -2,6 +2,7 @@
 import Testing
 import Weft
 
+@testable import WeftNode
 @testable import weft
 
 extension Integration {

@@ -4,6 +4,7 @@ import Testing
 import Weft
 import WeftControl
 
+@testable import WeftNode
 @testable import weft
 
 extension Integration {

@@ -2,6 +2,7 @@
 import Foundation
 import Testing
 
+@testable import WeftNode
 @testable import weft
 
 extension Integration {

@@ -3,6 +3,7 @@ import Foundation
 import Testing
 import Weft
 
+@testable import WeftNode
 @testable import weft
 
 extension Integration {

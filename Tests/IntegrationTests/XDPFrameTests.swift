@@ -6,6 +6,7 @@ import Weft
 import WeftLink
 
 @testable import WeftXDP
+@testable import WeftNode
 @testable import weft
 
 extension Integration {

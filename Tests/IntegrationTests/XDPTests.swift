@@ -4,6 +4,7 @@ import Testing
 import Weft
 import WeftXDP
 
+@testable import WeftNode
 @testable import weft
 
 extension Integration {

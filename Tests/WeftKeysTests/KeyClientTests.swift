@@ -4,6 +4,7 @@ import Testing
 import Weft
 import WeftControl
 import WeftKeys
+import WeftUDP
 
 @Suite("A client asks a server over loopback", .timeLimit(.minutes(1)))
 struct KeyClientTests {

@@ -4,6 +4,7 @@
 // This header defines no feature macro: two modules that see different versions of a system structure can't be imported
 // together. What needs _GNU_SOURCE stands in the .c file.
 #pragma once
+#include "Descriptors.h"
 #include "Sandbox.h"
 #include <linux/if_packet.h>
 #include <linux/if_xdp.h>

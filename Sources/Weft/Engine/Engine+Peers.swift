@@ -8,6 +8,12 @@ public struct NetworkActivity: Sendable {
     public let lastReceive: Instant?
     /// Where a fresh, authentic keep-alive came from, if that isn't the endpoint; told once.
     public let roamedTo: Endpoint?
+
+    public init(sent: UInt64, lastReceive: Instant?, roamedTo: Endpoint?) {
+        self.sent = sent
+        self.lastReceive = lastReceive
+        self.roamedTo = roamedTo
+    }
 }
 
 extension Engine {
@@ -46,10 +52,16 @@ extension Engine {
 
     /// Whether anything has come under a network's newest receive SA, if that has this number.
     public func isNewestReceive(_ spi: UInt32, usedBy vni: UInt32) -> Bool {
+        usedReceives(of: [vni]) == [spi]
+    }
+
+    /// The SPIs of networks' newest receive SAs, in the order of `vnis`; nil where nothing has come under one.
+    public func usedReceives(of vnis: [UInt32]) -> [UInt32?] {
         let snapshot = state.withLock { $0.snapshot }
-        guard let slot = snapshot.topology.vnis.slot(of: vni), let newest = snapshot.networks[slot].receive.first,
-            newest.spi == spi
-        else { return false }
-        return newest.window.withLock { $0.highest > 0 }
+        return vnis.map { vni in
+            guard let slot = snapshot.topology.vnis.slot(of: vni), let newest = snapshot.networks[slot].receive.first
+            else { return nil }
+            return newest.window.withLock { $0.highest > 0 } ? newest.spi : nil
+        }
     }
 }

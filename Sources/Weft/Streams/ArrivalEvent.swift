@@ -3,25 +3,25 @@ import CWeftLinux
 import Glibc
 
 /// An event descriptor that is readable while something waits for its one reader.
-final class ArrivalEvent: Sendable {
+package final class ArrivalEvent: Sendable {
     private let descriptor: FileDescriptor
 
-    init() throws(TransportError) {
+    package init() throws(TransportError) {
         descriptor = FileDescriptor(
             owning: try SystemCall.retrying("make an event descriptor") {
                 eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK))
             })
     }
 
-    var raw: Int32 { descriptor.raw }
+    package var raw: Int32 { descriptor.raw }
 
-    func signal() {
+    package func signal() {
         var one: UInt64 = 1
         _ = unsafe write(descriptor.raw, &one, MemoryLayout<UInt64>.size)
     }
 
     /// Makes it unreadable; to be called before looking for what arrived.
-    func clear() {
+    package func clear() {
         var arrivals: UInt64 = 0
         _ = unsafe read(descriptor.raw, &arrivals, MemoryLayout<UInt64>.size)
     }

@@ -79,7 +79,7 @@ extension KeyResponder {
         let life = session.initiator
         guard mayHave(address, life.policy) else { throw .prefix }
         let older = holders[address] ?? []
-        if let newest = older.last, let holder = grants[newest]?.session.initiator, holder !== life { throw .held }
+        if let newest = older.last, let holder = grants[newest]?.initiator, holder !== life { throw .held }
         guard life.held < life.policy.networks else { throw .limit }
         // An initiator that asks and releases in a loop uses up its own share, not everybody's.
         let share = life.policy.networks.multipliedReportingOverflow(by: AuthorizedInitiator.quarantineFactor)
@@ -89,7 +89,8 @@ extension KeyResponder {
         guard let vni = pool.take() else { throw .vnis }
         if let newest = older.last { staged.changed.insert(newest) }
         holders[address] = older + [vni]
-        grants[vni] = Grant(vni: vni, address: address, session: session, expiry: expiry)
+        grants[vni] = Grant(
+            vni: vni, address: address, initiator: life, session: session, firstPlace: session.place, expiry: expiry)
         expiring.append((vni, expiry))
         session.granted.insert(vni)
         life.held += 1
@@ -119,10 +120,14 @@ extension KeyResponder {
 
     /// Takes a network back: its VNI goes into quarantine, and the address is its next older holder's.
     func withdraw(_ grant: Grant, at now: Instant) {
-        let life = grant.session.initiator
+        let life = grant.initiator
         grants[grant.vni] = nil
-        grant.session.granted.remove(grant.vni)
-        life.held -= 1
+        if let session = grant.session {
+            session.granted.remove(grant.vni)
+            life.held -= 1
+        } else {
+            life.orphans.remove(grant.vni)
+        }
         life.quarantined += 1
         pool.release(grant.vni, owner: life.number, until: now.advanced(by: configuration.lifetime))
         let left = (holders[grant.address] ?? []).filter { $0 != grant.vni }
@@ -134,9 +139,9 @@ extension KeyResponder {
     }
 
     func network(of grant: Grant) -> GrantedNetwork {
-        let place = grant.session.place
+        let place = grant.place
         return GrantedNetwork(
-            vni: grant.vni, address: grant.address, holder: grant.session.initiator.policy.publicKey,
+            vni: grant.vni, address: grant.address, holder: grant.initiator.policy.publicKey,
             endpoint: configuration.dataPort.map { Endpoint(place.address, port: $0) } ?? place,
             isReceiveOnly: holders[grant.address]?.last != grant.vni, expiry: grant.expiry)
     }
@@ -166,7 +171,7 @@ extension KeyResponder {
             send(answers, refused: refused)
             for vni in refused {
                 guard let grant = grants[vni] else { continue }
-                note(.vnis, by: grant.session.initiator, now)
+                note(.vnis, by: grant.initiator, now)
                 withdraw(grant, at: now)
                 // The engine doesn't have it.
                 staged.removed.remove(vni)

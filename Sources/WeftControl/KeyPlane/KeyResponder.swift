@@ -48,6 +48,8 @@ public final class KeyResponder: ControlMachine {
     /// Grants in the order of their end.
     var expiring: [(vni: UInt32, expiry: Instant)] = []
     var expired = 0
+    /// When networks from before our start end; nil where there are none.
+    var orphansEnd: Instant?
     /// What the engine hasn't been told yet, and what the initiators hear once it has.
     var staged = Staged()
     /// What is answered once the engine has made the changes of a number.
@@ -108,6 +110,9 @@ public final class KeyResponder: ControlMachine {
             let keeps = life.sessions.allSatisfy { session in
                 session.granted.allSatisfy { vni in grants[vni].map { mayHave($0.address, policy) } ?? true }
             }
+            for vni in life.orphans {
+                if let grant = grants[vni], !mayHave(grant.address, policy) { withdraw(grant, at: now) }
+            }
             if !keeps || policy.suite != life.policy.suite { drop(life, at: now) }
             life.policy = policy
         }
@@ -125,6 +130,9 @@ public final class KeyResponder: ControlMachine {
         for session in life.sessions {
             forget(session, at: now)
             transport.close(session.id, code: ControlPlane.CloseCode.done, now: now)
+        }
+        for vni in life.orphans {
+            if let grant = grants[vni] { withdraw(grant, at: now) }
         }
     }
 
@@ -147,13 +155,14 @@ public final class KeyResponder: ControlMachine {
 
     public var nextDeadline: Instant {
         let expiry = expired < expiring.count ? expiring[expired].expiry : .distantFuture
-        return min(transport.nextDeadline ?? .distantFuture, expiry)
+        return min(transport.nextDeadline ?? .distantFuture, expiry, orphansEnd ?? .distantFuture)
     }
 
     public func advance(to now: Instant) {
         transport.advance(to: now)
         pool.advance(to: now) { numbers[$0]?.quarantined -= 1 }
         expire(at: now)
+        endOrphans(at: now)
         handleEvents(at: now)
         settle(at: now)
         commit(at: now)

@@ -9,6 +9,8 @@ final class InitiatorLife {
     /// The oldest first.
     var sessions: [KeySession] = []
     var held = 0
+    /// VNIs that it was granted before our start. They don't count as held: it will ask for their addresses again.
+    var orphans: Set<UInt32> = []
     var quarantined = 0
     var grants: UInt64 = 0
     var releases: UInt64 = 0
@@ -23,7 +25,8 @@ final class InitiatorLife {
 
     func status() -> InitiatorStatus {
         InitiatorStatus(
-            publicKey: policy.publicKey, sessions: sessions.count, endpoint: sessions.last?.place, networks: held,
+            publicKey: policy.publicKey, sessions: sessions.count, endpoint: sessions.last?.place,
+            networks: held + orphans.count,
             mostNetworks: policy.networks, quarantined: quarantined, grants: grants, releases: releases,
             refusals: refusals)
     }
@@ -58,6 +61,13 @@ final class KeySession {
 struct Grant {
     let vni: UInt32
     let address: IPAddress
-    let session: KeySession
+    let initiator: InitiatorLife
+    /// Nil for a network from before our start: its session is gone, and its initiator will ask anew.
+    let session: KeySession?
+    /// Where its data went when it was granted.
+    let firstPlace: Endpoint
     let expiry: Instant
+
+    /// Where its initiator is.
+    var place: Endpoint { session?.place ?? firstPlace }
 }

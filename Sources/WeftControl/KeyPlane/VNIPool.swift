@@ -62,6 +62,16 @@ struct VNIPool {
     mutating func putBack(_ vni: UInt32) { open(vni) }
 
     /// Takes a VNI back that is free again once `until` is over. `until` never goes back from call to call.
+    /// Takes a VNI that is in use already; whether it was free.
+    mutating func take(_ vni: UInt32) -> Bool {
+        let word = Int(vni >> 6)
+        let bit = UInt64(1) << UInt64(vni & 63)
+        guard (1..<1 << 24).contains(vni), taken[word] & bit == 0 else { return false }
+        taken[word] |= bit
+        free -= 1
+        return true
+    }
+
     mutating func release(_ vni: UInt32, owner: UInt32, until: Instant) {
         quarantine.append(Quarantined(vni: vni, owner: owner, until: until))
     }

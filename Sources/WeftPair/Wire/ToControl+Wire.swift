@@ -7,7 +7,7 @@ extension ToControl: WireRecord {
         case peer = 1
         case tunnelled, peersComplete, keyServer, localPrefix, reserved, initiator, initiatorPrefix, granted
         case initiatorsComplete, datagram, activity, lookedUp, addressesChanged, refused, grantRefused, applied, ping
-        case close
+        case tellStatus, close
     }
 
     /// At most as many as an engine keeps.
@@ -19,7 +19,8 @@ extension ToControl: WireRecord {
         case .peer:
             let link = try reader.link()
             let peer = try reader.controlPeer()
-            return .peer(link, peer, try reader.optional { (reader) throws(WireError) in try reader.presence(mostSPIs) })
+            return .peer(
+                link, peer, try reader.optional { (reader) throws(WireError) in try reader.presence(mostSPIs) })
         case .tunnelled: return .tunnelled(try reader.link(), try reader.prefix())
         case .peersComplete: return .peersComplete(try reader.link())
         case .keyServer:
@@ -45,6 +46,7 @@ extension ToControl: WireRecord {
         case .grantRefused: return .grantRefused(vni: try reader.vni())
         case .applied: return .applied(try reader.link(), try reader.number())
         case .ping: return .ping(try reader.number())
+        case .tellStatus: return .tellStatus(try reader.number())
         case .close: return .close
         }
     }
@@ -70,6 +72,7 @@ extension ToControl: WireRecord {
             case .grantRefused: .grantRefused
             case .applied: .applied
             case .ping: .ping
+            case .tellStatus: .tellStatus
             case .close: .close
             }
         return kind.rawValue
@@ -81,7 +84,8 @@ extension ToControl: WireRecord {
             writer.number(link.rawValue)
             writer.controlPeer(peer)
             writer.optional(presence) { $0.presence($1, Self.mostSPIs) }
-        case .tunnelled(let link, let prefix), .localPrefix(let link, let prefix), .initiatorPrefix(let link, let prefix):
+        case .tunnelled(let link, let prefix), .localPrefix(let link, let prefix),
+            .initiatorPrefix(let link, let prefix):
             writer.number(link.rawValue)
             writer.prefix(prefix)
         case .peersComplete(let link), .initiatorsComplete(let link): writer.number(link.rawValue)
@@ -118,7 +122,7 @@ extension ToControl: WireRecord {
         case .applied(let link, let number):
             writer.number(link.rawValue)
             writer.number(number)
-        case .ping(let number): writer.number(number)
+        case .ping(let number), .tellStatus(let number): writer.number(number)
         case .addressesChanged, .close: break
         }
     }

@@ -6,7 +6,8 @@ extension ToData: WireRecord {
     private enum Kind: UInt8 {
         case hello = 1
         case pong, datagram, install, installReceive, installTransmit, moveEndpoint, keepAlive, lookUp, grantRemoved
-        case grantChanged, grantAdded, apply, peerStatus, initiatorStatus, turnedAway, log, closed
+        case grantChanged, grantAdded, apply, peerStatus, initiatorStatus, turnedAway, statusTold, log
+        case closed
     }
 
     static func read(_ type: UInt8, _ reader: inout WireReader) throws(WireError) -> ToData {
@@ -32,6 +33,7 @@ extension ToData: WireRecord {
         case .peerStatus: return .peerStatus(vni: try reader.vni(), try reader.peerStatus())
         case .initiatorStatus: return .initiatorStatus(number: try reader.number(), try reader.initiatorStatus())
         case .turnedAway: return .turnedAway(try reader.link(), try reader.number())
+        case .statusTold: return .statusTold(try reader.number())
         case .log: return .log(try reader.text(most: longestText))
         case .closed: return .closed
         }
@@ -56,6 +58,7 @@ extension ToData: WireRecord {
             case .peerStatus: .peerStatus
             case .initiatorStatus: .initiatorStatus
             case .turnedAway: .turnedAway
+            case .statusTold: .statusTold
             case .log: .log
             case .closed: .closed
             }
@@ -65,7 +68,7 @@ extension ToData: WireRecord {
     func write(to writer: inout WireWriter) {
         switch self {
         case .hello(let version): writer.number(version)
-        case .pong(let number): writer.number(number)
+        case .pong(let number), .statusTold(let number): writer.number(number)
         case .datagram(let link, let target, let bytes):
             writer.number(link.rawValue)
             writer.endpoint(target)

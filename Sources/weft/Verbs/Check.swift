@@ -2,6 +2,7 @@
 import FoundationEssentials
 import Glibc
 import WeftCommand
+import WeftNode
 import WeftConfig
 
 /// `weft check`: reads a tunnel file and says all that is wrong with it.

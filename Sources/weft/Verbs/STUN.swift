@@ -2,6 +2,7 @@
 import FoundationEssentials
 import Weft
 import WeftCommand
+import WeftNode
 import WeftDiscovery
 
 /// `weft stun`: under which address and port others see us.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import FoundationEssentials
 import WeftCommand
+import WeftNode
 
 /// `weft show`: what one tunnel, or every tunnel that is up, says of itself.
 enum Show {

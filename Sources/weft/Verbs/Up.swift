@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import CWeftLinux
 import Glibc
-import Synchronization
 import Weft
 import WeftCommand
 import WeftConfig
+import WeftNode
+import WeftSandbox
 
 /// `weft up`: brings a tunnel up and carries packets until it is stopped.
 enum Up {
@@ -14,6 +15,9 @@ enum Up {
     static func start(_ arguments: [String], _ verb: Verb) throws(CommandFailure) {
         let arguments = try Arguments(arguments, of: verb, options: ["detach"], operands: 1...1)
         let path = TunnelPath(arguments.operands[0])
+        // Before anything secret is read, and while there is one thread.
+        let control: Result<SpawnedControl, TransportError> =
+            arguments.has("detach") ? .failure(TransportError("start the spawner", code: 0)) : spawner(path.name)
         let configuration: TunnelConfiguration
         do throws(TunnelFileError) {
             configuration = try TunnelFile.load(path: path.file)
@@ -33,111 +37,66 @@ enum Up {
         if arguments.has("detach") {
             try Detach.run(verb, path.file)
         } else {
-            try run(path.name, configuration, servesKeys: verb == .keyserve)
+            try run(path.name, configuration, servesKeys: verb == .keyserve, control)
         }
     }
 
+    private static func spawner(_ name: String) -> Result<SpawnedControl, TransportError> {
+        do throws(TransportError) { return .success(try SpawnedControl(name: name)) } catch { return .failure(error) }
+    }
+
     private static func run(
-        _ name: String, _ configuration: TunnelConfiguration, servesKeys: Bool
+        _ name: String, _ configuration: TunnelConfiguration, servesKeys: Bool,
+        _ control: Result<SpawnedControl, TransportError>
     ) throws(CommandFailure) {
         // A detached process is started through /proc, which would be its name.
         unsafe weft_name_thread("weft")
         let signals = Signals()
         let log = Log(name: name)
-        if configuration.interface.identity != nil { Privileges.lockMemory(log) }
-        var keeper = KeyKeeper()
         try RuntimeFolder.make()
-        let tunnel = try Tunnel(name: name, configuration, servesKeys: servesKeys, keeper: &keeper, log)
-        let failure = Failure()
-        do throws(TransportError) {
-            try carry(tunnel, signals, keeper, log, failure)
+        let launcher = try handOver(configuration, control)
+        let node = try WeftNode(
+            name: name, configuration, servesKeys: servesKeys, launcher: launcher, log, onFailure: Signals.stop)
+        do {
+            // Capabilities are a thread's: there is none but this one yet.
+            try Sandbox.enter(.data(usesXDP: node.usesXDP), as: .forData)
+            try carry(node, signals)
         } catch {
-            throw CommandFailure(.failed, error.description)
+            throw CommandFailure(.failed, "\(error)")
         }
-        if let text = failure.text { throw CommandFailure(.failed, "\(name): \(text)") }
+        if let why = node.failure { throw CommandFailure(.failed, "\(name): \(why)") }
         log.info("down")
     }
 
-    /// Carries packets and answers at the socket until a signal comes or the data path fails.
-    private static func carry(
-        _ tunnel: Tunnel, _ signals: consuming Signals, _ keeper: consuming KeyKeeper, _ log: Log, _ failure: Failure
-    ) throws(TransportError) {
-        let server = try AdminServer(
-            name: tunnel.name, status: { tunnel.status(listingNetworks: $0) }, stop: Signals.stop
-        ) { path in
-            path.map { tunnel.plan($0) } ?? tunnel.reloadOnce(log)
-        }
-        defer { server.close() }
-        // Capabilities are a thread's: drop them before there is another.
-        if !Privileges.drop(keeping: tunnel.usesXDP ? Privileges.xdp : []) {
-            log.warning("could not drop capabilities")
-        }
-        let serving = try WorkerThread(name: "weft-admin") { server.run() }
-        let pumps = try WorkerThread(name: "weft") {
-            do throws(DatapathError) {
-                try tunnel.datapath.run()
-            } catch {
-                failure.set(error.description)
-                Signals.stop()
+    /// Gives the identity to the spawner, and keeps nothing but its public half.
+    private static func handOver(
+        _ configuration: TunnelConfiguration, _ control: Result<SpawnedControl, TransportError>
+    ) throws(CommandFailure) -> SpawnedControl? {
+        guard let identity = configuration.interface.identity else { return nil }
+        do throws(TransportError) {
+            let launcher = try control.get()
+            let user = ProcessUser.forControl(port: configuration.interface.listenPort)
+            try identity.withIdentity { (identity) throws(TransportError) in
+                try launcher.confine(holding: identity, as: user)
             }
+            identity.giveUp()
+            return launcher
+        } catch {
+            throw CommandFailure(.failed, error.description)
         }
-        let asking: WorkerThread? =
-            if let stun = tunnel.stun { try WorkerThread(name: "weft-stun") { stun.run() } } else { nil }
-        var controlling: [FinishedThread] = []
-        if let service = tunnel.keyService {
-            controlling.append(try FinishedThread("weft-control") { service.run() })
-        }
-        for control in tunnel.controls { controlling.append(try FinishedThread("weft-control") { control.run() }) }
-        var capabilities = tunnel.datapath.capabilities
-        log.info(
-            "up on UDP port \(tunnel.configuration.interface.listenPort), \(capabilities), \(tunnel.engine.cipherName)")
-        Ready.tell()
+    }
 
-        var drops = DropLog()
-        waiting: while true {
-            switch signals.wait(seconds: 1) {
-            case .end: break waiting
-            case .reload: _ = tunnel.reloadOnce(log)
+    /// Carries packets and answers at the socket until a signal comes or the node can't go on.
+    private static func carry(_ node: WeftNode, _ signals: consuming Signals) throws(TransportError) {
+        defer { node.close() }
+        try node.start(stop: Signals.stop)
+        Ready.tell()
+        while true {
+            switch signals.wait(seconds: 60) {
+            case .end: return
+            case .reload: _ = node.reloadOnce()
             case .none: break
             }
-            keeper.save(tunnel.engine, log)
-            if tunnel.datapath.capabilities != capabilities {
-                capabilities = tunnel.datapath.capabilities
-                log.info("going on with \(capabilities)")
-            }
-            for line in drops.lines(for: tunnel.engine.totals(), at: SystemCall.now()) { log.info(line) }
         }
-        tunnel.stun?.close()
-        // First, so that peers hear that we go.
-        for control in tunnel.controls { control.close() }
-        tunnel.keyService?.close()
-        for thread in controlling { thread.join() }
-        tunnel.datapath.close()
-        pumps.join()
-        if let asking { asking.join() }
-        keeper.save(tunnel.engine, log)
-        server.close()
-        serving.join()
-    }
-
-    /// A thread that can be listed with others.
-    private final class FinishedThread {
-        private var thread: WorkerThread?
-
-        init(_ name: String, _ body: @escaping @Sendable () -> Void) throws(TransportError) {
-            thread = try WorkerThread(name: name, body)
-        }
-
-        /// Waits for its end.
-        func join() { thread.take()?.join() }
-    }
-
-    /// What ended the pumps.
-    private final class Failure: Sendable {
-        private let state = Mutex<String?>(nil)
-
-        var text: String? { state.withLock { $0 } }
-
-        func set(_ text: String) { state.withLock { $0 = text } }
     }
 }

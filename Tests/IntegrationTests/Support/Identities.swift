@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
 
+@testable import WeftNode
 @testable import weft
 
 /// What goes into the file of an end that agrees on keys with another; beside it lies `host.key`.
@@ -47,6 +48,12 @@ extension Host {
 
     /// The process of a tunnel.
     func process(_ name: String = "weft0") async throws -> Int32 { try await status(name).processID }
+
+    /// The control process of a tunnel; nil while none works.
+    func controlProcess(_ name: String = "weft0") async throws -> Int32? {
+        guard let control = try await status(name).control, control.uptime != nil else { return nil }
+        return control.processID
+    }
 
     /// How many descriptors a process has, and its resident memory in KiB.
     func resources(of process: Int32) async throws -> (descriptors: Int, kibibytes: Int) {

@@ -5,6 +5,7 @@ import Weft
 import WeftControl
 import WeftKeys
 import WeftTUN
+import WeftUDP
 
 /// An initiator in this process, whose ports and device are on another host's network: what a program makes of the library.
 final class KeyInitiator: Sendable {

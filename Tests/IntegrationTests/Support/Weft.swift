@@ -3,6 +3,7 @@ import Foundation
 import Testing
 import Weft
 
+@testable import WeftNode
 @testable import weft
 
 /// The command under test: the one that was built together with the tests.

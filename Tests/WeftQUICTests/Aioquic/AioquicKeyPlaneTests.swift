@@ -4,6 +4,7 @@ import Weft
 import WeftControl
 import WeftKeys
 import WeftQUIC
+import WeftUDP
 
 /// The key plane against an independent end in either role: grant, keys, release.
 @Suite(

@@ -2,9 +2,10 @@
 import Weft
 import WeftConfig
 import WeftControl
+import WeftPair
 
 /// What a running tunnel says of itself: over its socket, and to `weft show --json`. Names and units are stable.
-struct Status: Codable, Sendable {
+package struct Status: Codable, Sendable {
     struct Interface: Codable, Sendable {
         let name: String
         /// Ours, which the other ends' files name; nil where all keys are manual.
@@ -85,8 +86,38 @@ struct Status: Codable, Sendable {
         let drops: [String: UInt64]
     }
 
+    /// What agrees on keys: a process of its own, and the one that starts it.
+    struct ControlProcess: Codable, Sendable {
+        /// Nil while none runs.
+        let processID: Int32?
+        let spawnerID: Int32?
+        /// Seconds since it began to work; nil while it doesn't.
+        let uptime: Double?
+        /// How many have ended since the tunnel came up.
+        let ends: UInt64
+        /// Why the last one ended.
+        let lastEnd: String?
+        /// Seconds.
+        let lastEndAge: Double?
+        /// What found no room on its way to it.
+        let dropped: UInt64
+        /// What it asked for that wasn't its to ask.
+        let refused: UInt64
+    }
+
+    struct RefusedCall: Codable, Sendable {
+        let name: String
+        let count: UInt64
+    }
+
     let version: String
     let processID: Int32
+    /// Nil where all keys are manual.
+    let control: ControlProcess?
+    /// System calls that were refused to the process that carries data; none while all is well.
+    let refusedCalls: [RefusedCall]
+    /// What is wrong at present, in words.
+    let complaints: [String]
     /// Seconds.
     let uptime: Double
     let interface: Interface
@@ -98,7 +129,7 @@ struct Status: Codable, Sendable {
     /// Nil unless it is a key server.
     let keyServer: KeyServerStatus?
     /// Nil where the file names no STUN server and the responder is off.
-    let stun: STUNStatus?
+    package let stun: STUNStatus?
     let totals: Totals
 }
 
@@ -116,7 +147,7 @@ extension Status.Traffic {
 
 extension Status.Peer {
     init(
-        _ peer: PeerConfiguration, _ network: NetworkStatus, _ control: ControlPeerStatus?, at now: Instant
+        _ peer: PeerConfiguration, _ network: NetworkStatus, _ control: PeerStatusRecord?, at now: Instant
     ) {
         publicKey = peer.publicKey?.description
         agreement = control.map { status in

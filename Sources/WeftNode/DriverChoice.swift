@@ -7,7 +7,7 @@ import WeftTUN
 import WeftXDP
 
 /// A data path as the daemon sees it.
-protocol TunnelDatapath: Datapath {
+package protocol TunnelDatapath: Datapath {
     /// How it runs at present, in words.
     var capabilities: String { get }
     /// What it counts beside the engine, by name.
@@ -21,8 +21,8 @@ protocol TunnelDatapath: Datapath {
 }
 
 extension TUNDatapath: TunnelDatapath {
-    var counters: [String: UInt64] { [:] }
-    var transport: UnderlayTransport { underlay }
+    package var counters: [String: UInt64] { [:] }
+    package var transport: UnderlayTransport { underlay }
 }
 
 extension XDPDatapath: TunnelDatapath {}

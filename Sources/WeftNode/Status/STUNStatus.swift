@@ -3,8 +3,8 @@ import Weft
 import WeftDiscovery
 
 /// What STUN servers said, for `weft show` and `weft stun`. Names and units are stable.
-struct STUNStatus: Codable, Sendable {
-    struct Server: Codable, Sendable {
+package struct STUNStatus: Codable, Sendable {
+    package struct Server: Codable, Sendable {
         /// As it was named.
         let server: String
         /// The endpoint that was asked; nil where the name is not known.
@@ -16,7 +16,7 @@ struct STUNStatus: Codable, Sendable {
         let error: String?
     }
 
-    struct Mapping: Codable, Sendable {
+    package struct Mapping: Codable, Sendable {
         /// 4 or 6.
         let family: UInt8
         let endpoint: String
@@ -24,11 +24,11 @@ struct STUNStatus: Codable, Sendable {
         let dependsOnDestination: Bool?
     }
 
-    let servers: [Server]
+    package let servers: [Server]
     /// One for each address family in which a server answered.
-    let mappings: [Mapping]
+    package let mappings: [Mapping]
     /// Requests of others that were answered.
-    let answered: UInt64
+    package let answered: UInt64
 }
 
 extension STUNStatus {
@@ -44,10 +44,10 @@ extension STUNStatus {
 
     init(_ state: STUNAgent.State) { self.init(state.results, state.mappings, answered: state.answered) }
 
-    init(_ round: STUNRound) { self.init(round.results, round.mappings, answered: 0) }
+    package init(_ round: STUNRound) { self.init(round.results, round.mappings, answered: 0) }
 
     /// Names and values for people: what is known of our own address, and what went wrong.
-    var text: [(name: String, value: String)] {
+    package var text: [(name: String, value: String)] {
         var lines = mappings.map { (name: "public endpoint", value: $0.text) }
         for server in servers where server.error != nil { lines.append((name: "stun server", value: server.text)) }
         if answered > 0 { lines.append((name: "stun requests answered", value: "\(answered)")) }
@@ -56,7 +56,7 @@ extension STUNStatus {
 }
 
 extension STUNStatus.Mapping {
-    var text: String {
+    package var text: String {
         switch dependsOnDestination {
         case nil: "\(endpoint) (as one server sees it)"
         case false?: "\(endpoint), the same for every destination asked"
@@ -84,7 +84,7 @@ extension STUNStatus.Server {
     }
 
     /// The server, and what it said.
-    var text: String {
+    package var text: String {
         let who = address.map { $0 == server ? server : "\(server) (\($0))" } ?? server
         if let mapped, let milliseconds { return "\(who) sees \(mapped), in \(milliseconds) ms" }
         return "\(who): \(error ?? "no answer")"

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import Synchronization
 import Weft
-import WeftUDP
 
 /// Where control datagrams come from and go to. One thread receives; any may send.
 public protocol ControlLink: Sendable {
+    /// Readable (POLLIN) when datagrams wait, for loops that wait for several things.
+    var descriptor: Int32 { get }
+
     /// Waits at most `timeout` milliseconds, or until `wake` is signalled, and hands over what came.
     func receive(timeout: Int32, wake: WakeEvent, _ take: ([UInt8], Endpoint) -> Void) throws(TransportError)
 
@@ -26,6 +28,8 @@ public final class SharedPort: ControlLink {
         self.underlay = underlay
         batch = Mutex(datagrams.makeBatch())
     }
+
+    public var descriptor: Int32 { datagrams.descriptor }
 
     public func receive(timeout: Int32, wake: WakeEvent, _ take: ([UInt8], Endpoint) -> Void) throws(TransportError) {
         try batch.withLock { (batch: inout sending ToConsumer) throws(TransportError) in
@@ -71,6 +75,8 @@ public final class OwnPort: ControlLink {
         receiver = UDPReceiver(socket, wake: wake)
         way = .bare
     }
+
+    public var descriptor: Int32 { socket.raw }
 
     public func receive(timeout: Int32, wake: WakeEvent, _ take: ([UInt8], Endpoint) -> Void) throws(TransportError) {
         try batch.withLock { (batch: inout sending FromUnderlay) throws(TransportError) in

@@ -4,12 +4,13 @@ import WeftCommand
 import WeftConfig
 import WeftLink
 
-extension Tunnel {
+extension WeftNode {
     /// What its file, or another one, would change; the reasons if it's a bad file.
     func plan(_ path: String? = nil) -> (text: String, isGood: Bool) {
         do throws(TunnelFileError) {
             let new = try TunnelFile.load(path: path ?? configuration.file)
-            let plan = ReloadPlan(from: configuration, to: new, servesKeys: keyService != nil)
+            new.interface.identity?.giveUp()
+            let plan = ReloadPlan(from: configuration, to: new, servesKeys: servesKeys)
             return (plan.text, plan.refusals.isEmpty)
         } catch {
             return (error.lines.joined(separator: "\n"), false)
@@ -17,9 +18,9 @@ extension Tunnel {
     }
 
     /// Applies its file, one request after the other, and logs what came of it.
-    func reloadOnce(_ log: Log) -> (text: String, isGood: Bool) {
+    package func reloadOnce() -> (text: String, isGood: Bool) {
         reloading.withLock { _ in
-            let outcome = reload(log)
+            let outcome = reload()
             for line in outcome.text.split(separator: "\n") {
                 if outcome.isGood { log.info("reload: \(line)") } else { log.warning("reload: \(line)") }
             }
@@ -31,15 +32,17 @@ extension Tunnel {
     ///
     /// What the file says anew is there before what it no longer says goes. Networks that stay as they were keep their keys
     /// and lose no packet.
-    private func reload(_ log: Log) -> (text: String, isGood: Bool) {
+    private func reload() -> (text: String, isGood: Bool) {
         let old = configuration
         let new: TunnelConfiguration
         do throws(TunnelFileError) {
             new = try TunnelFile.load(path: old.file)
+            // The spawner has it.
+            new.interface.identity?.giveUp()
         } catch {
             return (error.lines.joined(separator: "\n"), false)
         }
-        let plan = ReloadPlan(from: old, to: new, servesKeys: keyService != nil)
+        let plan = ReloadPlan(from: old, to: new, servesKeys: servesKeys)
         guard plan.refusals.isEmpty else { return (plan.text, false) }
         guard !plan.lines.isEmpty else { return ("nothing changed", true) }
         do {
@@ -56,8 +59,7 @@ extension Tunnel {
                 try? datapath.updateRoutes(to: before)
                 throw error
             }
-            for control in controls { try control.reconfigure(new, routes) }
-            keyService?.reconfigure(new)
+            try control?.reconfigure(new, tunnelled: routes.catchingAll, servesKeys: servesKeys)
         } catch {
             return ("\(error)", false)
         }

@@ -35,7 +35,8 @@ enum AdminRequest: Equatable {
 }
 
 /// Answers at a tunnel's socket, one connection after the other. Only the socket's owner can connect.
-final class AdminServer: Sendable {
+final class AdminServer: NodeService {
+    let name = "weft-admin"
     private let socket: UnixSocket
     private let path: String
     private let wake: WakeEvent
@@ -45,11 +46,11 @@ final class AdminServer: Sendable {
     private let reload: @Sendable (_ plan: String?) -> (text: String, isGood: Bool)
 
     init(
-        name: String, status: @escaping @Sendable (_ listingNetworks: Bool) -> Status,
+        name tunnel: String, status: @escaping @Sendable (_ listingNetworks: Bool) -> Status,
         stop: @escaping @Sendable () -> Void,
         reload: @escaping @Sendable (_ plan: String?) -> (text: String, isGood: Bool)
     ) throws(TransportError) {
-        path = RuntimeFolder.socket(of: name)
+        path = RuntimeFolder.socket(of: tunnel)
         socket = try UnixSocket.listen(at: path)
         wake = try WakeEvent()
         self.status = status
@@ -91,9 +92,9 @@ final class AdminServer: Sendable {
 }
 
 /// Talks to a running tunnel.
-enum AdminClient {
+package enum AdminClient {
     /// The tunnel's status, with each network that a key server granted if that is asked for; nil when it isn't up.
-    static func status(of name: String, listingNetworks: Bool = false) -> [UInt8]? {
+    package static func status(of name: String, listingNetworks: Bool = false) -> [UInt8]? {
         guard let socket = UnixSocket.connect(to: RuntimeFolder.socket(of: name)) else { return nil }
         socket.write(listingNetworks ? "status networks\n" : "status\n")
         let answer = socket.read(limit: 64 << 20)
@@ -101,7 +102,7 @@ enum AdminClient {
     }
 
     /// Lets a tunnel apply its file, or say what the file at a path would change; nil when it isn't up.
-    static func reload(_ name: String, planning path: String? = nil) -> (text: String, isGood: Bool)? {
+    package static func reload(_ name: String, planning path: String? = nil) -> (text: String, isGood: Bool)? {
         guard let socket = UnixSocket.connect(to: RuntimeFolder.socket(of: name)) else { return nil }
         socket.write(path.map { "plan \($0)\n" } ?? "reload\n")
         let lines = String(decoding: socket.read(limit: 1 << 20), as: UTF8.self)
@@ -111,7 +112,7 @@ enum AdminClient {
     }
 
     /// Stops a tunnel and waits until it is gone; false when it isn't up.
-    static func stop(_ name: String) -> Bool {
+    package static func stop(_ name: String) -> Bool {
         guard let socket = UnixSocket.connect(to: RuntimeFolder.socket(of: name)) else { return false }
         socket.write("stop\n")
         _ = socket.read(limit: AdminRequest.limit)

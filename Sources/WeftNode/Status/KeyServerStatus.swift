@@ -3,6 +3,7 @@ import Weft
 import WeftCommand
 import WeftConfig
 import WeftControl
+import WeftPair
 
 /// What a key server says of itself, for `weft show`. Names and units are stable.
 struct KeyServerStatus: Codable, Sendable {
@@ -74,16 +75,16 @@ struct KeyServerStatus: Codable, Sendable {
 }
 
 extension KeyServerStatus.Initiator {
-    init(_ initiator: InitiatorConfiguration, _ status: InitiatorStatus) {
+    init(_ initiator: InitiatorConfiguration, _ status: InitiatorStatusRecord) {
         publicKey = initiator.publicKey.description
         name = initiator.publicKey.shortName
         state = status.sessions > 0 ? "connected" : "absent"
-        sessions = status.sessions
+        sessions = Int(status.sessions)
         endpoint = status.endpoint?.description
         allowedIPs = initiator.allowedIPs.map(\.description)
-        networks = status.networks
-        mostNetworks = status.mostNetworks
-        quarantined = status.quarantined
+        networks = Int(status.networks)
+        mostNetworks = initiator.networks
+        quarantined = Int(status.quarantined)
         grants = status.grants
         releases = status.releases
         refusals = Dictionary(uniqueKeysWithValues: status.refusals.map { ($0.key.rawValue, $0.value) })
@@ -91,10 +92,10 @@ extension KeyServerStatus.Initiator {
 }
 
 extension KeyServerStatus.Network {
-    init(_ granted: GrantedNetwork, _ network: NetworkStatus, at now: Instant) {
+    init(_ granted: GrantRecord, _ holder: PublicKey, _ network: NetworkStatus, at now: Instant) {
         vni = granted.vni
         address = granted.address.description
-        initiator = granted.holder.shortName
+        initiator = holder.shortName
         endpoint = network.endpoint?.description
         expiresIn = network.transmit.flatMap { now.secondsLeft(until: $0.expiry) }
         latestReceive = network.statistics.lastReceive.map { now.seconds(since: $0) }

@@ -3,7 +3,7 @@ import WeftCommand
 
 extension Status {
     /// Reads as `wg show` does.
-    var text: String {
+    package var text: String {
         var lines = [
             "\(Console.bold("interface")): \(Console.bold(interface.name))"
         ]
@@ -21,6 +21,13 @@ extension Status {
         }
         if interface.mark != 0 {
             lines.append("  \(Console.bold("fwmark")): 0x\(String(interface.mark, radix: 16))")
+        }
+        if let control {
+            lines.append("  \(Console.bold("control process")): \(control.text)")
+        }
+        if !refusedCalls.isEmpty {
+            let calls = refusedCalls.map { "\($0.name) \($0.count)" }.joined(separator: ", ")
+            lines.append("  \(Console.bold("refused system calls")): \(calls)")
         }
         if let stun {
             lines += stun.text.map { "  \(Console.bold($0.name)): \($0.value)" }
@@ -71,6 +78,24 @@ extension Status.Peer {
         }
         if !drops.isEmpty { add("drops", Status.list(drops.map { ($0.key, $0.value) })) }
         return lines
+    }
+}
+
+extension Status.ControlProcess {
+    /// What people want to know of it: since when it works, and how often and why others ended.
+    fileprivate var text: String {
+        var parts: [String] = []
+        if let processID, let uptime {
+            parts.append("\(processID), up \(Units.duration(uptime))")
+        } else {
+            parts.append("away: keys that are there go on working")
+        }
+        if ends > 0 {
+            let when = lastEndAge.map { " \(Units.ago($0))" } ?? ""
+            let why = lastEnd.map { ": \($0)" } ?? ""
+            parts.append("\(ends) ended, the last\(when)\(why)")
+        }
+        return parts.joined(separator: "; ")
     }
 }
 

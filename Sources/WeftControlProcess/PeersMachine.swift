@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+import WeftControl
+import WeftPair
+
+/// The peers of a file that one machine serves, in a list that comes in parts.
+struct PeerList {
+    var peers: [ControlPeer] = []
+    var presences: [PublicKey: PeerPresence] = [:]
+    var tunnelled: [Prefix] = []
+}
+
+/// Agrees on keys with peers.
+final class PeersMachine: HostedMachine {
+    let plane: ControlPlane
+    let port: RemoteEngine
+    let link: LinkKind
+    let end: ControlEnd
+    var machine: any ControlMachine { plane }
+    private var vnis: [UInt32: PublicKey] = [:]
+    private var numbers: [PublicKey: UInt32] = [:]
+    private var told: [UInt32: PeerStatusRecord] = [:]
+    private var turnedAwayTold: UInt64 = 0
+
+    init(_ own: PublicKey, _ link: LinkKind, over transport: any SessionTransport, _ end: ControlEnd) {
+        self.link = link
+        self.end = end
+        port = RemoteEngine(link) { end.send($0) }
+        plane = ControlPlane(own, over: transport, port: port) { end.send(.log($0)) }
+    }
+
+    func setPeers(_ list: PeerList, at now: Instant) throws {
+        try plane.setPeers(list.peers, tunnelled: list.tunnelled, at: now)
+        plane.resume(list.presences, at: now)
+        vnis = Dictionary(list.peers.map { ($0.vni, $0.publicKey) }) { first, _ in first }
+        numbers = Dictionary(list.peers.map { ($0.publicKey, $0.vni) }) { first, _ in first }
+        told = told.filter { vnis[$0.key] != nil }
+    }
+
+    func tellLookups() {
+        for peer in plane.takeLookups() {
+            if let vni = numbers[peer] { end.send(.lookUp(vni: vni)) }
+        }
+    }
+
+    func tellStatus() {
+        for status in plane.statuses() {
+            let record = PeerStatusRecord(status)
+            guard told[status.vni] != record else { continue }
+            told[status.vni] = record
+            end.send(.peerStatus(vni: status.vni, record))
+        }
+        if plane.turnedAway != turnedAwayTold {
+            turnedAwayTold = plane.turnedAway
+            end.send(.turnedAway(link, turnedAwayTold))
+        }
+    }
+
+    func setEndpoint(_ endpoint: Endpoint, of vni: UInt32, at now: Instant) {
+        if let peer = vnis[vni] { plane.setEndpoint(endpoint, of: peer, at: now) }
+    }
+
+    func addressesChanged(at now: Instant) { plane.showOurselves(at: now) }
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+import WeftCommand
+import WeftControl
+import WeftPair
+import WeftUDP
+
+/// Does what a control process asks, and believes nothing beyond what a record says: only networks of peers that are served
+/// here, only grants that an initiator may have, only endpoints that can be one. What is refused is counted. One thread uses it.
+final class ControlExecutor {
+    private var served: ServedConfiguration
+    private let engine: Engine
+    private let local: LocalEngine
+    private let links: [LinkKind: any ControlLink]
+    private let resolver: Resolver
+    private let log: Log
+    /// The served peers by VNI.
+    private var peers: [UInt32: ControlPeer] = [:]
+    private var grants = GrantBooks()
+    private var lines = LineAllowance()
+    /// What the control process knows of networks' signs of life.
+    private var told: [UInt32: ActivityRecord] = [:]
+    private var roamed: [UInt32: Endpoint] = [:]
+    private var answers: [ToControl] = []
+
+    private(set) var status = ControlStatus()
+    /// Counts from control processes before this one.
+    private var earlier: [UInt32: PeerStatusRecord] = [:]
+    /// Whether the control process has told all peers that we go.
+    private(set) var hasLeft = false
+    /// Records that weren't the control process' to send.
+    private(set) var refused: UInt64 = 0
+
+    init(
+        _ served: ServedConfiguration, _ engine: Engine, _ links: [LinkKind: any ControlLink], _ resolver: Resolver,
+        _ log: Log
+    ) {
+        self.served = served
+        self.engine = engine
+        self.links = links
+        self.resolver = resolver
+        self.log = log
+        local = LocalEngine(engine) { log.warning($0) }
+        serve(served)
+    }
+
+    /// Networks that are granted.
+    var granted: [GrantRecord] { grants.all }
+
+    /// Serves other peers or initiators from now on.
+    func serve(_ served: ServedConfiguration) {
+        self.served = served
+        peers = Dictionary(served.peers.values.joined().map { ($0.vni, $0) }) { first, _ in first }
+        local.setLocalPrefixes(served.keyServer?.configuration.localPrefixes ?? [])
+        told = told.filter { peers[$0.key] != nil }
+        status.peers = status.peers.filter { peers[$0.key] != nil }
+        status.initiators = status.initiators.filter { served.keyServer?.initiators[$0.key] != nil }
+    }
+
+    /// Another control process begins: what the last one left undone is forgotten.
+    func begin() {
+        grants.forgetStaged()
+        answers.removeAll()
+        earlier = status.peers
+        forgetTold()
+    }
+
+    /// The control process knows of no sign of life yet.
+    func forgetTold() { told.removeAll() }
+
+    // MARK: What the control process hears
+
+    /// Tells what networks show of their peers, where that changed.
+    func tellActivity(_ end: DataEnd) throws(PairFailure) {
+        let vnis = Array(peers.keys)
+        let used = engine.usedReceives(of: vnis)
+        for (index, activity) in engine.activities(of: vnis).enumerated() {
+            guard let activity else { continue }
+            let vni = vnis[index]
+            if let place = activity.roamedTo { roamed[vni] = place }
+            let record = ActivityRecord(
+                sent: activity.sent, lastReceive: activity.lastReceive, roamedTo: roamed[vni], usedReceive: used[index])
+            guard told[vni] != record, try end.offer(.activity(vni: vni, record)) else { continue }
+            roamed[vni] = nil
+            told[vni] = record
+            // Where it roamed to is told once.
+            told[vni]?.roamedTo = nil
+        }
+    }
+
+    /// Tells what came of what was asked.
+    func answer(_ end: DataEnd) {
+        for answer in answers { end.send(answer) }
+        answers.removeAll(keepingCapacity: true)
+    }
+
+    // MARK: What the control process asks
+
+    func take(_ record: ToData, at now: Instant) {
+        switch record {
+        case .datagram(let link, let target, let bytes):
+            guard Self.canBeReached(target) else { return refuse() }
+            unsafe links[link]?.send(bytes.span.bytes, to: target)
+        case .install(let vni, let pair): install(vni) { local.install(pair, for: vni, at: now) }
+        case .installReceive(let vni, let spi, let key, let expiry):
+            install(vni) { local.installReceive(spi: spi, key: key, expiry: expiry, for: vni, at: now) }
+        case .installTransmit(let vni, let spi, let key, let expiry):
+            install(vni) { local.installTransmit(spi: spi, key: key, expiry: expiry, for: vni, at: now) }
+        case .moveEndpoint(let vni, let endpoint):
+            guard let peer = peers[vni], Self.canBeReached(endpoint), mayMove(peer, to: endpoint) else {
+                return refuse()
+            }
+            local.updateEndpoint(of: vni, to: endpoint)
+        case .keepAlive(let vni): peers[vni] == nil ? refuse() : local.requestKeepAlive(of: vni)
+        case .lookUp(let vni):
+            guard let peer = peers[vni], peer.isNamed else { return refuse() }
+            resolver.look(up: [peer.publicKey], at: now)
+        case .grantRemoved, .grantChanged, .grantAdded, .apply: takeGrant(record)
+        case .peerStatus(let vni, let status): peers[vni] == nil ? refuse() : note(status, of: vni)
+        case .initiatorStatus(let number, let status):
+            guard served.keyServer?.initiators[number] != nil else { return refuse() }
+            self.status.initiators[number] = status
+        case .turnedAway(let link, let count): status.turnedAway[link] = count
+        case .log(let line): if lines.admits(at: now) { log.info(line) }
+        case .closed: hasLeft = true
+        case .hello, .pong, .statusTold: refuse()
+        }
+    }
+
+    private func refuse() { refused &+= 1 }
+
+    private func install(_ vni: UInt32, _ body: () -> Void) {
+        guard peers[vni] != nil else { return refuse() }
+        body()
+        while let event = local.nextEvent() {
+            if case .refused(let vni, let why) = event { answers.append(.refused(vni: vni, why: why)) }
+        }
+    }
+
+    /// An endpoint that stays stays, whatever the control process says.
+    private func mayMove(_ peer: ControlPeer, to endpoint: Endpoint) -> Bool {
+        (!peer.isPinned || peer.endpoint == nil || endpoint == peer.endpoint)
+            && !served.tunnelled.contains { $0.contains(endpoint.address) }
+    }
+
+    private func takeGrant(_ record: ToData) {
+        guard let server = served.keyServer else { return refuse() }
+        switch record {
+        case .grantRemoved(_, let vni): grants.remove(vni)
+        case .grantChanged(_, let grant): if !grants.change(grant, server) { refuse() }
+        case .grantAdded(_, let grant, let keys):
+            guard Self.canBeReached(grant.endpoint), grants.add(grant, keys, server) else {
+                answers.append(.grantRefused(vni: grant.vni))
+                return refuse()
+            }
+        case .apply(let link, let number):
+            local.apply(grants.takeStaged(server), as: number)
+            while let event = local.nextEvent() {
+                guard case .applied(number, let refused) = event else { continue }
+                for vni in refused {
+                    grants.forget(vni)
+                    answers.append(.grantRefused(vni: vni))
+                }
+                answers.append(.applied(link, number))
+            }
+        default: refuse()
+        }
+    }
+
+    /// Whether something can be sent there at all.
+    static func canBeReached(_ endpoint: Endpoint) -> Bool {
+        guard endpoint.port != 0, !endpoint.address.isUnspecified else { return false }
+        switch endpoint.address.family {
+        case .v4: return endpoint.address.high >> 60 < 0xE
+        case .v6: return endpoint.address.high >> 56 != 0xFF
+        }
+    }
+
+    /// Counts go on from those of earlier control processes.
+    private func note(_ new: PeerStatusRecord, of vni: UInt32) {
+        var sum = new
+        if let before = earlier[vni] {
+            sum.agreements &+= before.agreements
+            sum.failures &+= before.failures
+            sum.lastAgreement = new.lastAgreement ?? before.lastAgreement
+        }
+        status.peers[vni] = sum
+    }
+}
+
+/// How many lines a control process may have logged: 20 at once, and 10 a second.
+struct LineAllowance {
+    private var left = 20.0
+    private var since = Instant(nanoseconds: 0)
+
+    mutating func admits(at now: Instant) -> Bool {
+        left = min(20, left + Double(now.nanoseconds &- since.nanoseconds) / 1e8)
+        since = now
+        guard left >= 1 else { return false }
+        left -= 1
+        return true
+    }
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+import WeftConfig
+import WeftControl
+import WeftPair
+
+/// Whom a tunnel's control process serves, as the file says it.
+struct ServedConfiguration: Sendable {
+    /// By the link that their datagrams come by.
+    var peers: [LinkKind: [ControlPeer]] = [:]
+    /// What the host routes into the tunnel.
+    var tunnelled: [Prefix] = []
+    var names: [PublicKey: EndpointName] = [:]
+    var keyServer: KeyServer?
+
+    struct KeyServer: Sendable {
+        let link: LinkKind
+        let configuration: KeyResponder.Configuration
+        let initiators: [UInt32: AuthorizedInitiator]
+    }
+
+    /// - Parameters:
+    ///   - tunnelled: what the host routes into the tunnel, the tunnel's own datagrams too.
+    ///   - servesKeys: whether it is a key server's file.
+    ///   - numbers: numbers of initiators from before, which they keep.
+    init(
+        _ file: TunnelConfiguration, tunnelled: [Prefix], servesKeys: Bool, numbers: [PublicKey: UInt32] = [:]
+    ) throws(RoleElectionError) {
+        self.tunnelled = tunnelled
+        names = file.names
+        guard let own = file.interface.identity?.publicKey else { return }
+        if servesKeys {
+            var next = (numbers.values.max() ?? 0) + 1
+            var initiators: [UInt32: AuthorizedInitiator] = [:]
+            for initiator in file.authorized {
+                let number = numbers[initiator.publicKey] ?? next
+                if number == next { next += 1 }
+                initiators[number] = initiator
+            }
+            keyServer = KeyServer(
+                link: file.interface.controlPort == nil ? .shared : .own, configuration: .init(file.interface),
+                initiators: initiators)
+            return
+        }
+        for (link, isICX) in [(LinkKind.shared, false), (.own, true)] {
+            let served = file.controlPeers(icx: isICX)
+            for peer in served { _ = try Role(local: own, peer: peer.publicKey) }
+            peers[link] = served
+        }
+        // Without a port of control's own there is nobody to serve there.
+        if file.ownControlPort(servesKeys: false) == nil { peers[.own] = nil }
+    }
+
+    /// The numbers that initiators are called by.
+    var numbers: [PublicKey: UInt32] {
+        Dictionary(keyServer?.initiators.map { ($0.value.publicKey, $0.key) } ?? []) { first, _ in first }
+    }
+
+    func vni(of answer: (peer: PublicKey, endpoint: Endpoint)) -> (UInt32, Endpoint)? {
+        for list in peers.values {
+            if let peer = list.first(where: { $0.publicKey == answer.peer }) { return (peer.vni, answer.endpoint) }
+        }
+        return nil
+    }
+
+    /// What the engine has of each peer at present.
+    func presences(in engine: Engine) -> [UInt32: PeerPresence] {
+        Dictionary(
+            engine.networks().map { network in
+                (network.vni, PeerPresence(endpoint: network.endpoint, receiveSPIs: network.receive.map(\.spi)))
+            }, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// Tells a control process whom to serve.
+    /// - Parameters:
+    ///   - presences: what the engine has of peers from before, by VNI; nil at the first start, or for a change.
+    ///   - granted: networks that were granted before.
+    func tell(_ end: DataEnd, presences: [UInt32: PeerPresence]?, granted: [GrantRecord]) {
+        for (link, peers) in peers {
+            for peer in peers { end.send(.peer(link, peer, presences?[peer.vni])) }
+            for prefix in tunnelled { end.send(.tunnelled(link, prefix)) }
+            end.send(.peersComplete(link))
+        }
+        guard let server = keyServer else { return }
+        let (link, configuration) = (server.link, server.configuration)
+        end.send(.keyServer(link, lifetime: configuration.lifetime, dataPort: configuration.dataPort))
+        for prefix in configuration.localPrefixes { end.send(.localPrefix(link, prefix)) }
+        for address in configuration.reserved { end.send(.reserved(link, address)) }
+        for (number, initiator) in server.initiators.sorted(by: { $0.key < $1.key }) {
+            end.send(.initiator(link, number: number, initiator))
+            for prefix in initiator.prefixes { end.send(.initiatorPrefix(link, prefix)) }
+        }
+        for grant in granted { end.send(.granted(link, grant)) }
+        end.send(.initiatorsComplete(link))
+    }
+}
+
+extension ControlPeer {
+    /// What the control plane needs of a peer; nil where its keys are manual.
+    init?(_ peer: PeerConfiguration, _ interface: InterfaceConfiguration) {
+        guard let key = peer.publicKey else { return nil }
+        self.init(
+            publicKey: key, vni: peer.vni, endpoint: peer.endpoint, isNamed: peer.endpointName != nil,
+            isPinned: peer.pinsEndpoint, controlPort: peer.controlPort, suite: peer.suite,
+            rekeyInterval: interface.rekeyInterval)
+    }
+}
+
+extension KeyResponder.Configuration {
+    fileprivate init(_ interface: InterfaceConfiguration) {
+        self.init(
+            localPrefixes: interface.localIPs, reserved: Set(interface.addresses.map(\.address)),
+            lifetime: ControlPeer.associationLifetime(rekeyingEvery: interface.rekeyInterval),
+            // ICX's initiators have a port for control and Geneve's for data.
+            dataPort: interface.controlPort == nil ? nil : InterfaceConfiguration.defaultListenPort)
+    }
+}
+
+extension TunnelConfiguration {
+    /// The peers that keys are agreed with: ICX's, or all others.
+    func controlPeers(icx: Bool) -> [ControlPeer] {
+        peers.filter { ($0.controlPort != nil) == icx }.compactMap { ControlPeer($0, interface) }
+    }
+
+    /// The port of control's own, if it has one.
+    func ownControlPort(servesKeys: Bool) -> UInt16? {
+        if let port = interface.controlPort { return port }
+        let hasICX = !servesKeys && peers.contains { $0.controlPort != nil }
+        return hasICX ? InterfaceConfiguration.defaultControlPort : nil
+    }
+
+    /// The peers whose endpoint is a name.
+    var names: [PublicKey: EndpointName] {
+        Dictionary(
+            peers.compactMap { peer in
+                peer.publicKey.flatMap { key in peer.endpointName.map { (key, $0) } }
+            }, uniquingKeysWith: { first, _ in first })
+    }
+
+    fileprivate var authorized: [AuthorizedInitiator] {
+        initiators.map {
+            AuthorizedInitiator(
+                publicKey: $0.publicKey, prefixes: $0.allowedIPs, networks: $0.networks, suite: $0.suite)
+        }
+    }
+}

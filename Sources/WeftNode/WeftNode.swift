@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Synchronization
+import Weft
+import WeftCommand
+import WeftConfig
+import WeftControl
+import WeftDiscovery
+import WeftLink
+import WeftPair
+import WeftUDP
+
+/// A tunnel that a file describes: its engine, its data path, and the services that keep it going.
+package final class WeftNode: Sendable {
+    package let name: String
+    private let current: Mutex<TunnelConfiguration>
+    /// What the file said when it was last applied.
+    package var configuration: TunnelConfiguration { current.withLock { $0 } }
+    package let engine: Engine
+    package let datapath: any TunnelDatapath
+    package let usesXDP: Bool
+    /// Nil where the file asks for nothing of it.
+    let stun: STUNAgent?
+    /// Nil where all keys are manual.
+    let control: ControlService?
+    /// Starts control processes; nil where none is needed.
+    private let launcher: (any ControlLauncher)?
+    private let keeper: KeeperService
+    let servesKeys: Bool
+    let mark: UInt32
+    let log: Log
+    let started: Instant
+    /// Held while its file is applied.
+    let reloading = Mutex(())
+    let services: ServiceList
+
+    /// Marks and tables of our own begin with "we"; the port follows, since no two tunnels of a host share one.
+    private static let numberBase: UInt32 = 0x7765_0000
+
+    /// Builds everything; when anything fails nothing is left behind.
+    /// - Parameters:
+    ///   - launcher: starts control processes; needed where the file has an identity, which it must hold already.
+    ///   - onFailure: called when the node can't go on, from any thread; ``failure`` says why.
+    package init(
+        name: String, _ configuration: TunnelConfiguration, servesKeys: Bool, launcher: (any ControlLauncher)?,
+        _ log: Log, onFailure: @escaping @Sendable () -> Void
+    ) throws(CommandFailure) {
+        self.name = name
+        self.log = log
+        self.servesKeys = servesKeys
+        self.launcher = launcher
+        current = Mutex(configuration)
+        started = SystemCall.now()
+        services = ServiceList(log: { log.warning($0) }, onFailure: onFailure)
+        let driver = DriverChoice(configuration)
+        usesXDP = driver.driver == .xdp
+        if driver.reason != "" { log.info(driver.reason) }
+        do {
+            engine = try Engine(
+                EngineConfiguration(
+                    mode: driver.mode, port: configuration.interface.listenPort,
+                    hashesSourcePort: configuration.interface.sourcePorts > 1, lanes: driver.lanes))
+            // In one step: tables are made once, not once for each peer.
+            var networks = NetworkChanges()
+            networks.added = configuration.peers.map { configuration.network(of: $0) }
+            try engine.apply(networks)
+        } catch {
+            throw CommandFailure(.failed, "\(error)")
+        }
+        var keys = KeyKeeper()
+        for peer in configuration.peers {
+            try keys.install(peer, directory: configuration.interface.stateDirectory, into: engine, at: started)
+        }
+        do {
+            let (routes, mark) = try Self.routes(name, configuration, log)
+            self.mark = mark
+            datapath = try driver.datapath(name, configuration, routes: routes, mark: mark, engine: engine)
+            keeper = try KeeperService(keys, engine, datapath, log)
+            stun = try Self.stun(configuration.interface, datapath)
+            control = try Self.control(
+                configuration, engine, datapath, routes, mark, servesKeys: servesKeys, launcher, log)
+        } catch {
+            throw CommandFailure(.failed, "\(error)")
+        }
+    }
+
+    /// The parts of a node, in the order in which they are started; they are closed in the opposite one. Peers hear that we go
+    /// while data still flows, and counters are saved once it has stopped.
+    private var parts: [any NodeService] {
+        var parts: [any NodeService] = [keeper, DatapathService(datapath)]
+        if let stun { parts.append(STUNService(stun)) }
+        if let control { parts.append(control) }
+        return parts
+    }
+
+    /// Starts all services, each on a thread of its own.
+    /// - Parameter stop: called when somebody asks over the tunnel's socket for its end, from any thread.
+    package func start(stop: @escaping @Sendable () -> Void) throws(TransportError) {
+        let admin = try AdminServer(
+            name: name, status: { [unowned self] in status(listingNetworks: $0) }, stop: stop,
+            reload: { [unowned self] path in path.map { plan($0) } ?? reloadOnce() })
+        try services.start(admin)
+        for part in parts { try services.start(part) }
+        log.info("up on UDP port \(configuration.interface.listenPort), \(datapath.capabilities), \(engine.cipherName)")
+    }
+
+    /// Why it can't go on; nil while it can.
+    package var failure: String? { services.failureText }
+
+    /// Ends all services and waits for them; the device and its routes are gone then.
+    package func close() { services.close() }
+
+    /// What the file asks of STUN; nil where that is nothing.
+    private static func stun(
+        _ interface: InterfaceConfiguration, _ datapath: any TunnelDatapath
+    ) throws(DatapathError) -> STUNAgent? {
+        guard !interface.stunServers.isEmpty || interface.respondsToSTUN else { return nil }
+        do {
+            return try STUNAgent(
+                datapath.plane, by: datapath.transport.id, servers: interface.stunServers,
+                responds: interface.respondsToSTUN)
+        } catch {
+            throw .setup("\(error)")
+        }
+    }
+
+    /// Where the AllowedIPs are routed, and how the underlay's own datagrams are marked to stay out of the tunnel.
+    static func routes(
+        _ name: String, _ configuration: TunnelConfiguration, _ log: Log?
+    ) throws(LinkError) -> (TunnelRoutes, mark: UInt32) {
+        let prefixes = configuration.routedPrefixes
+        let own = numberBase | UInt32(configuration.interface.listenPort)
+        let mark = configuration.interface.firewallMark
+        switch configuration.interface.table {
+        case .off: return (.none, mark ?? 0)
+        case .number(let table): return (.table(prefixes, table), mark ?? 0)
+        case .automatic:
+            let plan = try PolicyRouting(
+                allowedIPs: prefixes, endpoints: configuration.peers.compactMap(\.endpoint?.address), mark: mark ?? own,
+                table: own)
+            if plan.usesRules(for: .v4), let warning = ReversePathFilter.warning(except: name) { log?.warning(warning) }
+            return (.policy(plan), plan.rules.isEmpty ? mark ?? 0 : mark ?? own)
+        }
+    }
+
+    private static func control(
+        _ configuration: TunnelConfiguration, _ engine: Engine, _ datapath: any TunnelDatapath,
+        _ routes: TunnelRoutes, _ mark: UInt32, servesKeys: Bool, _ launcher: (any ControlLauncher)?, _ log: Log
+    ) throws -> ControlService? {
+        guard configuration.interface.identity != nil, let launcher else { return nil }
+        let wake = try WakeEvent()
+        var links: [LinkKind: any ControlLink] = [:]
+        let port = configuration.ownControlPort(servesKeys: servesKeys)
+        if let port { links[.own] = try OwnPort(port: port, mark: mark, datapath.plane, wake: wake) }
+        if !servesKeys || port == nil {
+            links[.shared] = try SharedPort(datapath.plane, sendingBy: datapath.transport)
+        }
+        let served = try ServedConfiguration(configuration, tunnelled: routes.catchingAll, servesKeys: servesKeys)
+        return try ControlService(served, engine, launcher, links: links, wake: wake, log)
+    }
+
+    func replaceConfiguration(with new: TunnelConfiguration) { current.withLock { $0 = new } }
+}
