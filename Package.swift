@@ -57,7 +57,7 @@ let package = Package(
         .systemLibrary(name: "CWeftBPF", pkgConfig: "libbpf"),
         .systemLibrary(name: "CWeftSeccomp", pkgConfig: "libseccomp"),
         .systemLibrary(name: "CWeftPcap", pkgConfig: "libpcap"),
-        .systemLibrary(name: "CWeftQUIC", pkgConfig: "libngtcp2_crypto_gnutls"),
+        .systemLibrary(name: "CWeftQUIC"),
         .systemLibrary(name: "CWeftTunnelMap"),
         .target(name: "CWeftLinux"),
         .plugin(name: "BPFPlugin", capability: .buildTool(), dependencies: ["bpf-embed"]),

@@ -70,7 +70,7 @@ extension QUICConnection {
             connection.retiredIDs.append(ConnectionID(unsafe id.pointee))
             return 0
         }
-        unsafe callbacks.path_validation = { _, _, path, result, owner in
+        unsafe callbacks.path_validation = { _, _, path, _, result, owner in
             guard let connection = unsafe QUICConnection.from(owner), let path = unsafe path,
                 result == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS,
                 let endpoint = unsafe NetworkPath.endpoint(of: path.pointee.remote)

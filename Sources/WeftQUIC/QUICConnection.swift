@@ -133,7 +133,7 @@ final class QUICConnection {
             ReadingConnection.during(self) {
                 // Safe: ngtcp2 reads `count` bytes, and the path and the bytes live until it returns.
                 unsafe ngtcp2_conn_read_pkt_versioned(
-                    connection, path.pointer, NGTCP2_PKT_INFO_VERSION_V1, nil, bytes.baseAddress, bytes.count,
+                    connection, path.pointer, NGTCP2_PKT_INFO_V1, nil, bytes.baseAddress, bytes.count,
                     now.nanoseconds)
             }
         }
