@@ -28,16 +28,18 @@ extension QUICConnection {
         default:
             let alert = unsafe ngtcp2_conn_get_tls_alert(connection)
             var error = unsafe ngtcp2_ccerr()
-            if code == NGTCP2_ERR_CRYPTO {
+            if fault != nil {
+                unsafe ngtcp2_ccerr_set_transport_error(&error, UInt64(NGTCP2_PROTOCOL_VIOLATION), nil, 0)
+            } else if code == NGTCP2_ERR_CRYPTO {
                 unsafe ngtcp2_ccerr_set_tls_alert(
                     &error, alert == 0 ? 80 : alert, nil, 0)
             } else {
                 unsafe ngtcp2_ccerr_set_liberr(&error, code, nil, 0)
             }
             let hasBadKey = refusedKey || (code == NGTCP2_ERR_CRYPTO && peer == nil && handshakeHasCertificate)
+            let said = fault?.description ?? Self.text(code)
             let why: SessionEnd =
-                hasBadKey
-                ? .wrongKey : .violation(alert == 0 ? Self.text(code) : "\(Self.text(code)), TLS alert \(alert)")
+                hasBadKey ? .wrongKey : .violation(alert == 0 ? said : "\(said), TLS alert \(alert)")
             unsafe end(why, now, farewell: farewell(&error, now))
         }
     }

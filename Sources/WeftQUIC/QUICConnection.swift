@@ -43,6 +43,8 @@ final class QUICConnection {
     var sawReset = false
     var handshakeIsDone = false
     var refusedKey = false
+    private var frameGuard = FrameGuard()
+    private(set) var fault: FrameGuard.Fault?
     private var isProbing = false
 
     enum State {
@@ -185,8 +187,23 @@ final class QUICConnection {
         setKeepAlive(QUICRules.probeDelay, probing: true)
     }
 
-    /// The first datagram after ``probe()`` asks for an answer; should it be lost, QUIC sends it again.
+    /// Asked with each packet that was decrypted and whose tag was right; false ends the session.
+    func admits(_ payload: Span<UInt8>, firstByte: UInt8) -> Bool {
+        sawAuthentic = true
+        guard let protection = FrameGuard.Protection(firstByte: firstByte) else { return true }
+        do throws(FrameGuard.Fault) {
+            try frameGuard.check(payload, protection)
+            return true
+        } catch {
+            fault = error
+            return false
+        }
+    }
+
+    /// The first datagram after ``probe()`` asks for an answer; should it be lost, QUIC sends it again. The first one
+    /// after the handshake is done tells the end that was dialled.
     func noteSent() {
+        if handshakeIsDone, isDialed { frameGuard.mayConfirmHandshake = true }
         if isProbing { setKeepAlive(QUICRules.keepAlive, probing: false) }
     }
 
