@@ -38,6 +38,8 @@ def install(behaviour):
     write_after_pings()
     if behaviour == "new-ids":
         notice_retirement()
+        # Each place stays unproved, so that the next move gives it up.
+        QuicConnection._handle_path_challenge_frame = lambda quic, context, kind, buffer: buffer.pull_bytes(8)
 
 
 def write_after_pings():
@@ -122,6 +124,8 @@ async def take_new_ids(peer):
         await asyncio.sleep(0.1)
         peer._transport = await another_place(Forwarder(peer))
         peer._quic.change_connection_id()
+        # Room for the answer, which is thrice as much at most.
+        peer._quic.hostile = [bytes(1000)]
         peer._quic.send_ping(1)
         peer.transmit()
 
