@@ -27,8 +27,14 @@ extension QUICConnection {
         unsafe callbacks.decrypt = { target, aead, context, text, textCount, nonce, nonceCount, data, dataCount in
             let code = unsafe ngtcp2_crypto_decrypt_cb(
                 target, aead, context, text, textCount, nonce, nonceCount, data, dataCount)
-            if code == 0 { ReadingConnection.noteAuthentic() }
-            return code
+            guard code == 0 else { return code }
+            guard let connection = ReadingConnection.current, let header = unsafe data, dataCount > 0,
+                let payload = unsafe target, textCount >= TLSRules.tagByteCount
+            else { return NGTCP2_ERR_CALLBACK_FAILURE }
+            // Safe: ngtcp2 has written as many bytes as were sealed, less the tag, and lends them until we return.
+            let bytes = unsafe UnsafeBufferPointer(start: payload, count: textCount - TLSRules.tagByteCount)
+            let isAdmitted = unsafe connection.admits(bytes.span, firstByte: header.pointee)
+            return isAdmitted ? 0 : NGTCP2_ERR_CALLBACK_FAILURE
         }
         unsafe callbacks.hp_mask = ngtcp2_crypto_hp_mask_cb
         unsafe callbacks.update_key = ngtcp2_crypto_update_key_cb
@@ -70,7 +76,7 @@ extension QUICConnection {
             connection.retiredIDs.append(ConnectionID(unsafe id.pointee))
             return 0
         }
-        unsafe callbacks.path_validation = { _, _, path, result, owner in
+        unsafe callbacks.path_validation = { _, _, path, _, result, owner in
             guard let connection = unsafe QUICConnection.from(owner), let path = unsafe path,
                 result == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS,
                 let endpoint = unsafe NetworkPath.endpoint(of: path.pointee.remote)

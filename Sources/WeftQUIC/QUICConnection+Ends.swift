@@ -9,11 +9,13 @@ extension QUICConnection {
         switch code {
         case NGTCP2_ERR_DRAINING:
             if sawReset { return end(.reset, now) }
-            var error = unsafe ngtcp2_connection_close_error()
-            unsafe ngtcp2_conn_get_connection_close_error(connection, &error)
+            // Safe: ngtcp2 keeps what the peer said as long as the connection lives.
+            guard let error = unsafe ngtcp2_conn_get_ccerr(connection)?.pointee else {
+                return end(.violation(Self.text(code)), now)
+            }
             let why: SessionEnd =
                 switch unsafe error.error_code {
-                case _ where unsafe error.type == NGTCP2_CONNECTION_CLOSE_ERROR_CODE_TYPE_APPLICATION:
+                case _ where unsafe error.type == NGTCP2_CCERR_TYPE_APPLICATION:
                     unsafe .closedByPeer(code: error.error_code)
                 // The TLS alerts that a certificate can cause (RFC 8446, section 6.2).
                 case 0x100 + 42...0x100 + 49, 0x100 + 116: .refused("it doesn't accept this end's key")
@@ -25,17 +27,19 @@ extension QUICConnection {
             end(.violation(Self.text(code)), now)
         default:
             let alert = unsafe ngtcp2_conn_get_tls_alert(connection)
-            var error = unsafe ngtcp2_connection_close_error()
-            if code == NGTCP2_ERR_CRYPTO {
-                unsafe ngtcp2_connection_close_error_set_transport_error_tls_alert(
+            var error = unsafe ngtcp2_ccerr()
+            if fault != nil {
+                unsafe ngtcp2_ccerr_set_transport_error(&error, UInt64(NGTCP2_PROTOCOL_VIOLATION), nil, 0)
+            } else if code == NGTCP2_ERR_CRYPTO {
+                unsafe ngtcp2_ccerr_set_tls_alert(
                     &error, alert == 0 ? 80 : alert, nil, 0)
             } else {
-                unsafe ngtcp2_connection_close_error_set_transport_error_liberr(&error, code, nil, 0)
+                unsafe ngtcp2_ccerr_set_liberr(&error, code, nil, 0)
             }
             let hasBadKey = refusedKey || (code == NGTCP2_ERR_CRYPTO && peer == nil && handshakeHasCertificate)
+            let said = fault?.description ?? Self.text(code)
             let why: SessionEnd =
-                hasBadKey
-                ? .wrongKey : .violation(alert == 0 ? Self.text(code) : "\(Self.text(code)), TLS alert \(alert)")
+                hasBadKey ? .wrongKey : .violation(alert == 0 ? said : "\(said), TLS alert \(alert)")
             unsafe end(why, now, farewell: farewell(&error, now))
         }
     }
@@ -50,18 +54,18 @@ extension QUICConnection {
     /// Closes with an application's code.
     func close(_ why: SessionEnd, code: UInt64, _ now: Instant) {
         guard isOpen else { return }
-        var error = unsafe ngtcp2_connection_close_error()
-        unsafe ngtcp2_connection_close_error_set_application_error(&error, code, nil, 0)
+        var error = unsafe ngtcp2_ccerr()
+        unsafe ngtcp2_ccerr_set_application_error(&error, code, nil, 0)
         unsafe end(why, now, farewell: farewell(&error, now))
     }
 
-    private func farewell(_ error: inout ngtcp2_connection_close_error, _ now: Instant) -> [UInt8] {
+    private func farewell(_ error: inout ngtcp2_ccerr, _ now: Instant) -> [UInt8] {
         guard let connection = unsafe connection else { return [] }
         let path = NetworkPath()
         var packet = [UInt8](repeating: 0, count: QUICRules.datagramByteCount)
         let count = unsafe packet.withUnsafeMutableBufferPointer { packet in
             unsafe ngtcp2_conn_write_connection_close_versioned(
-                connection, path.pointer, NGTCP2_PKT_INFO_VERSION_V1, nil, packet.baseAddress, packet.count, &error,
+                connection, path.pointer, NGTCP2_PKT_INFO_V1, nil, packet.baseAddress, packet.count, &error,
                 now.nanoseconds)
         }
         guard count > 0 else { return [] }

@@ -28,14 +28,15 @@ extension QUICConnection {
     @unsafe
     func make(_ beginning: Beginning, _ first: FirstPacket?) -> OpaquePointer? {
         var settings = unsafe ngtcp2_settings()
-        unsafe ngtcp2_settings_default_versioned(NGTCP2_SETTINGS_VERSION_V1, &settings)
+        unsafe ngtcp2_settings_default_versioned(NGTCP2_SETTINGS_V2, &settings)
         unsafe settings.initial_ts = beginning.now.nanoseconds
         unsafe settings.initial_rtt = QUICRules.initialRoundTrip
         unsafe settings.handshake_timeout = QUICRules.handshakeTimeout
+        // So there is nothing that a search for the path's MTU could try. It isn't turned off: ngtcp2 asserts that it's on
+        // when a peer comes back to the address that it left.
         unsafe settings.max_tx_udp_payload_size = QUICRules.datagramByteCount
-        unsafe settings.no_pmtud = 1
         var parameters = unsafe ngtcp2_transport_params()
-        unsafe ngtcp2_transport_params_default_versioned(NGTCP2_TRANSPORT_PARAMS_VERSION_V1, &parameters)
+        unsafe ngtcp2_transport_params_default_versioned(NGTCP2_TRANSPORT_PARAMS_V1, &parameters)
         unsafe parameters.initial_max_stream_data_bidi_local = QUICRules.streamWindow
         unsafe parameters.initial_max_stream_data_bidi_remote = QUICRules.streamWindow
         unsafe parameters.initial_max_data = QUICRules.sessionWindow
@@ -52,14 +53,15 @@ extension QUICConnection {
         guard let first else {
             var destination = ConnectionID.random().native
             let code = unsafe ngtcp2_conn_client_new_versioned(
-                &made, &destination, &source, path.pointer, NGTCP2_PROTO_VER_V1, NGTCP2_CALLBACKS_VERSION_V1,
-                &callbacks, NGTCP2_SETTINGS_VERSION_V1, &settings, NGTCP2_TRANSPORT_PARAMS_VERSION_V1, &parameters, nil,
+                &made, &destination, &source, path.pointer, NGTCP2_PROTO_VER_V1, NGTCP2_CALLBACKS_V1,
+                &callbacks, NGTCP2_SETTINGS_V2, &settings, NGTCP2_TRANSPORT_PARAMS_V1, &parameters, nil,
                 owner)
             return unsafe code == 0 ? made : nil
         }
         // The client goes on to use the id of our Retry until it knows this one.
         ids.append(first.destination)
         unsafe parameters.original_dcid = first.original.native
+        unsafe parameters.original_dcid_present = 1
         unsafe parameters.retry_scid = first.destination.native
         unsafe parameters.retry_scid_present = 1
         unsafe parameters.stateless_reset_token_present = 1
@@ -73,8 +75,8 @@ extension QUICConnection {
         // ngtcp2 isn't told the token, which was verified: it would ignore the packet by which a client gives its call up,
         // as its own clients leave the token out of that one.
         let code = unsafe ngtcp2_conn_server_new_versioned(
-            &made, &client, &source, path.pointer, first.version, NGTCP2_CALLBACKS_VERSION_V1,
-            &callbacks, NGTCP2_SETTINGS_VERSION_V1, &settings, NGTCP2_TRANSPORT_PARAMS_VERSION_V1, &parameters, nil,
+            &made, &client, &source, path.pointer, first.version, NGTCP2_CALLBACKS_V1,
+            &callbacks, NGTCP2_SETTINGS_V2, &settings, NGTCP2_TRANSPORT_PARAMS_V1, &parameters, nil,
             owner)
         return unsafe code == 0 ? made : nil
     }

@@ -54,7 +54,7 @@ extension QUICConnection {
 
     func abandon(_ stream: StreamID) {
         _ = unsafe withConnection { connection in
-            unsafe ngtcp2_conn_shutdown_stream(connection, stream.rawValue, 1)
+            unsafe ngtcp2_conn_shutdown_stream(connection, 0, stream.rawValue, 1)
         }
     }
 
@@ -133,13 +133,13 @@ extension QUICConnection {
         let code = unsafe withConnection { connection -> Int? in
             guard let stream else {
                 return unsafe ngtcp2_conn_writev_stream_versioned(
-                    connection, path.pointer, NGTCP2_PKT_INFO_VERSION_V1, nil, packet.baseAddress, packet.count, nil,
+                    connection, path.pointer, NGTCP2_PKT_INFO_V1, nil, packet.baseAddress, packet.count, nil,
                     0, -1, nil, 0, now.nanoseconds)
             }
             var taken: ngtcp2_ssize = -1
             var vector = unsafe stream.rest
             let code = unsafe ngtcp2_conn_writev_stream_versioned(
-                connection, path.pointer, NGTCP2_PKT_INFO_VERSION_V1, nil, packet.baseAddress, packet.count, &taken,
+                connection, path.pointer, NGTCP2_PKT_INFO_V1, nil, packet.baseAddress, packet.count, &taken,
                 UInt32(NGTCP2_WRITE_STREAM_FLAG_MORE | NGTCP2_WRITE_STREAM_FLAG_FIN), id, &vector, 1, now.nanoseconds)
             if taken >= 0 {
                 stream.taken += taken

@@ -43,6 +43,8 @@ final class QUICConnection {
     var sawReset = false
     var handshakeIsDone = false
     var refusedKey = false
+    private var frameGuard = FrameGuard()
+    private(set) var fault: FrameGuard.Fault?
     private var isProbing = false
 
     enum State {
@@ -133,7 +135,7 @@ final class QUICConnection {
             ReadingConnection.during(self) {
                 // Safe: ngtcp2 reads `count` bytes, and the path and the bytes live until it returns.
                 unsafe ngtcp2_conn_read_pkt_versioned(
-                    connection, path.pointer, NGTCP2_PKT_INFO_VERSION_V1, nil, bytes.baseAddress, bytes.count,
+                    connection, path.pointer, NGTCP2_PKT_INFO_V1, nil, bytes.baseAddress, bytes.count,
                     now.nanoseconds)
             }
         }
@@ -185,8 +187,23 @@ final class QUICConnection {
         setKeepAlive(QUICRules.probeDelay, probing: true)
     }
 
-    /// The first datagram after ``probe()`` asks for an answer; should it be lost, QUIC sends it again.
+    /// Asked with each packet that was decrypted and whose tag was right; false ends the session.
+    func admits(_ payload: Span<UInt8>, firstByte: UInt8) -> Bool {
+        sawAuthentic = true
+        guard let protection = FrameGuard.Protection(firstByte: firstByte) else { return true }
+        do throws(FrameGuard.Fault) {
+            try frameGuard.check(payload, protection)
+            return true
+        } catch {
+            fault = error
+            return false
+        }
+    }
+
+    /// The first datagram after ``probe()`` asks for an answer; should it be lost, QUIC sends it again. The first one
+    /// after the handshake is done tells the end that was dialled.
     func noteSent() {
+        if handshakeIsDone, isDialed { frameGuard.mayConfirmHandshake = true }
         if isProbing { setKeepAlive(QUICRules.keepAlive, probing: false) }
     }
 

@@ -27,7 +27,7 @@ extension QUICEndpoint {
             let code = unsafe ngtcp2_accept(&header, bytes.baseAddress, bytes.count)
             // Safe: the token points into the datagram and is copied while it is lent.
             let token =
-                unsafe code == 0 ? Array(UnsafeBufferPointer(start: header.token.base, count: header.token.len)) : []
+                unsafe code == 0 ? Array(UnsafeBufferPointer(start: header.token, count: header.tokenlen)) : []
             return (code, token)
         }
         guard code == 0, datagram.count >= QUICRules.datagramByteCount else {

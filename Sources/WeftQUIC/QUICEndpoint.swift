@@ -120,7 +120,9 @@ public final class QUICEndpoint: SessionTransport {
                 Array(UnsafeBufferPointer(start: version.scid, count: version.scidlen))
             )
         }
-        if code == NGTCP2_ERR_VERSION_NEGOTIATION {
+        // ngtcp2 speaks version 2 as well, which nobody asked for.
+        let isOurVersion = unsafe version.version == 0 || version.version == NGTCP2_PROTO_VER_V1
+        if code == NGTCP2_ERR_VERSION_NEGOTIATION || (code == 0 && !isOurVersion) {
             return negotiateVersion(datagram.count, destination, origin, source, now)
         }
         guard code == 0, source.port != 0 else {

@@ -15,10 +15,9 @@ enum ReadingConnection {
         return body()
     }
 
-    /// A packet was decrypted, and its tag was right.
-    static func noteAuthentic() {
-        guard let pointer = unsafe pthread_getspecific(key) else { return }
+    static var current: QUICConnection? {
+        guard let pointer = unsafe pthread_getspecific(key) else { return nil }
         // Safe: it is set only while the connection is being used.
-        unsafe Unmanaged<QUICConnection>.fromOpaque(pointer).takeUnretainedValue().sawAuthentic = true
+        return unsafe Unmanaged<QUICConnection>.fromOpaque(pointer).takeUnretainedValue()
     }
 }

@@ -15,6 +15,9 @@ enum TLSRules {
     static let exporterLabel = Array("EXPORTER-icx-master-v1".utf8)
     static let exporterContext = Array("icx control plane master seed v1".utf8)
 
+    /// Bytes in AES-GCM's tag.
+    static let tagByteCount = 16
+
     /// The alert of that name (RFC 8446, section 6.2).
     static let unexpectedMessage: UInt8 = 10
 

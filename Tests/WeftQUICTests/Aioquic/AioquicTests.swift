@@ -10,36 +10,6 @@ import WeftQUIC
     .serialized,
     .enabled(if: Aioquic.interpreter != nil, "needs aioquic: scripts/install-aioquic.sh installs it"))
 struct AioquicTests {
-    private static let vni: UInt32 = 7
-
-    /// Two identities, the lower first.
-    private func identities() throws -> (SharedKey, SharedKey) {
-        let one = try SharedKey()
-        let two = try SharedKey()
-        let isLower = one.key.subjectPublicKeyInfo.lexicographicallyPrecedes(two.key.subjectPublicKeyInfo)
-        return isLower ? (one, two) : (two, one)
-    }
-
-    private final class SharedKey {
-        let identity: Identity
-        init() throws { identity = try Identity.generate() }
-        var key: PublicKey { identity.publicKey }
-    }
-
-    private func connect(_ own: SharedKey, to peer: SharedKey, at endpoint: Endpoint?) throws -> LoopbackEnd {
-        let end = try LoopbackEnd(own.identity)
-        try end.engine.add(NetworkConfiguration(vni: Self.vni, endpoint: endpoint, routes: []))
-        try end.control.setPeers(
-            [
-                ControlPeer(
-                    publicKey: peer.key, vni: Self.vni, endpoint: endpoint,
-                    controlPort: endpoint?.port ?? InterfacePort.control)
-            ], at: SystemCall.now())
-        return end
-    }
-
-    private enum InterfacePort { static let control: UInt16 = 6082 }
-
     /// Whether both ends have the same SAs, keys included.
     private func check(_ ours: LoopbackEnd, _ theirs: AioquicResult) throws {
         #expect(theirs.end == "agreed", "\(theirs), \(ours.lines.lines), \(ours.endpoint.counters)")
@@ -54,9 +24,8 @@ struct AioquicTests {
     }
 
     @Test func aioquicCallsUs() throws {
-        let (lower, upper) = try identities()
-        let end = try connect(upper, to: lower, at: nil)
-        let peer = try Aioquic.Peer("client", lower.identity, pinning: upper.key, port: end.port, "good")
+        var pair = try AioquicPair(weAreLower: false)
+        let (end, peer) = try pair.begin("client", "good")
         end.run { end.control.statuses()[0].agreements > 0 }
         let deadline = Date(timeIntervalSinceNow: 0.3)
         end.run { Date() > deadline }
@@ -65,20 +34,16 @@ struct AioquicTests {
     }
 
     @Test func trafficKeysAreUpdatedAfterTLSHasGone() throws {
-        let (lower, upper) = try identities()
-        let end = try connect(upper, to: lower, at: nil)
-        let peer = try Aioquic.Peer("client", lower.identity, pinning: upper.key, port: end.port, "key-update")
+        var pair = try AioquicPair(weAreLower: false)
+        let (end, peer) = try pair.begin("client", "key-update")
         end.run { !peer.isRunning }
         let result = try peer.result()
         #expect(result.end == "agreed" && result.updated == true, "\(result)")
     }
 
     @Test func weCallAioquic() throws {
-        let (lower, upper) = try identities()
-        let port = UInt16.random(in: 20_000...30_000)
-        let peer = try Aioquic.Peer("server", upper.identity, pinning: lower.key, port: port, "good")
-        peer.waitUntilListening()
-        let end = try connect(lower, to: upper, at: Endpoint(IPAddress(v4: 0x7F00_0001), port: port))
+        var pair = try AioquicPair(weAreLower: true)
+        let (end, peer) = try pair.begin("server", "good")
         end.run { end.control.statuses()[0].agreements > 0 }
         let deadline = Date(timeIntervalSinceNow: 0.2)
         end.run { Date() > deadline }
@@ -111,9 +76,8 @@ struct AioquicTests {
 
     @Test(arguments: Wrong.asClient)
     func aioquicAsClientIsRefused(wrong: Wrong) throws {
-        let (lower, upper) = try identities()
-        let end = try connect(upper, to: lower, at: nil)
-        let peer = try Aioquic.Peer("client", lower.identity, pinning: upper.key, port: end.port, wrong.behaviour)
+        var pair = try AioquicPair(weAreLower: false)
+        let (end, peer) = try pair.begin("client", wrong.behaviour)
         end.run { !peer.isRunning }
         let result = try peer.result()
         #expect(result.end == (wrong.code == nil ? "reset" : "closed"), "\(result)")
@@ -121,7 +85,7 @@ struct AioquicTests {
         #expect(end.control.statuses()[0].agreements == 0)
         #expect(end.engine.networks()[0].transmit == nil && end.engine.networks()[0].receive.isEmpty)
         // The right one is still welcome.
-        let good = try Aioquic.Peer("client", lower.identity, pinning: upper.key, port: end.port, "good")
+        let good = try pair.again("client", "good")
         end.run { end.control.statuses()[0].agreements > 0 }
         #expect(end.control.statuses()[0].agreements == 1)
         _ = good
@@ -141,11 +105,9 @@ struct AioquicTests {
         ("oversized", "too large"),
     ])
     func aioquicAsServerIsRefused(behaviour: String, why: String) throws {
-        let (lower, upper) = try identities()
-        let port = UInt16.random(in: 20_000...30_000)
-        let peer = try Aioquic.Peer("server", upper.identity, pinning: lower.key, port: port, behaviour)
-        peer.waitUntilListening()
-        let end = try connect(lower, to: upper, at: Endpoint(IPAddress(v4: 0x7F00_0001), port: port))
+        var pair = try AioquicPair(weAreLower: true)
+        let (end, peer) = try pair.begin("server", behaviour)
+        defer { withExtendedLifetime(peer) {} }
         end.run { end.control.statuses()[0].failures > 0 }
         #expect(end.control.statuses()[0].agreements == 0)
         #expect(end.control.statuses()[0].failures > 0)

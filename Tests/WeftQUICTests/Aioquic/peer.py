@@ -25,6 +25,7 @@ from aioquic.quic.events import (
     StreamReset,
 )
 from aioquic.quic.connection import QuicConnection
+import hostile
 from cryptography import x509
 from cryptography.hazmat.primitives import cmac, hashes, hmac, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -61,6 +62,9 @@ def begin_mutually(self, *arguments, **options):
 
 
 tls.Context.__init__ = begin_mutually
+is_hostile = behaviour in hostile.BEHAVIOURS
+if is_hostile:
+    hostile.install(behaviour)
 
 if not is_client and behaviour == "no-certificate":
     # A handshake as with a shared key that nobody has: neither certificate nor signature.
@@ -242,6 +246,8 @@ class Peer(QuicConnectionProtocol):
             role = 1 - role
         self.spi = role << 30 | 9
         self.key_plane = KeyPlane(self) if behaviour == "key-plane" else None
+        if is_hostile:
+            hostile.begin(self, behaviour)
 
     def quic_event_received(self, event):
         if isinstance(event, HandshakeCompleted):
@@ -268,6 +274,8 @@ class Peer(QuicConnectionProtocol):
                     self._quic.request_key_update()
                     self._quic.send_ping(1)
                     self.transmit()
+                if is_hostile:
+                    return hostile.go_on(self, behaviour)
                 # Give the other end time to take the answer, or to object.
                 loop = asyncio.get_event_loop()
                 loop.call_later(
@@ -279,6 +287,8 @@ class Peer(QuicConnectionProtocol):
                 )
         elif isinstance(event, PingAcknowledged):
             result["updated"] = True
+            if is_hostile and event.uid == hostile.PING:
+                finish(end="answered")
         elif isinstance(event, StreamReset):
             finish(end="reset")
         elif isinstance(event, ConnectionTerminated):
