@@ -35,6 +35,7 @@ let package = Package(
     name: "weft",
     products: [
         .executable(name: "weft", targets: ["weft"]),
+        .executable(name: "weft-map", targets: ["weft-map"]),
         .library(name: "Weft", targets: ["Weft"]),
         .library(name: "WeftTUN", targets: ["WeftTUN"]),
         .library(name: "WeftUDP", targets: ["WeftUDP"]),
@@ -56,6 +57,7 @@ let package = Package(
         .systemLibrary(name: "CWeftBPF", pkgConfig: "libbpf"),
         .systemLibrary(name: "CWeftPcap", pkgConfig: "libpcap"),
         .systemLibrary(name: "CWeftQUIC", pkgConfig: "libngtcp2_crypto_gnutls"),
+        .systemLibrary(name: "CWeftCurl", pkgConfig: "libcurl"),
         .systemLibrary(name: "CWeftTunnelMap"),
         .target(name: "CWeftLinux"),
         .plugin(name: "BPFPlugin", capability: .buildTool(), dependencies: ["bpf-embed"]),
@@ -68,8 +70,7 @@ let package = Package(
         moduleWithBPF(
             "WeftTunnelMap",
             ["Weft", "WeftControl", "CWeftBPF", "CWeftTunnelMap", "CWeftCapability", "CWeftLinux", "CWeftOpenSSL"]),
-        // The static FoundationNetworking doesn't say that it needs libcurl.
-        .target(name: "WeftEtcd", swiftSettings: swiftSettings, linkerSettings: [.linkedLibrary("curl")]),
+        module("WeftEtcd", ["Weft", "CWeftCurl"]),
         module("WeftControl", ["Weft", "CWeftOpenSSL"]),
         module("WeftCapture", ["Weft", "CWeftPcap"]),
         module("WeftDiscovery", ["Weft", "WeftUDP", "CWeftLinux"]),
@@ -84,7 +85,14 @@ let package = Package(
                 "WeftCommand",
                 "Weft", "WeftTUN", "WeftUDP", "WeftXDP", "WeftLink", "WeftControl", "WeftQUIC", "WeftKeys",
                 "WeftConfig", "WeftDiscovery",
-                "WeftCapture", "WeftTunnelMap", "WeftEtcd", "CWeftCapability", "CWeftLinux", "SanitizedMutex",
+                "WeftCapture", "CWeftCapability", "CWeftLinux", "SanitizedMutex",
+            ],
+            swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "weft-map",
+            dependencies: [
+                "WeftCommand", "WeftTunnelMap", "WeftEtcd", "WeftControl", "Weft", "CWeftCapability", "CWeftLinux",
+                "SanitizedMutex",
             ],
             swiftSettings: swiftSettings),
         .target(
@@ -113,7 +121,7 @@ let package = Package(
         tests(
             "IntegrationTests",
             [
-                "weft", "Weft", "WeftTUN", "WeftXDP", "WeftQUIC", "WeftControl", "WeftKeys", "CWeftLinux",
+                "weft", "weft-map", "Weft", "WeftTUN", "WeftXDP", "WeftQUIC", "WeftControl", "WeftKeys", "CWeftLinux",
                 "CTestSupport",
             ]),
     ],
