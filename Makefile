@@ -22,6 +22,7 @@ unitdir = $(DESTDIR)$(PREFIX)/lib/systemd/system
 
 # The programs carry the Swift runtime along, so that they run where no toolchain is.
 RELEASE = -c release --static-swift-stdlib
+PROGRAMS = weft weft-control weft-map
 WEFT = .build/release/weft
 
 .PHONY: help build demo test test-exhaustive test-thread test-address lint fuzz bench bench-packets bench-engine bench-keys \
@@ -30,10 +31,9 @@ WEFT = .build/release/weft
 help: ## list the targets
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## build the command for use, .build/release/weft, with its control process, weft-control, beside it
+build: ## build the programs for use: .build/release/weft, with weft-control and weft-map beside it
 	@scripts/install-dependencies.sh build
-	$(SWIFT) build $(RELEASE) --product weft
-	$(SWIFT) build $(RELEASE) --product weft-control
+	for program in $(PROGRAMS); do $(SWIFT) build $(RELEASE) --product $$program || exit; done
 
 demo: build ## three hosts made of namespaces, tunnels between them, and proof that they work: DRIVER=tun, xdp, or one each as in tun,xdp
 	@scripts/install-dependencies.sh demo
@@ -102,13 +102,14 @@ bench-map: ## the kernel's tunnel map: time to load and change it, memory, cost 
 	Benchmarks/.build/release/weft-bench-map > Benchmarks/results/map.md
 	@cat Benchmarks/results/map.md
 
-install: build ## install the command, its manual pages, completions and systemd unit: PREFIX, DESTDIR
+install: build ## install the programs, their manual pages, completions and systemd unit: PREFIX, DESTDIR
 	install -d '$(bindir)' '$(libexecdir)' '$(mandir)/man8' '$(mandir)/man5' '$(bashdir)' '$(zshdir)' '$(fishdir)' '$(unitdir)'
-	install -m 755 $(WEFT) '$(bindir)/weft'
-	install -m 755 $(WEFT)-control '$(libexecdir)/weft-control'
+	install -m 755 $(WEFT) $(WEFT)-map '$(bindir)'
+	install -m 755 $(WEFT)-control '$(libexecdir)'
 	install -m 644 docs/man/weft.8 '$(mandir)/man8/weft.8'
 	install -m 644 docs/man/weft-keyserve.8 '$(mandir)/man8/weft-keyserve.8'
 	install -m 644 docs/man/weft-tunnel-map.8 '$(mandir)/man8/weft-tunnel-map.8'
+	ln -sf weft-tunnel-map.8 '$(mandir)/man8/weft-map.8'
 	install -m 644 docs/man/weft.conf.5 '$(mandir)/man5/weft.conf.5'
 	$(WEFT) completion bash > '$(bashdir)/weft'
 	$(WEFT) completion zsh > '$(zshdir)/_weft'

@@ -36,6 +36,7 @@ let package = Package(
     products: [
         .executable(name: "weft", targets: ["weft"]),
         .executable(name: "weft-control", targets: ["weft-control"]),
+        .executable(name: "weft-map", targets: ["weft-map"]),
         .library(name: "Weft", targets: ["Weft"]),
         .library(name: "WeftTUN", targets: ["WeftTUN"]),
         .library(name: "WeftUDP", targets: ["WeftUDP"]),
@@ -59,6 +60,7 @@ let package = Package(
         .systemLibrary(name: "CWeftSeccomp", pkgConfig: "libseccomp"),
         .systemLibrary(name: "CWeftPcap", pkgConfig: "libpcap"),
         .systemLibrary(name: "CWeftQUIC"),
+        .systemLibrary(name: "CWeftCurl", pkgConfig: "libcurl"),
         .systemLibrary(name: "CWeftTunnelMap"),
         .target(name: "CWeftLinux"),
         .plugin(name: "BPFPlugin", capability: .buildTool(), dependencies: ["bpf-embed"]),
@@ -71,8 +73,7 @@ let package = Package(
         moduleWithBPF(
             "WeftTunnelMap",
             ["Weft", "WeftControl", "CWeftBPF", "CWeftTunnelMap", "CWeftCapability", "CWeftLinux", "CWeftOpenSSL"]),
-        // The static FoundationNetworking doesn't say that it needs libcurl.
-        .target(name: "WeftEtcd", swiftSettings: swiftSettings, linkerSettings: [.linkedLibrary("curl")]),
+        module("WeftEtcd", ["Weft", "CWeftCurl"]),
         module("WeftControl", ["Weft", "CWeftOpenSSL"]),
         module("WeftCapture", ["Weft", "CWeftPcap"]),
         module("WeftSandbox", ["Weft", "CWeftSeccomp", "CWeftCapability", "CWeftLinux"]),
@@ -93,14 +94,20 @@ let package = Package(
             name: "weft",
             dependencies: [
                 "WeftCommand", "WeftNode", "WeftSandbox", "Weft", "WeftControl", "WeftConfig", "WeftDiscovery",
-                "WeftCapture", "WeftTunnelMap", "WeftEtcd", "CWeftCapability", "CWeftLinux",
-                "SanitizedMutex",
+                "WeftCapture", "CWeftCapability", "CWeftLinux", "SanitizedMutex",
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
             name: "weft-control",
             dependencies: [
                 "WeftControlProcess", "WeftPair", "WeftQUIC", "WeftSandbox", "WeftControl", "Weft", "SanitizedMutex",
+            ],
+            swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "weft-map",
+            dependencies: [
+                "WeftCommand", "WeftTunnelMap", "WeftEtcd", "WeftControl", "Weft", "CWeftCapability", "CWeftLinux",
+                "SanitizedMutex",
             ],
             swiftSettings: swiftSettings),
         .target(
@@ -135,7 +142,8 @@ let package = Package(
         tests(
             "IntegrationTests",
             [
-                "weft", "weft-control", "WeftNode", "Weft", "WeftTUN", "WeftXDP", "WeftQUIC", "WeftControl", "WeftKeys", "CWeftLinux",
+                "weft", "weft-control", "weft-map", "WeftNode", "Weft", "WeftTUN", "WeftXDP", "WeftQUIC", "WeftControl",
+                "WeftKeys", "CWeftLinux",
                 "CTestSupport",
             ]),
     ],

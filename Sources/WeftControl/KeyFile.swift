@@ -155,3 +155,8 @@ private struct KeyFile: ~Copyable {
         .system(operation: operation, path: path, errno: errno)
     }
 }
+
+extension SecretBytes {
+    /// A small file that nobody but its owner has any right to, as a whole.
+    package init(contentsOf path: String) throws(KeyFileError) { self = try KeyFile.open(path).readAll() }
+}

@@ -33,7 +33,7 @@ enum Main {
                 throw CommandFailure(.usage, "weft has no verb \"\(first)\"; `weft help` lists them")
             }
             let rest = Array(arguments.dropFirst())
-            if rest.contains("--help") || rest.contains("-h") {
+            if verb != .tunnelMap, rest.contains("--help") || rest.contains("-h") {
                 Console.print(Help.text(of: verb))
                 return
             }
@@ -59,7 +59,7 @@ enum Verb: String, CaseIterable {
         case .identify: try Identify.run(arguments)
         case .genkey: try GenKey.run(arguments)
         case .pubkey: try PubKey.run(arguments)
-        case .tunnelMap: try TunnelMapVerb.run(arguments)
+        case .tunnelMap: try TunnelMapProgram.run(arguments)
         case .help: try Help.run(arguments)
         case .completion: try Completion.run(arguments)
         }

@@ -75,19 +75,20 @@ enum EtcdWatches {
     static func run(_ input: RawSpan) {
         let bytes = input.array(from: 1)
         let piece = max(1, Int(input.control(0)))
-        var stream = WatchStream()
-        var whole = WatchStream()
+        let position = EtcdClient.Position(cluster: 0, revision: 0)
+        var stream = WatchStream(after: position)
+        var whole = WatchStream(after: position)
         var found: [WatchStream.Batch] = []
         var failure: EtcdError?
         for start in stride(from: 0, to: bytes.count, by: piece) where failure == nil {
             do throws(EtcdError) {
-                found += try stream.take(Data(bytes[start..<min(start + piece, bytes.count)]))
+                found += try stream.take(Array(bytes[start..<min(start + piece, bytes.count)]))
             } catch {
                 failure = error
             }
         }
         do throws(EtcdError) {
-            let batches = try whole.take(Data(bytes))
+            let batches = try whole.take(bytes)
             check(failure == nil && batches == found, "cut into pieces it says something else")
         } catch {
             check(failure == error, "cut into pieces it fails in another way")

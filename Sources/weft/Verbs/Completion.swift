@@ -15,7 +15,7 @@ enum Completion {
 
     private static var verbs: String { Verb.allCases.map(\.rawValue).joined(separator: " ") }
 
-    private static var mapVerbs: String { TunnelMapVerb.allCases.map(\.rawValue).joined(separator: " ") }
+    private static var mapVerbs: String { TunnelMapProgram.verbs.joined(separator: " ") }
 
     private static var bash: String {
         """
@@ -44,7 +44,7 @@ enum Completion {
                     fi
                     local maps=$(ls /sys/fs/bpf/weft "${WEFT_RUNTIME_DIRECTORY:-/run/weft}/bpf/weft" 2>/dev/null | grep -v :)
                     case ${COMP_WORDS[2]} in
-                        run) COMPREPLY=($(compgen -W "--etcd --prefix" -- "$current") $(compgen -f -- "$current")) ;;
+                        run) COMPREPLY=($(compgen -W "--etcd --prefix --cacert --cert --key --user-file --insecure" -- "$current") $(compgen -f -- "$current")) ;;
                         show) COMPREPLY=($(compgen -W "$maps --json" -- "$current")) ;;
                         lookup) COMPREPLY=($(compgen -W "--name --json" -- "$current")) ;;
                         drain) COMPREPLY=($(compgen -W "--off --name" -- "$current")) ;;
@@ -84,7 +84,7 @@ enum Completion {
                         return
                     fi
                     case $words[3] in
-                        run) compadd -- --etcd --prefix; _files ;;
+                        run) compadd -- --etcd --prefix --cacert --cert --key --user-file --insecure; _files ;;
                         show) compadd -- --json ;;
                         lookup) compadd -- --name --json ;;
                         drain) compadd -- --off --name ;;
@@ -113,7 +113,7 @@ enum Completion {
         complete -c weft -n '__fish_seen_subcommand_from genkey' -l force
         complete -c weft -n '__fish_seen_subcommand_from genkey' -l manual
         complete -c weft -n '__fish_seen_subcommand_from tunnel-map' -a '\(mapVerbs)'
-        complete -c weft -n '__fish_seen_subcommand_from tunnel-map' -l etcd -l prefix -l name -l json -l off
+        complete -c weft -n '__fish_seen_subcommand_from tunnel-map' -l etcd -l prefix -l cacert -l cert -l key -l user-file -l insecure -l name -l json -l off
         complete -c weft -n '__fish_seen_subcommand_from help' -f -a '\(verbs) drops'
         complete -c weft -n '__fish_seen_subcommand_from completion' -f -a 'bash zsh fish'
         """

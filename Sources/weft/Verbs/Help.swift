@@ -49,7 +49,7 @@ enum Help {
         case .identify: "usage: weft identify FILE [--json]"
         case .genkey: "usage: weft genkey [FILE] [--force] | weft genkey --manual"
         case .pubkey: "usage: weft pubkey [FILE]"
-        case .tunnelMap: TunnelMapVerb.usage
+        case .tunnelMap: "usage: weft tunnel-map \(TunnelMapProgram.verbs.joined(separator: "|")) ..."
         case .help: "usage: weft help [VERB|drops]"
         case .completion: "usage: weft completion bash|zsh|fish"
         }
@@ -109,7 +109,7 @@ enum Help {
             ReceiveKey: one for each direction, written into both files with the roles exchanged.
             """
         case .pubkey: "Prints the public key of the identity in FILE, or on standard input."
-        case .tunnelMap: TunnelMapVerb.description
+        case .tunnelMap: "The kernel's fast path, by the program weft-map: `weft tunnel-map --help` says more."
         case .help: "Prints help."
         case .completion: "Prints a completion script; `source <(weft completion bash)` tries it out."
         }

@@ -55,7 +55,7 @@ extension Integration {
                         "neverInTheClear": true,
                     ]
                 }
-                agents.append(try await net.run(number, "--etcd", Self.url))
+                agents.append(try await net.run(number, "--etcd", Self.url, "--insecure"))
             }
             for (from, to) in [(1, 2), (2, 3), (3, 1)] {
                 try await net.hosts[from - 1].expectAnswer(from: "10.1.\(to).1")

@@ -39,8 +39,8 @@ struct NexthopReport: Codable {
     }
 }
 
-/// `weft tunnel-map show`: what is in the kernel's maps, whether an agent runs or not.
-enum TunnelMapShow {
+/// `weft-map show`: what is in the kernel's maps, whether an agent runs or not.
+enum MapShow {
     private struct Report: Codable {
         struct Peer: Codable {
             let name: String
@@ -65,10 +65,10 @@ enum TunnelMapShow {
         let outcomes: [String: PacketCount]
     }
 
-    static func run(_ words: TunnelMapVerb.Words) throws {
+    static func run(_ words: Arguments) throws {
         let names = words.operands.first.map { [$0] } ?? TunnelMap.names()
         let reports = try names.map { try report($0) }
-        if words.isJSON {
+        if words.has("json") {
             Console.print(JSON.text(reports))
         } else if !reports.isEmpty {
             Console.print(reports.map(text).joined(separator: "\n\n"))
@@ -121,8 +121,8 @@ enum TunnelMapShow {
     }
 }
 
-/// `weft tunnel-map lookup`: which entry and which nexthop a packet gets, and why.
-enum TunnelMapLookup {
+/// `weft-map lookup`: which entry and which nexthop a packet gets, and why.
+enum MapLookup {
     private struct Report: Codable {
         let prefix: String?
         let neverInTheClear: Bool?
@@ -132,16 +132,16 @@ enum TunnelMapLookup {
         let why: String
     }
 
-    static func run(_ words: TunnelMapVerb.Words) throws {
+    static func run(_ words: Arguments) throws {
         let operands = words.operands
         guard let address = IPAddress(operands[0]) else {
             throw CommandFailure(.usage, "\"\(operands[0])\" is no IP address")
         }
         let flow = try flow(to: address, operands)
-        let map = try TunnelMap.open(name: words.name)
+        let map = try TunnelMap.open(name: words.mapName)
         let entry = map.lookUp(address)
         let (chosen, why) = explain(entry, flow)
-        if words.isJSON {
+        if words.has("json") {
             Console.print(
                 JSON.text(
                     Report(

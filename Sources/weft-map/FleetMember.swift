@@ -11,7 +11,11 @@ import WeftTunnelMap
 ///
 /// Whatever etcd does, the map forwards by what was last known.
 final class FleetMember: Sendable {
-    private let client: EtcdClient
+    private let access: EtcdAccess
+    /// Reads and watches.
+    private let reader: EtcdClient
+    /// Holds the lease, which must not wait for the other's long answers.
+    private let registrar: EtcdClient
     private let root: String
     private let agent: Agent
     private let log: Log
@@ -23,12 +27,10 @@ final class FleetMember: Sendable {
     /// Seconds that our record outlives us.
     private static let leaseSeconds = 5
 
-    init(_ url: String, root: String, _ file: MapFile, _ agent: Agent, _ log: Log) throws(CommandFailure) {
-        do throws(EtcdError) {
-            client = try EtcdClient(url)
-        } catch {
-            throw CommandFailure(.usage, error.description)
-        }
+    init(_ access: EtcdAccess, root: String, _ file: MapFile, _ agent: Agent, _ log: Log) {
+        self.access = access
+        reader = EtcdClient(access)
+        registrar = EtcdClient(access)
         self.root = root
         self.agent = agent
         self.log = log
@@ -46,6 +48,7 @@ final class FleetMember: Sendable {
     /// Ends both loops; the record goes when its lease runs out, or at once if etcd can be reached.
     func close() {
         stopped.store(true, ordering: .releasing)
+        reader.cancel()
         watch.withLock { $0?.cancel() }
     }
 
@@ -61,52 +64,44 @@ final class FleetMember: Sendable {
     }
 
     /// Follows etcd until ``close()``.
+    ///
+    /// Each connection begins with a read of everything: what lies between two of them may be another disk, an older copy or
+    /// another cluster, and none of that can be told from where the watch left off.
     func follow() {
-        var revision: Int64?
         var pauseSeconds = 0.1
-        var wasReached = true
+        var isAway = false
         while !isStopped {
             do throws(EtcdError) {
-                if revision == nil {
-                    let (items, read) = try client.items(under: root)
-                    log.info("etcd revision \(read): \(items.count) keys")
-                    takeAll(items, read)
-                    revision = read
-                }
-                if !wasReached { log.info("etcd is back") }
-                wasReached = true
+                let (items, tooLong, position) = try reader.items(under: root)
+                if isAway { log.info("etcd is back") }
+                isAway = false
+                log.info("etcd revision \(position.revision): \(items.count) keys")
+                for key in tooLong { log.warning("\(key): its value is too long; it is left as it was") }
+                takeAll(items, tooLong, position.revision)
                 pauseSeconds = 0.1
-                let last = Mutex(revision ?? 0)
-                defer { revision = last.withLock { $0 } }
-                try run(from: (revision ?? 0) + 1) { [self] events, number in
-                    takeEvents(events, number)
-                    last.withLock { $0 = number }
-                }
-            } catch .compacted {
-                log.info("etcd has compacted what was watched: reading everything again")
-                revision = nil
+                try run(after: position)
+            } catch .outdated(let why) {
+                log.info("etcd \(why): reading everything again")
             } catch {
-                if wasReached, !isStopped { log.warning("\(error); forwarding goes on") }
-                wasReached = false
+                if !isAway, !isStopped { log.warning("\(error); forwarding goes on") }
+                isAway = true
                 pause(pauseSeconds)
                 pauseSeconds = min(pauseSeconds * 2, 1)
             }
         }
     }
 
-    private func run(
-        from revision: Int64, _ changed: @escaping @Sendable ([EtcdClient.Event], Int64) -> Void
-    ) throws(EtcdError) {
-        let new = EtcdWatch(changed)
+    private func run(after position: EtcdClient.Position) throws(EtcdError) {
+        let new = EtcdWatch(access) { [self] events, revision in takeEvents(events, revision) }
         watch.withLock { $0 = new }
         if isStopped { new.cancel() }
-        try new.run(client, prefix: root, from: revision)
+        try new.run(reader, prefix: root, after: position)
     }
 
-    private func takeAll(_ items: [EtcdClient.Item], _ revision: Int64) {
+    private func takeAll(_ items: [EtcdClient.Item], _ tooLong: [String], _ revision: Int64) {
         agent.take(revision: revision) { fleet in
             var new = fleet
-            new.keepOnly(Set(items.map(\.key)), at: SystemCall.now())
+            new.keepOnly(Set(items.map(\.key) + tooLong), at: SystemCall.now())
             let complaints = items.compactMap { item in Self.put(item, &new) }
             fleet = new
             return complaints
@@ -144,18 +139,18 @@ final class FleetMember: Sendable {
         var written: [UInt8]?
         while !isStopped {
             do throws(EtcdError) {
-                if let lease { try client.keepAlive(lease) }
+                if let lease { try registrar.keepAlive(lease) }
                 let current: Int64
                 if let lease {
                     current = lease
                 } else {
-                    current = try client.grantLease(seconds: Self.leaseSeconds)
+                    current = try registrar.grantLease(seconds: Self.leaseSeconds)
                     lease = current
                     written = nil
                 }
                 if isForgotten.exchange(false, ordering: .acquiringAndReleasing) { written = nil }
                 if let record = record.withLock({ $0 }), written != record.value {
-                    try client.put(record.key, record.value, lease: current)
+                    try registrar.put(record.key, record.value, lease: current)
                     written = record.value
                 }
                 pause(Double(Self.leaseSeconds) / 3, unlessForgotten: true)
@@ -169,6 +164,6 @@ final class FleetMember: Sendable {
                 pause(0.5)
             }
         }
-        if let lease { try? client.revokeLease(lease) }
+        if let lease { try? registrar.revokeLease(lease) }
     }
 }

@@ -4,18 +4,17 @@ import CWeftLinux
 import Glibc
 import Weft
 import WeftCommand
+import WeftEtcd
 import WeftTunnelMap
 
-/// `weft tunnel-map run`: keeps a map as its file and etcd want it, until it is stopped. The map goes on forwarding after that.
-enum TunnelMapRun {
-    static func run(_ words: TunnelMapVerb.Words) throws(CommandFailure) {
+/// `weft-map run`: keeps a map as its file and etcd want it, until it is stopped. The map goes on forwarding after that.
+enum MapRun {
+    static func run(_ words: Arguments) throws(CommandFailure) {
         if let lack = TunnelMap.lackOfPrivileges() { throw CommandFailure(.failed, lack.description) }
         let path = words.operands[0]
-        var root = words.values["prefix"] ?? Fleet.usualPrefix
+        var root = words.value(of: "prefix") ?? Fleet.usualPrefix
         if !root.hasSuffix("/") { root += "/" }
-        guard words.values["prefix"] == nil || words.values["etcd"] != nil else {
-            throw CommandFailure(.usage, "--prefix is a key in etcd: it needs --etcd\n\(TunnelMapVerb.usage)")
-        }
+        let access = try EtcdAccess(words)
         unsafe weft_name_thread("weft")
         var signals = Signals()
         var stamp = FileStamp(path)
@@ -24,9 +23,7 @@ enum TunnelMapRun {
         let log = Log(name: "tunnel-map \(file.name)")
         let key = try file.key.map { path throws(CommandFailure) in try fleetKey(path) }
         let agent = try Agent(file, root: root, log)
-        let member = try words.values["etcd"].map { url throws(CommandFailure) in
-            try FleetMember(url, root: root, file, agent, log)
-        }
+        let member = access.map { FleetMember($0, root: root, file, agent, log) }
         try agent.start(waitingForFleet: member != nil)
         let prober = try key.map { key throws(CommandFailure) in
             try makeProber(file, key.take(), agent)
@@ -56,7 +53,7 @@ enum TunnelMapRun {
         following?.join()
         applying?.join()
         leasing?.join()
-        log.info("stopped; the map goes on forwarding, `weft tunnel-map down \(file.name)` removes it")
+        log.info("stopped; the map goes on forwarding, `weft-map down \(file.name)` removes it")
         lock.release()
     }
 
@@ -130,26 +127,4 @@ private struct FileStamp: Equatable {
         let found = unsafe stat(path, &status) == 0
         values = found ? [status.st_mtim.tv_sec, status.st_mtim.tv_nsec, Int(status.st_ino), Int(status.st_size)] : []
     }
-}
-
-/// Keeps a second agent from running for the same map.
-private struct RunLock: ~Copyable {
-    private let descriptor: FileDescriptor
-
-    init(_ name: String) throws(CommandFailure) {
-        try RuntimeFolder.make()
-        let path = "\(RuntimeFolder.path)/tunnel-map-\(name.filter { $0 != "/" }).lock"
-        let raw = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600 as mode_t)
-        guard raw >= 0 else {
-            throw CommandFailure(.failed, "cannot open \(path): \(SystemCall.message(errno))")
-        }
-        let descriptor = FileDescriptor(owning: raw)
-        guard flock(raw, LOCK_EX | LOCK_NB) == 0 else {
-            throw CommandFailure(.failed, "an agent is running for the tunnel map \(name) already; stop it first")
-        }
-        self.descriptor = descriptor
-    }
-
-    /// At the end rather than at the last use.
-    consuming func release() {}
 }
