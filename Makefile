@@ -19,6 +19,7 @@ bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 unitdir = $(DESTDIR)$(PREFIX)/lib/systemd/system
+sysusersdir = $(DESTDIR)$(PREFIX)/lib/sysusers.d
 
 # The programs carry the Swift runtime along, so that they run where no toolchain is.
 RELEASE = -c release --static-swift-stdlib
@@ -103,7 +104,8 @@ bench-map: ## the kernel's tunnel map: time to load and change it, memory, cost 
 	@cat Benchmarks/results/map.md
 
 install: build ## install the programs, their manual pages, completions and systemd unit: PREFIX, DESTDIR
-	install -d '$(bindir)' '$(libexecdir)' '$(mandir)/man8' '$(mandir)/man5' '$(bashdir)' '$(zshdir)' '$(fishdir)' '$(unitdir)'
+	install -d '$(bindir)' '$(libexecdir)' '$(mandir)/man8' '$(mandir)/man5' '$(bashdir)' '$(zshdir)' '$(fishdir)' '$(unitdir)' \
+	    '$(sysusersdir)'
 	install -m 755 $(WEFT) $(WEFT)-map '$(bindir)'
 	install -m 755 $(WEFT)-control '$(libexecdir)'
 	install -m 644 docs/man/weft.8 '$(mandir)/man8/weft.8'
@@ -114,6 +116,7 @@ install: build ## install the programs, their manual pages, completions and syst
 	$(WEFT) completion bash > '$(bashdir)/weft'
 	$(WEFT) completion zsh > '$(zshdir)/_weft'
 	$(WEFT) completion fish > '$(fishdir)/weft.fish'
+	install -m 644 docs/systemd/weft.sysusers '$(sysusersdir)/weft.conf'
 	sed 's|@bindir@|$(PREFIX)/bin|' docs/systemd/weft@.service > '$(unitdir)/weft@.service'
 	sed 's|@bindir@|$(PREFIX)/bin|' docs/systemd/weft-keyserve@.service > '$(unitdir)/weft-keyserve@.service'
 	sed 's|@bindir@|$(PREFIX)/bin|' docs/systemd/weft-tunnel-map@.service \

@@ -30,7 +30,7 @@ for purpose; do
     case $purpose in
     build | fuzz) packages+=("${build[@]}") ;;
     demo) packages+=("${build[@]}" "${hosts[@]}" iperf3 socat) ;;
-    test) packages+=("${build[@]}" "${hosts[@]}" nftables iperf3 coturn python3-venv etcd-server etcd-client) ;;
+    test) packages+=("${build[@]}" "${hosts[@]}" nftables systemd iperf3 coturn python3-venv etcd-server etcd-client) ;;
     bench) packages+=("${build[@]}" "${hosts[@]}" iperf3 nftables wireguard-go wireguard-tools nebula gcc libc6-dev python3) ;;
     lint) packages+=(make shellcheck groff-base) ;;
     *) usage ;;

@@ -38,7 +38,9 @@ extension FileDescriptor {
         _ = try Self.retrying { unsafe renameat(raw, old, raw, new) }
     }
 
-    func status() throws(SystemError) -> stat {
+    func status() throws(SystemError) -> stat { try Self.status(of: raw) }
+
+    static func status(of raw: Int32) throws(SystemError) -> stat {
         var status = stat()
         // The kernel fills a structure that outlives the call.
         guard unsafe fstat(raw, &status) == 0 else { throw .last }
@@ -83,16 +85,18 @@ extension FileDescriptor {
         }
     }
 
-    /// Reads until the file ends or `limit` bytes have come.
-    func read(limit: Int) throws(SystemError) -> SecretBytes {
+    /// Reads from the file's begin until it ends or `limit` bytes have come.
+    func read(limit: Int) throws(SystemError) -> SecretBytes { try Self.read(raw, limit: limit) }
+
+    static func read(_ raw: Int32, limit: Int) throws(SystemError) -> SecretBytes {
         try SecretBytes(capacity: limit) { span throws(SystemError) in
             var count = 0
             while count < limit {
-                let got = try Self.retrying { () -> Int in
+                let got = try retrying { () -> Int in
                     // The kernel writes at most into the part of the buffer that is still free.
                     unsafe span.withUnsafeMutableBytes { buffer in
                         let free = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[count...])
-                        return unsafe Glibc.read(raw, free.baseAddress, free.count)
+                        return unsafe pread(raw, free.baseAddress, free.count, off_t(count))
                     }
                 }
                 if got == 0 { break }

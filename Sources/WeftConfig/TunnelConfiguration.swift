@@ -14,6 +14,8 @@ public struct TunnelConfiguration: Sendable {
     public let peers: [PeerConfiguration]
     /// Who may ask for networks, in the file's order; none unless it is a key server's file, which has no peers.
     public let initiators: [InitiatorConfiguration]
+    /// The user whose file it is; nil if it didn't come from a file.
+    public internal(set) var owner: UInt32?
 
     /// The routes of one peer: each of our prefixes with each of the peer's of the same family.
     public func routes(for peer: PeerConfiguration) -> [Route] {

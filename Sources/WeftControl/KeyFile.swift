@@ -9,6 +9,8 @@ public enum KeyFileError: Error, Hashable, Sendable, CustomStringConvertible {
     /// Group or others may use the file, which has these permission bits.
     case exposed(path: String, mode: UInt32)
     case notRegular(path: String)
+    /// It belongs to a user whose files aren't believed.
+    case foreign(path: String, owner: UInt32)
     /// More bytes than ``Identity/maximumKeyFileByteCount``.
     case tooLarge(path: String)
     /// The system refused `operation` with this errno.
@@ -24,6 +26,8 @@ public enum KeyFileError: Error, Hashable, Sendable, CustomStringConvertible {
             "\(path) is open to group or others (mode 0\(String(mode, radix: 8))): run chmod 600 \(path)"
         case .notRegular(let path):
             "\(path) isn't a regular file: name the file that holds the private key"
+        case .foreign(let path, let owner):
+            "\(path) belongs to user \(owner), who is neither root nor the caller: run chown root \(path)"
         case .tooLarge(let path):
             "\(path) is too large for a key file: name the file that holds the private key"
         case .system(let operation, let path, let errno):
@@ -54,14 +58,27 @@ extension Identity {
     /// Throws a ``KeyFileError``: among others when group or others have any permission on the file, or when it isn't a
     /// regular one. A symbolic link is followed.
     public init(contentsOf path: String) throws(KeyFileError) {
-        let file = try KeyFile.open(path)
-        let text = try file.readAll()
+        try self.init(contentsOf: SharedDescriptor(Self.openKeyFile(path)), called: path)
+    }
+
+    /// Reads an open key file from its begin, as above.
+    ///
+    /// - Parameters:
+    ///   - path: how errors call it.
+    ///   - owners: the users whose files are believed; nil believes everybody's.
+    public init(
+        contentsOf file: SharedDescriptor, called path: String, ownedBy owners: Set<UInt32>? = nil
+    ) throws(KeyFileError) {
+        let text = try KeyFile.readAll(file.raw, path, ownedBy: owners)
         do {
             try self.init(pem: text.span)
         } catch {
             throw .identity(path: path, error)
         }
     }
+
+    /// Opens what may be a key file; nothing is read or judged yet.
+    public static func openKeyFile(_ path: String) throws(KeyFileError) -> FileDescriptor { try KeyFile.open(path) }
 
     /// Writes the private key to a file that only its owner can read and write (mode 0600).
     ///
@@ -88,6 +105,11 @@ private struct KeyFile: ~Copyable {
     private let path: String
 
     private init(_ path: String, flags: Int32) throws(KeyFileError) {
+        descriptor = try Self.descriptor(path, flags: flags)
+        self.path = path
+    }
+
+    private static func descriptor(_ path: String, flags: Int32) throws(KeyFileError) -> FileDescriptor {
         let descriptor = unsafe Glibc.open(path, flags | O_CLOEXEC, 0o600 as mode_t)
         guard descriptor >= 0 else {
             let number = errno
@@ -95,13 +117,12 @@ private struct KeyFile: ~Copyable {
             let operation = flags & O_CREAT == 0 ? "open" : "create"
             throw .system(operation: operation, path: path, errno: number)
         }
-        self.descriptor = FileDescriptor(owning: descriptor)
-        self.path = path
+        return FileDescriptor(owning: descriptor)
     }
 
-    static func open(_ path: String) throws(KeyFileError) -> KeyFile {
+    static func open(_ path: String) throws(KeyFileError) -> FileDescriptor {
         // A named pipe would otherwise keep us waiting for its writer.
-        try KeyFile(path, flags: O_RDONLY | O_NONBLOCK | O_NOCTTY)
+        try descriptor(path, flags: O_RDONLY | O_NONBLOCK | O_NOCTTY)
     }
 
     static func create(_ path: String, with text: borrowing SecretBytes) throws(KeyFileError) {
@@ -114,19 +135,25 @@ private struct KeyFile: ~Copyable {
         }
     }
 
-    /// The whole file, after its kind, permissions and size were found good.
-    func readAll() throws(KeyFileError) -> SecretBytes {
+    /// The whole file, after its kind, permissions, owner and size were found good.
+    static func readAll(_ descriptor: Int32, _ path: String, ownedBy owners: Set<UInt32>?) throws(KeyFileError)
+        -> SecretBytes
+    {
+        let failure = { KeyFileError.system(operation: $0, path: path, errno: errno) }
         var status = stat()
-        guard unsafe fstat(descriptor.raw, &status) == 0 else { throw failure("examine") }
+        guard unsafe fstat(descriptor, &status) == 0 else { throw failure("examine") }
         guard status.st_mode & S_IFMT == S_IFREG else { throw .notRegular(path: path) }
         guard status.st_mode & 0o077 == 0 else { throw .exposed(path: path, mode: status.st_mode & 0o7777) }
+        if let owners, !owners.contains(status.st_uid) { throw .foreign(path: path, owner: status.st_uid) }
         guard status.st_size <= Identity.maximumKeyFileByteCount else { throw .tooLarge(path: path) }
         return try SecretBytes(count: Int(status.st_size)) { bytes throws(KeyFileError) in
             var offset = 0
             while offset < bytes.count {
                 var rest = bytes.part(offset..<bytes.count)
                 // Safe: it writes at most the count that goes with the pointer.
-                let got = unsafe rest.withUnsafeMutableBytes { unsafe read(descriptor.raw, $0.baseAddress, $0.count) }
+                let got = unsafe rest.withUnsafeMutableBytes {
+                    unsafe pread(descriptor, $0.baseAddress, $0.count, off_t(offset))
+                }
                 if got < 0 && errno == EINTR { continue }
                 guard got >= 0 else { throw failure("read") }
                 // Someone shortened the file; what's there now must be a key by itself.
@@ -158,5 +185,8 @@ private struct KeyFile: ~Copyable {
 
 extension SecretBytes {
     /// A small file that nobody but its owner has any right to, as a whole.
-    package init(contentsOf path: String) throws(KeyFileError) { self = try KeyFile.open(path).readAll() }
+    package init(contentsOf path: String) throws(KeyFileError) {
+        let file = try KeyFile.open(path)
+        self = try KeyFile.readAll(file.raw, path, ownedBy: nil)
+    }
 }

@@ -55,10 +55,9 @@ struct SystemCallFilter: ~Copyable {
 
     /// Answers a call so where all tests hold. Rules for one call add up; what none of them covers is answered as other calls are.
     mutating func add(_ answer: Answer, _ name: String, where tests: [ArgumentTest]) throws(SandboxError) {
-        // The library only reads the name, and the tests.
-        let number = unsafe seccomp_syscall_resolve_name(name)
-        guard number >= 0 else { return }
+        guard let number = Self.number(of: name), number >= 0 else { return }
         let comparisons = tests.map(\.comparison)
+        // The library only reads the tests.
         let code = unsafe seccomp_rule_add_array(
             context, answer.action, number, UInt32(comparisons.count), comparisons)
         try Self.check(code, "filter \(name)")
@@ -67,6 +66,13 @@ struct SystemCallFilter: ~Copyable {
     /// Puts it into force in all threads of the process, for as long as that lives.
     consuming func load() throws(SandboxError) {
         try Self.check(unsafe seccomp_load(context), "filter system calls")
+    }
+
+    /// A call's number on this kind of processor; below 0 if only others have it, nil if libseccomp knows none of that name.
+    static func number(of name: String) -> Int32? {
+        // The library only reads the name.
+        let number = unsafe seccomp_syscall_resolve_name(name)
+        return number == __NR_SCMP_ERROR ? nil : number
     }
 
     private static func check(_ code: Int32, _ operation: String) throws(SandboxError) {

@@ -29,12 +29,21 @@ struct LoadTests {
         #expect(try TunnelFile.load(path: path).file == path)
     }
 
+    private static let readable = "others can read this file and it holds keys"
+    private static let writable = "others can change this file, and with it who is let in"
+
     @Test(
         "others that can read or change it",
-        arguments: [(0o640, "read"), (0o604, "read"), (0o666, "read"), (0o620, "change"), (0o602, "change")])
-    func exposed(_ mode: Int, _ verb: String) throws {
+        arguments: [(0o640, readable), (0o604, readable), (0o666, readable), (0o620, writable), (0o602, writable)])
+    func exposed(_ mode: Int, _ what: String) throws {
         try folder.write(Array(Samples.small.utf8), to: "weft0.conf", mode: mode)
-        #expect(findings == ["\(path): others can \(verb) this file and it holds keys: run chmod 600 \(path)"])
+        #expect(findings == ["\(path): \(what): run chmod 600 \(path)"])
+    }
+
+    @Test("others that can change it, though it holds no keys", arguments: [0o666, 0o664, 0o646, 0o622])
+    func changeable(_ mode: Int) throws {
+        try folder.write(Array("[Interface]\nAddress = 10.0.0.1\n".utf8), to: "weft0.conf", mode: mode)
+        #expect(findings == ["\(path): \(Self.writable): run chmod 600 \(path)"])
     }
 
     @Test("that it is exposed doesn't hide what else is wrong, nor the other way round")
