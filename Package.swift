@@ -143,7 +143,7 @@ let package = Package(
             "IntegrationTests",
             [
                 "weft", "weft-control", "weft-map", "WeftNode", "Weft", "WeftTUN", "WeftXDP", "WeftQUIC", "WeftControl",
-                "WeftKeys", "CWeftLinux",
+                "WeftKeys", "WeftUDP", "CWeftLinux",
                 "CTestSupport",
             ]),
     ],
