@@ -2,7 +2,6 @@
 import Glibc
 import Synchronization
 import Weft
-import WeftCommand
 import WeftConfig
 
 /// Answers at a tunnel's socket, to which only the socket's owner and root can connect.
@@ -13,7 +12,8 @@ final class AdminServer: NodeService {
     protocol Tunnel: AnyObject, Sendable {
         /// The path of its file, absolute.
         var filePath: String { get }
-        func status(listingNetworks: Bool) -> Status
+        /// ``Status`` as JSON.
+        func statusText(listingNetworks: Bool) -> String
         /// Applies its file, from what another process opened.
         func reload(_ file: OpenTunnelFile, ownedBy owners: Set<uid_t>) -> (text: String, isGood: Bool)
         /// What a file would change.
@@ -78,7 +78,7 @@ final class AdminServer: NodeService {
         case .gone: return false
         case .garbage: connection.answer("unknown request\n", at: now)
         case .request(.status(let listingNetworks), _):
-            connection.answer(JSON.text(tunnel.status(listingNetworks: listingNetworks)) + "\n", at: now)
+            connection.answer(tunnel.statusText(listingNetworks: listingNetworks) + "\n", at: now)
         case .request(.file, _): connection.answer(tunnel.filePath + "\n", at: now)
         case .request(.stop, _):
             connection.answerAndStay("ok\n")

@@ -6,6 +6,8 @@ import WeftConfig
 import WeftLink
 
 extension WeftNode: AdminServer.Tunnel {
+    func statusText(listingNetworks: Bool) -> String { JSON.text(status(listingNetworks: listingNetworks)) }
+
     /// Relative paths are meant from where the command was started, and it never goes anywhere else.
     var filePath: String {
         let path = configuration.file
