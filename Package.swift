@@ -137,6 +137,7 @@ let package = Package(
             name: "sandbox-probe", dependencies: ["WeftSandbox", "Weft", "CWeftSeccomp", "CWeftLinux", "CTestSupport"],
             path: "Tests/SandboxProbe", swiftSettings: swiftSettings),
         tests("WeftSandboxTests", ["WeftSandbox", "Weft", "sandbox-probe", "CTestSupport"]),
+        tests("WeftNodeTests", ["WeftNode", "WeftConfig", "Weft", "CWeftLinux"]),
         tests("WeftLinkTests", ["WeftLink", "WeftTestSupport"]),
         .target(name: "CTestSupport", path: "Tests/CTestSupport"),
         tests(

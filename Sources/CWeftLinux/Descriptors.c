@@ -71,6 +71,16 @@ ssize_t weft_receive_descriptors(int socket, void *bytes, size_t count, int *des
     return got;
 }
 
+int weft_peer_user(int socket, uid_t *user) {
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+    if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
+        return -1;
+    }
+    *user = peer.uid;
+    return 0;
+}
+
 int weft_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING); }
 
 int weft_seal(int descriptor) {

@@ -96,10 +96,7 @@ package final class WeftNode: Sendable {
     /// Starts all services, each on a thread of its own.
     /// - Parameter stop: called when somebody asks over the tunnel's socket for its end, from any thread.
     package func start(stop: @escaping @Sendable () -> Void) throws(TransportError) {
-        let admin = try AdminServer(
-            name: name, status: { [unowned self] in status(listingNetworks: $0) }, stop: stop,
-            reload: { [unowned self] path in path.map { plan($0) } ?? reloadOnce() })
-        try services.start(admin)
+        try services.start(AdminServer(at: RuntimeFolder.socket(of: name), of: self, stop: stop))
         for part in parts { try services.start(part) }
         log.info("up on UDP port \(configuration.interface.listenPort), \(datapath.capabilities), \(engine.cipherName)")
     }

@@ -14,6 +14,9 @@ ssize_t weft_send_descriptors(int socket, const void *bytes, size_t count, const
 /// came. What is more is closed. Returns what recvmsg(2) does, with `flags`.
 ssize_t weft_receive_descriptors(int socket, void *bytes, size_t count, int *descriptors, unsigned int *number, int flags);
 
+/// The user at the other end of a Unix socket when it was connected, which SO_PEERCRED tells. Returns 0, or -1 with errno set.
+int weft_peer_user(int socket, uid_t *user);
+
 /// memfd_create(2) with sealing allowed, closed on exec.
 int weft_memory_file(const char *name);
 

@@ -108,6 +108,15 @@ public final class WakeEvent: Sendable {
         return try Self.outcome(count, isWoken: descriptors.0.revents != 0)
     }
 
+    /// Waits until one of several is ready, whose `revents` then say for what, the event is signalled, or `timeout` milliseconds
+    /// have passed.
+    public func wait(forAny descriptors: inout [pollfd], timeout: Int32) throws(TransportError) -> Wait {
+        descriptors.append(pollfd(fd: descriptor.raw, events: Int16(POLLIN), revents: 0))
+        let count = unsafe poll(&descriptors, nfds_t(descriptors.count), timeout)
+        let own = descriptors.removeLast()
+        return try Self.outcome(count, isWoken: own.revents != 0)
+    }
+
     /// What poll(2) returned means.
     private static func outcome(_ count: Int32, isWoken: Bool) throws(TransportError) -> Wait {
         if count < 0 {

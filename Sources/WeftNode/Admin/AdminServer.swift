@@ -2,85 +2,105 @@
 import Glibc
 import Synchronization
 import Weft
-import WeftCommand
+import WeftConfig
 
-/// Requests over a tunnel's socket: one line each.
-enum AdminRequest: Equatable {
-    /// Answered with ``Status`` as JSON.
-    case status(listingNetworks: Bool)
-    /// Answered with `ok`; the connection closes when the tunnel is gone.
-    case stop
-    /// Applies the tunnel's file. Answered with a line `good` or `bad`, and then what changed or why nothing did.
-    case reload
-    /// Answered as above with what a file would change.
-    case plan(path: String)
-
-    /// Longer requests are no requests.
-    static let limit = 4200
-
-    /// Reads a request from bytes that anyone may have sent.
-    init?(_ bytes: [UInt8]) {
-        guard bytes.count <= Self.limit, bytes.last == UInt8(ascii: "\n") else { return nil }
-        let line = String(decoding: bytes.dropLast(), as: UTF8.self)
-        switch line {
-        case "status": self = .status(listingNetworks: false)
-        case "status networks": self = .status(listingNetworks: true)
-        case "stop": self = .stop
-        case "reload": self = .reload
-        default:
-            guard line.hasPrefix("plan /") else { return nil }
-            self = .plan(path: String(line.dropFirst(5)))
-        }
-    }
-}
-
-/// Answers at a tunnel's socket, one connection after the other. Only the socket's owner can connect.
+/// Answers at a tunnel's socket, to which only the socket's owner and root can connect.
+///
+/// One thread serves all connections side by side; none can hold up the others, nor stay longer than its time.
 final class AdminServer: NodeService {
+    /// What it asks of the tunnel.
+    protocol Tunnel: AnyObject, Sendable {
+        /// The path of its file, absolute.
+        var filePath: String { get }
+        /// ``Status`` as JSON.
+        func statusText(listingNetworks: Bool) -> String
+        /// Applies its file, from what another process opened.
+        func reload(_ file: OpenTunnelFile, ownedBy owners: Set<uid_t>) -> (text: String, isGood: Bool)
+        /// What a file would change.
+        func plan(_ file: OpenTunnelFile, ownedBy owners: Set<uid_t>) -> (text: String, isGood: Bool)
+    }
+
     let name = "weft-admin"
     private let socket: UnixSocket
     private let path: String
     private let wake: WakeEvent
-    private let status: @Sendable (_ listingNetworks: Bool) -> Status
+    // The server is one of the tunnel's services, which are gone before it is.
+    private unowned let tunnel: any Tunnel
     private let stop: @Sendable () -> Void
     private let isOpen = Atomic(true)
-    private let reload: @Sendable (_ plan: String?) -> (text: String, isGood: Bool)
 
-    init(
-        name tunnel: String, status: @escaping @Sendable (_ listingNetworks: Bool) -> Status,
-        stop: @escaping @Sendable () -> Void,
-        reload: @escaping @Sendable (_ plan: String?) -> (text: String, isGood: Bool)
-    ) throws(TransportError) {
-        path = RuntimeFolder.socket(of: tunnel)
+    /// More wait until one of these is done.
+    static let mostConnections = 16
+
+    /// - Parameters:
+    ///   - path: where the socket is made.
+    ///   - stop: called when somebody asks for the tunnel's end.
+    init(at path: String, of tunnel: any Tunnel, stop: @escaping @Sendable () -> Void) throws(TransportError) {
+        self.path = path
         socket = try UnixSocket.listen(at: path)
         wake = try WakeEvent()
-        self.status = status
+        self.tunnel = tunnel
         self.stop = stop
-        self.reload = reload
     }
 
     /// Serves until ``close()``. A connection that asked to stop stays open as long as the process lives.
     func run() {
-        var waiting: [Int32] = []
-        while true {
-            let state = try? wake.wait(for: socket.descriptor.raw, events: POLLIN, timeout: -1)
-            if state == .woken { return }
-            guard state == .ready, let connection = socket.accept() else { continue }
-            switch AdminRequest(connection.read(limit: AdminRequest.limit, until: UInt8(ascii: "\n"))) {
-            case .status(let listingNetworks): connection.write(JSON.text(status(listingNetworks)) + "\n")
-            case .stop:
-                connection.write("ok\n")
-                // A duplicate that nothing closes before the process ends.
-                waiting.append(dup(connection.descriptor.raw))
-                stop()
-            case .reload: connection.write(Self.answer(reload(nil)))
-            case .plan(let path): connection.write(Self.answer(reload(path)))
-            case nil: connection.write("unknown request\n")
+        var connections: [AdminConnection] = []
+        while isOpen.load(ordering: .relaxed) {
+            var polled = connections.map(\.interest)
+            let isFull = connections.count >= Self.mostConnections
+            polled.append(pollfd(fd: isFull ? -1 : socket.descriptor.raw, events: Int16(POLLIN), revents: 0))
+            let timeout: Int32 = connections.contains { $0.deadline != nil } ? 100 : -1
+            do throws(TransportError) {
+                if try wake.wait(forAny: &polled, timeout: timeout) == .woken { return }
+            } catch {
+                // Out of memory, at worst: later there may be some.
+                usleep(100_000)
+                continue
+            }
+            let now = SystemCall.now()
+            let ready = zip(connections, polled).filter { $1.revents != 0 }.map(\.0)
+            let done = ready.filter { !step($0, at: now) }
+            connections.removeAll { connection in
+                done.contains { $0 === connection } || connection.deadline.map { now >= $0 } ?? false
+            }
+            if polled.last?.revents != 0, let new = socket.accept() {
+                connections.append(AdminConnection(new, at: now))
             }
         }
     }
 
-    private static func answer(_ outcome: (text: String, isGood: Bool)) -> String {
-        "\(outcome.isGood ? "good" : "bad")\n\(outcome.text)\n"
+    /// Goes on with a connection; false once it is done.
+    private func step(_ connection: AdminConnection, at now: Instant) -> Bool {
+        if connection.isAnswering { return connection.send() }
+        switch connection.receive() {
+        case .nothing: return true
+        case .gone: return false
+        case .garbage: connection.answer("unknown request\n", at: now)
+        case .request(.status(let listingNetworks), _):
+            connection.answer(tunnel.statusText(listingNetworks: listingNetworks) + "\n", at: now)
+        case .request(.file, _): connection.answer(tunnel.filePath + "\n", at: now)
+        case .request(.stop, _):
+            connection.answerAndStay("ok\n")
+            stop()
+        case .request(.reload(let names), let files):
+            connection.answer(Self.answer(names, files, connection.caller, tunnel.reload), at: now)
+        case .request(.plan(let names), let files):
+            connection.answer(Self.answer(names, files, connection.caller, tunnel.plan), at: now)
+        }
+        return connection.send()
+    }
+
+    private static func answer(
+        _ names: [String], _ files: [SharedDescriptor], _ caller: uid_t?,
+        _ apply: (OpenTunnelFile, Set<uid_t>) -> (text: String, isGood: Bool)
+    ) -> String {
+        guard let caller, names.count == files.count, let file = files.first, let path = names.first else {
+            return "bad\nthe files didn't come along\n"
+        }
+        let named = zip(names, files).dropFirst().map { OpenTunnelFile.Named(name: $0, descriptor: $1) }
+        let outcome = apply(OpenTunnelFile(path: path, file: file, named: named), [0, caller])
+        return "\(outcome.isGood ? "good" : "bad")\n\(outcome.text)\n"
     }
 
     /// Ends ``run()`` and takes the socket away. Twice is harmless: a successor's socket stays.
@@ -88,34 +108,5 @@ final class AdminServer: NodeService {
         guard isOpen.exchange(false, ordering: .relaxed) else { return }
         wake.signal()
         unsafe unlink(path)
-    }
-}
-
-/// Talks to a running tunnel.
-package enum AdminClient {
-    /// The tunnel's status, with each network that a key server granted if that is asked for; nil when it isn't up.
-    package static func status(of name: String, listingNetworks: Bool = false) -> [UInt8]? {
-        guard let socket = UnixSocket.connect(to: RuntimeFolder.socket(of: name)) else { return nil }
-        socket.write(listingNetworks ? "status networks\n" : "status\n")
-        let answer = socket.read(limit: 64 << 20)
-        return answer.isEmpty ? nil : answer
-    }
-
-    /// Lets a tunnel apply its file, or say what the file at a path would change; nil when it isn't up.
-    package static func reload(_ name: String, planning path: String? = nil) -> (text: String, isGood: Bool)? {
-        guard let socket = UnixSocket.connect(to: RuntimeFolder.socket(of: name)) else { return nil }
-        socket.write(path.map { "plan \($0)\n" } ?? "reload\n")
-        let lines = String(decoding: socket.read(limit: 1 << 20), as: UTF8.self)
-            .split(separator: "\n", omittingEmptySubsequences: true)
-        guard let verdict = lines.first else { return nil }
-        return (lines.dropFirst().joined(separator: "\n"), verdict == "good")
-    }
-
-    /// Stops a tunnel and waits until it is gone; false when it isn't up.
-    package static func stop(_ name: String) -> Bool {
-        guard let socket = UnixSocket.connect(to: RuntimeFolder.socket(of: name)) else { return false }
-        socket.write("stop\n")
-        _ = socket.read(limit: AdminRequest.limit)
-        return true
     }
 }

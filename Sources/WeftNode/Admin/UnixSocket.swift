@@ -2,7 +2,6 @@
 import CWeftLinux
 import Glibc
 import Weft
-import WeftCommand
 
 /// A stream socket in the file system.
 struct UnixSocket: ~Copyable, Sendable {
@@ -57,19 +56,14 @@ struct UnixSocket: ~Copyable, Sendable {
         return UnixSocket(descriptor: descriptor)
     }
 
-    /// The next connection, which gives up reading and writing after two seconds.
-    func accept() -> UnixSocket? {
+    /// The next connection.
+    func accept() -> FileDescriptor? {
         let raw = weft_accept(descriptor.raw)
-        guard raw >= 0 else { return nil }
-        var patience = timeval(tv_sec: 2, tv_usec: 0)
-        for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
-            _ = unsafe setsockopt(raw, SOL_SOCKET, option, &patience, socklen_t(MemoryLayout<timeval>.size))
-        }
-        return UnixSocket(descriptor: FileDescriptor(owning: raw))
+        return raw >= 0 ? FileDescriptor(owning: raw) : nil
     }
 
-    /// Reads up to `limit` bytes: until the other end closes, or up to and including `end`.
-    func read(limit: Int, until end: UInt8? = nil) -> [UInt8] {
+    /// Reads up to `limit` bytes, until the other end closes.
+    func read(limit: Int) -> [UInt8] {
         var result: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 4096)
         while result.count < limit {
@@ -79,10 +73,7 @@ struct UnixSocket: ~Copyable, Sendable {
             if count < 0, errno == EINTR { continue }
             guard count > 0 else { break }
             result += chunk[..<count]
-            if let end, chunk[..<count].contains(end) { break }
         }
         return result
     }
-
-    func write(_ text: String) { Console.write(text, to: descriptor.raw) }
 }

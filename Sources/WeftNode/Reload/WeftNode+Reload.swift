@@ -1,14 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
+import Glibc
 import Weft
 import WeftCommand
 import WeftConfig
 import WeftLink
 
-extension WeftNode {
-    /// What its file, or another one, would change; the reasons if it's a bad file.
-    func plan(_ path: String? = nil) -> (text: String, isGood: Bool) {
+extension WeftNode: AdminServer.Tunnel {
+    func statusText(listingNetworks: Bool) -> String { JSON.text(status(listingNetworks: listingNetworks)) }
+
+    /// Relative paths are meant from where the command was started, and it never goes anywhere else.
+    var filePath: String {
+        let path = configuration.file
+        var folder = [CChar](repeating: 0, count: Int(PATH_MAX))
+        guard !path.hasPrefix("/"), unsafe getcwd(&folder, folder.count) != nil else { return path }
+        return String(decoding: folder.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self) + "/" + path
+    }
+
+    /// What another file would change, read from what another process opened; the reasons if it's a bad file.
+    func plan(_ file: OpenTunnelFile, ownedBy owners: Set<uid_t>) -> (text: String, isGood: Bool) {
         do throws(TunnelFileError) {
-            let new = try TunnelFile.load(path: path ?? configuration.file)
+            let new = try file.read(ownedBy: believed(owners))
             new.interface.identity?.giveUp()
             let plan = ReloadPlan(from: configuration, to: new, servesKeys: servesKeys)
             return (plan.text, plan.refusals.isEmpty)
@@ -17,10 +28,31 @@ extension WeftNode {
         }
     }
 
-    /// Applies its file, one request after the other, and logs what came of it.
-    package func reloadOnce() -> (text: String, isGood: Bool) {
+    /// Applies its file, read from what another process opened, one request after the other, and logs what came of it.
+    func reload(_ file: OpenTunnelFile, ownedBy owners: Set<uid_t>) -> (text: String, isGood: Bool) {
+        logged { () throws(TunnelFileError) in
+            // Whatever the other process calls it: it stays the file that it was.
+            try OpenTunnelFile(path: configuration.file, file: file.file, named: file.named)
+                .read(ownedBy: believed(owners))
+        }
+    }
+
+    /// Applies its file if this process may read it, and else logs what to run instead.
+    package func reload() {
+        let outcome = logged { () throws(TunnelFileError) in try TunnelFile.load(path: configuration.file) }
+        if !outcome.isGood { log.info("`weft reload \(name)` lets the tunnel apply what its caller may read") }
+    }
+
+    /// Who owned the file at the start may change it, too.
+    private func believed(_ owners: Set<uid_t>) -> Set<uid_t> {
+        configuration.owner.map { owners.union([$0]) } ?? owners
+    }
+
+    private func logged(
+        _ read: () throws(TunnelFileError) -> TunnelConfiguration
+    ) -> (text: String, isGood: Bool) {
         reloading.withLock { _ in
-            let outcome = reload()
+            let outcome = apply(read)
             for line in outcome.text.split(separator: "\n") {
                 if outcome.isGood { log.info("reload: \(line)") } else { log.warning("reload: \(line)") }
             }
@@ -32,11 +64,13 @@ extension WeftNode {
     ///
     /// What the file says anew is there before what it no longer says goes. Networks that stay as they were keep their keys
     /// and lose no packet.
-    private func reload() -> (text: String, isGood: Bool) {
+    private func apply(
+        _ read: () throws(TunnelFileError) -> TunnelConfiguration
+    ) -> (text: String, isGood: Bool) {
         let old = configuration
         let new: TunnelConfiguration
         do throws(TunnelFileError) {
-            new = try TunnelFile.load(path: old.file)
+            new = try read()
             // The spawner has it.
             new.interface.identity?.giveUp()
         } catch {

@@ -53,19 +53,9 @@ extension Check {
     /// `weft check FILE --against NAME`: the tunnel itself says what it would change.
     private static func compare(_ arguments: Arguments) throws(CommandFailure) {
         guard arguments.operands.count == 2 else { throw CommandFailure(.usage, Help.usage(of: .check)) }
-        var file = TunnelPath(arguments.operands[0]).file
-        if !file.hasPrefix("/") {
-            var folder = [CChar](repeating: 0, count: Int(PATH_MAX))
-            if unsafe getcwd(&folder, folder.count) != nil {
-                file =
-                    String(decoding: folder.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self) + "/"
-                    + file
-            }
-        }
         let name = TunnelPath(arguments.operands[1]).name
-        guard let outcome = AdminClient.reload(name, planning: file) else {
-            throw CommandFailure(.notUp, "no tunnel \(name) is up; `weft show` lists those that are")
-        }
+        let file = TunnelPath(arguments.operands[0]).file
+        let outcome = try AdminClient.outcome(name) { () throws(TunnelFileError) in try AdminClient.plan(name, file) }
         guard outcome.isGood else {
             throw CommandFailure(.failed, outcome.text.replacing("\n", with: "\nweft: "))
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import FoundationEssentials
 import WeftCommand
+import WeftConfig
 import WeftNode
 
 /// `weft show`: what one tunnel, or every tunnel that is up, says of itself.
@@ -31,13 +32,25 @@ enum Reload {
     static func run(_ arguments: [String]) throws(CommandFailure) {
         let arguments = try Arguments(arguments, of: .reload, operands: 1...1)
         let name = TunnelPath(arguments.operands[0]).name
-        guard let outcome = AdminClient.reload(name) else {
-            throw CommandFailure(.notUp, "no tunnel \(name) is up; `weft show` lists those that are")
-        }
+        let outcome = try AdminClient.outcome(name) { () throws(TunnelFileError) in try AdminClient.reload(name) }
         guard outcome.isGood else {
             throw CommandFailure(.failed, "nothing was changed: " + outcome.text.replacing("\n", with: "\nweft: "))
         }
         Console.print(outcome.text)
+    }
+}
+
+extension AdminClient {
+    /// What a tunnel says to a file that is handed to it.
+    static func outcome(
+        _ name: String, _ ask: () throws(TunnelFileError) -> (text: String, isGood: Bool)?
+    ) throws(CommandFailure) -> (text: String, isGood: Bool) {
+        do throws(TunnelFileError) {
+            if let outcome = try ask() { return outcome }
+        } catch {
+            throw CommandFailure(.failed, error.lines.joined(separator: "\nweft: "))
+        }
+        throw CommandFailure(.notUp, "no tunnel \(name) is up; `weft show` lists those that are")
     }
 }
 

@@ -94,7 +94,7 @@ enum Up {
         while true {
             switch signals.wait(seconds: 60) {
             case .end: return
-            case .reload: _ = node.reloadOnce()
+            case .reload: node.reload()
             case .none: break
             }
         }
