@@ -2,6 +2,7 @@
 import Foundation
 import Testing
 import Weft
+import WeftControl
 
 @testable import WeftNode
 @testable import weft
@@ -25,15 +26,65 @@ extension Integration {
             }
         }
 
-        @Test("Control on a port of its own, as ICX has it, where the lower key calls")
-        func ownPort() async throws {
+        /// The end with the lower key calls.
+        @Test(
+            "ICX's data goes to its own port, whatever port its own comes from", arguments: [true, false],
+            ["tun", "xdp"])
+        func icx(icxCalls: Bool, driver: String) async throws {
             let hosts = try await HostPair()
-            try await hosts.bringUpAgreeing(interface: ["ControlPort = 6082"], peer: ["ControlPort = 6082"])
-            let left = try await hosts.left.status()
-            let right = try await hosts.right.status()
-            #expect(left.peers[0].agreement?.state == "connected")
-            #expect(right.peers[0].agreement?.state == "connected")
-            #expect(left.peers[0].endpoint == "192.0.2.2:6081" && right.peers[0].endpoint == "192.0.2.1:6081")
+            let (ours, icx) = (hosts.left, hosts.right)
+            let ourKey = try await ours.makeIdentity()
+            var icxKey: String
+            repeat {
+                try await icx.shell("rm -f \(icx.folder)/host.key")
+                icxKey = try await icx.makeIdentity()
+            } while try (Role(local: PublicKey(icxKey), peer: PublicKey(ourKey)) == .initiator) != icxCalls
+            try await icx.sendAsICX(dials: icxCalls)
+            var own = AgreeingText(1, peerKey: icxKey, calls: !icxCalls)
+            own.moreOfInterface = ["ControlPort = 6082", "Driver = \(driver)"]
+            if driver == "xdp" { own.moreOfInterface.append("Underlay = underlay") }
+            own.moreOfPeer = ["ControlPort = 6082"]
+            var other = AgreeingText(2, peerKey: ourKey)
+            (other.moreOfInterface, other.moreOfPeer) = (["ControlPort = 6082"], own.moreOfPeer)
+            other.moreOfPeer.append("PersistentKeepalive = 1")
+            try ours.write(own.text)
+            try icx.write(other.text)
+            let captures = try await Capture(on: icx, bytesPerFrame: 128)
+            try await ours.up()
+            try await icx.up()
+            try await ours.expectAnswer(from: "10.77.0.2", within: 10)
+            // Keep-alives of several ports come meanwhile.
+            for _ in 0..<20 {
+                try await Task.sleep(for: .milliseconds(200))
+                #expect(try await ours.pings("10.77.0.2"))
+            }
+            let status = try await ours.status()
+            #expect(status.peers[0].agreement?.state == "connected")
+            #expect(status.peers[0].agreement?.failures == 0)
+            #expect(status.peers[0].endpoint == "192.0.2.2:6081")
+            let datagrams = try await captures.end().compactMap(UDPPorts.init)
+            let data = datagrams.filter { $0.isGeneve && $0.isFromICX }
+            #expect(data.allSatisfy { $0.source >= 49152 && $0.target == 6081 } && Set(data.map(\.source)).count > 5)
+            #expect(datagrams.allSatisfy { $0.isFromICX || !$0.isGeneve || $0.target == 6081 })
+        }
+
+        /// What a frame of the underlay with a UDP datagram over IPv4 says of where it goes.
+        private struct UDPPorts {
+            let isFromICX: Bool
+            let source: Int
+            let target: Int
+            let isGeneve: Bool
+
+            init?(_ frame: [UInt8]) {
+                guard frame.count >= 44, frame[12] == 8, frame[13] == 0, frame[14] == 0x45, frame[23] == 17 else {
+                    return nil
+                }
+                isFromICX = frame[29] == 2
+                source = Int(frame[34]) << 8 | Int(frame[35])
+                target = Int(frame[36]) << 8 | Int(frame[37])
+                // Version 0, three words of options.
+                isGeneve = frame[42] & 0xC0 == 0 && target != 6082 && source != 6082
+            }
         }
 
         @Test("An endpoint's name is looked up")

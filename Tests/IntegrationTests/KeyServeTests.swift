@@ -72,6 +72,8 @@ extension Integration {
             file.moreOfInterface.append("Driver = \(driver)")
             if driver == "xdp" { file.moreOfInterface.append("Underlay = underlay") }
             let server = try await serve(hosts, file)
+            // ICX's initiators have a port of their own for control, and so do these.
+            if controlPort != nil { try await hosts.right.sendAsICX(dials: false) }
             let initiator = try await KeyInitiator.make(
                 on: hosts.right, identity, asking: server, addresses: ["10.80.0.1/32", "fd80::1/128"],
                 controlPort: controlPort.map { UInt16($0) })

@@ -15,16 +15,19 @@ public struct ControlPeer: Hashable, Sendable {
     /// The peer's UDP port for control where that isn't its data port. Only ICX's peers have one: towards them ICX's own
     /// timers hold, and the end with the lower key dials.
     public var controlPort: UInt16?
+    /// The UDP port that an ICX peer takes data at, wherever its own comes from. Others' is their endpoint's.
+    public var dataPort: UInt16
     public var suite: Suite
     /// How often keys are renewed.
     public var rekeyInterval: Duration
 
     public static let defaultRekeyInterval = Duration.seconds(120)
 
+    /// - Parameter dataPort: nil for the endpoint's, or Geneve's where that isn't known.
     public init(
         publicKey: PublicKey, vni: UInt32, endpoint: Endpoint? = nil, isNamed: Bool = false,
-        isPinned: Bool = false, controlPort: UInt16? = nil, suite: Suite = .aes128GCM,
-        rekeyInterval: Duration = defaultRekeyInterval
+        isPinned: Bool = false, controlPort: UInt16? = nil, dataPort: UInt16? = nil,
+        suite: Suite = .aes128GCM, rekeyInterval: Duration = defaultRekeyInterval
     ) {
         self.publicKey = publicKey
         self.vni = vni
@@ -32,6 +35,7 @@ public struct ControlPeer: Hashable, Sendable {
         self.isNamed = isNamed
         self.isPinned = isPinned
         self.controlPort = controlPort
+        self.dataPort = dataPort ?? endpoint?.port ?? Geneve.port
         self.suite = suite
         self.rekeyInterval = rekeyInterval
     }

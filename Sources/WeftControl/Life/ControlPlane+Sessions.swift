@@ -20,9 +20,7 @@ extension ControlPlane {
     /// A peer's control came from somewhere.
     private func follow(_ life: PeerLife, to place: Endpoint, _ now: Instant) {
         guard admits(place.address, of: life, now) else { return }
-        // Where control has a port of its own, only the address tells about data.
-        let port = life.isICX ? (life.endpoint?.port ?? Geneve.port) : place.port
-        move(life, to: Endpoint(place.address, port: port))
+        move(life, to: place)
     }
 
     private func adopt(_ id: SessionID, _ peer: PublicKey, at place: Endpoint, dialed: Bool, _ now: Instant) {

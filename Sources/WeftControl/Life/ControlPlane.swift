@@ -195,11 +195,12 @@ public final class ControlPlane {
     }
 
     private func look(at life: PeerLife, _ activity: NetworkActivity?, _ now: Instant) {
-        if let place = activity?.roamedTo, !life.peer.isPinned, admits(place.address, of: life, now) {
+        // ICX's keep-alives, as its data, come from ports where it takes none.
+        if let place = activity?.roamedTo, !life.isICX, !life.peer.isPinned, admits(place.address, of: life, now) {
             let wasElsewhere = life.endpoint != place
             move(life, to: place)
             // QUIC's server can't move (RFC 9000, section 9): what we dialled there is lost.
-            if wasElsewhere, !life.isICX, let session = life.session, session.isDialed {
+            if wasElsewhere, let session = life.session, session.isDialed {
                 end(life, "the peer moved to \(place)", code: CloseCode.silent, at: now)
             }
         }
@@ -270,7 +271,9 @@ public final class ControlPlane {
     }
 
     /// Where a peer is, as something authentic showed.
-    func move(_ life: PeerLife, to endpoint: Endpoint) {
+    func move(_ life: PeerLife, to place: Endpoint) {
+        // Where control has a port of its own, only the address tells about data.
+        let endpoint = life.isICX ? Endpoint(place.address, port: life.peer.dataPort) : place
         life.endpoint = endpoint
         engine.updateEndpoint(of: life.peer.vni, to: endpoint)
     }

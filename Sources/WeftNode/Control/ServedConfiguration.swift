@@ -101,8 +101,8 @@ extension ControlPeer {
         guard let key = peer.publicKey else { return nil }
         self.init(
             publicKey: key, vni: peer.vni, endpoint: peer.endpoint, isNamed: peer.endpointName != nil,
-            isPinned: peer.pinsEndpoint, controlPort: peer.controlPort, suite: peer.suite,
-            rekeyInterval: interface.rekeyInterval)
+            isPinned: peer.pinsEndpoint, controlPort: peer.controlPort,
+            dataPort: peer.endpointName?.port, suite: peer.suite, rekeyInterval: interface.rekeyInterval)
     }
 }
 

@@ -21,7 +21,8 @@ extension WireReader {
             publicKey: try publicKey(), vni: try vni(),
             endpoint: try optional { (reader) throws(WireError) in try reader.endpoint() },
             isNamed: try flag(), isPinned: try flag(),
-            controlPort: try optional { (reader) throws(WireError) in try reader.number() }, suite: try suite(),
+            controlPort: try optional { (reader) throws(WireError) in try reader.number() },
+            dataPort: try number(), suite: try suite(),
             rekeyInterval: try duration())
     }
 
@@ -92,6 +93,7 @@ extension WireWriter {
         flag(peer.isNamed)
         flag(peer.isPinned)
         optional(peer.controlPort) { $0.number($1) }
+        number(peer.dataPort)
         number(peer.suite.rawValue)
         duration(peer.rekeyInterval)
     }
