@@ -26,7 +26,7 @@ RELEASE = -c release --static-swift-stdlib
 PROGRAMS = weft weft-control weft-map
 WEFT = .build/release/weft
 
-.PHONY: help build demo test test-exhaustive test-thread test-address lint fuzz bench bench-packets bench-engine bench-keys \
+.PHONY: help build demo test test-exhaustive test-thread test-address test-control lint fuzz bench bench-packets bench-engine bench-keys \
     bench-peers bench-map install clean
 
 help: ## list the targets
@@ -58,6 +58,12 @@ test-address: ## all tests under AddressSanitizer
 	@scripts/install-dependencies.sh test
 	@# Leaks are Foundation's and XCTest's own.
 	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path .build/address $(SWIFT_TEST_FLAGS)
+
+test-control: ## what a control process can do to a tunnel: 100 of them ended under traffic, a million hostile messages under AddressSanitizer
+	@scripts/install-dependencies.sh test
+	WEFT_CONTROL_ENDS=100 WEFT_CONTROL_PATIENCE=3 $(SWIFT) test --filter ControlProcesses
+	WEFT_HOSTILE_ROUNDS=1000000 ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path .build/address \
+	    --filter HostileControl
 
 lint: ## check format, scripts, licence lines, manual pages
 	@scripts/install-dependencies.sh lint

@@ -138,7 +138,13 @@ let package = Package(
             name: "sandbox-probe", dependencies: ["WeftSandbox", "Weft", "CWeftSeccomp", "CWeftLinux", "CTestSupport"],
             path: "Tests/SandboxProbe", swiftSettings: swiftSettings),
         tests("WeftSandboxTests", ["WeftSandbox", "Weft", "sandbox-probe", "CTestSupport"]),
-        tests("WeftNodeTests", ["WeftNode", "WeftConfig", "Weft", "CWeftLinux"]),
+        tests(
+            "WeftNodeTests",
+            [
+                "WeftNode", "WeftPair", "WeftUDP", "WeftControl", "WeftCommand", "WeftConfig", "Weft", "CWeftLinux",
+                "WeftTestSupport",
+            ]),
+        tests("WeftPairTests", ["WeftPair", "WeftControl", "Weft", "WeftTestSupport"]),
         tests("WeftLinkTests", ["WeftLink", "WeftTestSupport"]),
         .target(name: "CTestSupport", path: "Tests/CTestSupport"),
         tests(

@@ -19,6 +19,13 @@ struct ServedConfiguration: Sendable {
         let initiators: [UInt32: AuthorizedInitiator]
     }
 
+    init(peers: [LinkKind: [ControlPeer]], tunnelled: [Prefix] = [], keyServer: KeyServer? = nil) {
+        self.peers = peers
+        self.tunnelled = tunnelled
+        self.keyServer = keyServer
+    }
+
+    /// What a file says.
     /// - Parameters:
     ///   - tunnelled: what the host routes into the tunnel, the tunnel's own datagrams too.
     ///   - servesKeys: whether it is a key server's file.
