@@ -17,6 +17,19 @@ package enum RuntimeFolder {
         }
     }
 
+    /// Makes the folder for a user whom this process is to go on as, or hands it over to him: as root's it would keep him from making
+    /// his socket there, and from taking it away.
+    package static func make(for user: uid_t, _ group: gid_t) throws(CommandFailure) {
+        try make()
+        let raw = unsafe open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+        guard raw >= 0 else { throw CommandFailure(.failed, "cannot open \(path): \(SystemCall.message(errno))") }
+        let folder = FileDescriptor(owning: raw)
+        var status = stat()
+        // Only root's own: who else has a folder there meant it so. Where it can't be, the process can't become that user either.
+        guard unsafe fstat(folder.raw, &status) == 0, status.st_uid == 0, geteuid() == 0 else { return }
+        _ = fchown(folder.raw, user, group)
+    }
+
     /// The tunnels that have a socket there, up or not.
     package static func names() -> [String] {
         guard let folder = unsafe opendir(path) else { return [] }

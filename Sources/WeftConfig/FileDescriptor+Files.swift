@@ -51,6 +51,11 @@ extension FileDescriptor {
         guard fchmod(raw, mode) == 0 else { throw .last }
     }
 
+    /// Hands it over, unless there is nobody to hand it to.
+    func hand(to owner: FileOwner?) throws(SystemError) {
+        do throws(TransportError) { try owner?.take(raw) } catch { throw SystemError(code: error.code) }
+    }
+
     /// Returns when the contents are on the disk.
     func synchronize() throws(SystemError) {
         _ = try Self.retrying { fsync(raw) }

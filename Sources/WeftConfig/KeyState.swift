@@ -54,15 +54,17 @@ public final class KeyState: Sendable {
     /// - Parameters:
     ///   - directory: the state folder, made with mode 0700 if only its last part is missing.
     ///   - epoch: 1...4294967295. The one used last goes on above its mark; a higher one starts anew at 0.
+    ///   - owner: the user that the process goes on as, if root opens the state: folder and files become his, without a change to
+    ///     what they say, and are as good as root's own. Nil keeps them the caller's.
     /// - Throws: if another tunnel uses the key, the epoch is lower than the last one, the counters are used up, or the
     ///   state can't be read, believed or written. In each case nothing may be sealed with the key.
     public static func open(
-        directory: String, sendKey: ManualKey, receiveKey: ManualKey, epoch: UInt32
+        directory: String, sendKey: ManualKey, receiveKey: ManualKey, epoch: UInt32, owner: FileOwner? = nil
     ) throws(KeyStateError) -> KeyState {
         guard let name = KeyFingerprint(sendKey, role: .send),
             let receiveName = KeyFingerprint(receiveKey, role: .receive)
         else { throw .noDigest }
-        let folder = try KeyStateFolder(path: directory, key: name)
+        let folder = try KeyStateFolder(path: directory, key: name, owner: owner)
         let fresh = KeyStateRecord(epoch: epoch, mark: 0, receiveKey: receiveName.description, received: nil)
         var record = try folder.read() ?? fresh
         guard epoch >= record.epoch else {

@@ -10,12 +10,15 @@ struct KeyStateFolder: ~Copyable {
     private let key: KeyFingerprint
     private let folder: FileDescriptor
     private let lock: FileDescriptor
+    private let owner: FileOwner?
 
     /// Makes the folder if need be, and takes the key's lock.
-    init(path: String, key: KeyFingerprint) throws(KeyStateError) {
-        let folder = try Self.openFolder(path)
-        let lock = try Self.takeLock(key, in: folder, path)
+    /// - Parameter owner: whom all of it goes to; nil for the caller.
+    init(path: String, key: KeyFingerprint, owner: FileOwner?) throws(KeyStateError) {
+        let folder = try Self.openFolder(path, owner)
+        let lock = try Self.takeLock(key, in: folder, path, owner)
         self.path = path
+        self.owner = owner
         self.key = key
         self.folder = folder
         self.lock = lock
@@ -42,7 +45,7 @@ struct KeyStateFolder: ~Copyable {
             }
         }
         guard let file = found else { return nil }
-        try Self.checkFile(file, statePath)
+        try Self.checkFile(file, statePath, owner)
         let content = try Self.attempt("read", statePath) { () throws(SystemError) in
             try file.read(limit: KeyStateRecord.maximumSize + 1)
         }
@@ -66,6 +69,7 @@ struct KeyStateFolder: ~Copyable {
             let file = try folder.open(temporary, flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
             // The umask may have taken more away.
             try file.setMode(0o600)
+            try file.hand(to: owner)
             try file.write(bytes)
             try file.synchronize()
         }
@@ -75,7 +79,7 @@ struct KeyStateFolder: ~Copyable {
         }
     }
 
-    private static func openFolder(_ path: String) throws(KeyStateError) -> FileDescriptor {
+    private static func openFolder(_ path: String, _ owner: FileOwner?) throws(KeyStateError) -> FileDescriptor {
         // Only the last part is made: were its parent missing, a file system could be that isn't mounted yet, and an
         // empty folder in its place would look like keys that were never used.
         // The kernel only reads the path, which lives as long as the call.
@@ -88,11 +92,12 @@ struct KeyStateFolder: ~Copyable {
             try attempt("set the mode of", path) { () throws(SystemError) in try folder.setMode(0o700) }
         }
         let status = try attempt("look at", path) { () throws(SystemError) in try folder.status() }
-        try checkOwner(status, path)
+        try checkOwner(status, path, owner)
         guard status.st_mode & 0o077 == 0 else {
             throw .notOurs(
                 path: path, wrong: "others have access to this folder of key states", remedy: "chmod 700 \(path)")
         }
+        try attempt("hand over", path) { () throws(SystemError) in try folder.hand(to: owner) }
         // The folder's own name must survive a power cut as well, and an earlier start may have died before this step.
         try attempt("synchronise the parent of", path) { () throws(SystemError) in
             let parent = try folder.open("..", flags: O_RDONLY | O_DIRECTORY)
@@ -105,7 +110,7 @@ struct KeyStateFolder: ~Copyable {
     }
 
     private static func takeLock(
-        _ key: KeyFingerprint, in folder: borrowing FileDescriptor, _ folderPath: String
+        _ key: KeyFingerprint, in folder: borrowing FileDescriptor, _ folderPath: String, _ owner: FileOwner?
     ) throws(KeyStateError) -> FileDescriptor {
         // The lock has a file of its own, as the state file is replaced at each write. It is never removed: another
         // process may have opened it already, and would then lock a file that nobody else finds.
@@ -113,11 +118,12 @@ struct KeyStateFolder: ~Copyable {
         let lock = try attempt("open", path) { () throws(SystemError) in
             try folder.open("\(key).lock", flags: O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, mode: 0o600)
         }
-        try checkFile(lock, path)
+        try checkFile(lock, path, owner)
         guard try attempt("lock", path, { () throws(SystemError) in try lock.lock() }) else {
             throw .inUse(key: key.short, lock: path, process: holder(of: lock))
         }
         try attempt("write", path) { () throws(SystemError) in
+            try lock.hand(to: owner)
             try lock.truncate()
             try lock.write(Array("\(getpid())\n".utf8))
         }
@@ -132,21 +138,25 @@ struct KeyStateFolder: ~Copyable {
     }
 
     /// Only a file that nobody else can have touched is believed.
-    private static func checkFile(_ file: borrowing FileDescriptor, _ path: String) throws(KeyStateError) {
+    private static func checkFile(
+        _ file: borrowing FileDescriptor, _ path: String, _ owner: FileOwner?
+    ) throws(KeyStateError) {
         let status = try attempt("look at", path) { () throws(SystemError) in try file.status() }
         guard status.st_mode & S_IFMT == S_IFREG else {
             throw .damaged(path: path, what: "it is no regular file")
         }
-        try checkOwner(status, path)
+        try checkOwner(status, path, owner)
+        // Another name could be somebody else's, who had it put here for us to write to.
+        guard status.st_nlink == 1 else { throw .damaged(path: path, what: "it has another name, too") }
         guard status.st_mode & 0o7777 == 0o600 else {
             let mode = String(status.st_mode & 0o7777, radix: 8)
             throw .notOurs(path: path, wrong: "has mode \(mode) rather than 600", remedy: "chmod 600 \(path)")
         }
     }
 
-    private static func checkOwner(_ status: stat, _ path: String) throws(KeyStateError) {
+    private static func checkOwner(_ status: stat, _ path: String, _ owner: FileOwner?) throws(KeyStateError) {
         let own = geteuid()
-        guard status.st_uid == own else {
+        guard status.st_uid == own || owner?.isTrusted(status.st_uid) == true else {
             throw .notOurs(
                 path: path, wrong: "belongs to user \(status.st_uid) rather than \(own)", remedy: "chown \(own) \(path)"
             )

@@ -19,12 +19,13 @@ struct KeyKeeper {
     /// Opens the state of a peer's manual keys and installs them above the counters that were used before; a peer that
     /// keys are agreed with has none.
     mutating func install(
-        _ peer: PeerConfiguration, directory: String, into engine: Engine, at now: Instant
+        _ peer: PeerConfiguration, directory: String, ownedBy owner: FileOwner?, into engine: Engine, at now: Instant
     ) throws(CommandFailure) {
         guard let keys = peer.keys else { return }
         do {
             let state = try KeyState.open(
-                directory: directory, sendKey: keys.send, receiveKey: keys.receive, epoch: keys.epoch)
+                directory: directory, sendKey: keys.send, receiveKey: keys.receive, epoch: keys.epoch,
+                owner: owner)
             let manual = Weft.ManualKeys(
                 epoch: keys.epoch,
                 sendKey: try keys.send.withBytes { try PacketKey($0) },

@@ -26,6 +26,8 @@ package final class WeftNode: Sendable {
     /// Starts control processes; nil where none is needed.
     private let launcher: (any ControlLauncher)?
     private let keeper: KeeperService
+    /// Who owned the file at the start.
+    let fileOwner: uid_t?
     let servesKeys: Bool
     let mark: UInt32
     let log: Log
@@ -33,21 +35,25 @@ package final class WeftNode: Sendable {
     /// Held while its file is applied.
     let reloading = Mutex(())
     let services: ServiceList
+    /// The socket for requests, once there is one.
+    private let admin = Mutex<AdminServer?>(nil)
 
     /// Marks and tables of our own begin with "we"; the port follows, since no two tunnels of a host share one.
     private static let numberBase: UInt32 = 0x7765_0000
 
     /// Builds everything; when anything fails nothing is left behind.
     /// - Parameters:
+    ///   - owner: the user whom the process goes on as, who gets the key states; nil for the present one.
     ///   - launcher: starts control processes; needed where the file has an identity, which it must hold already.
     ///   - onFailure: called when the node can't go on, from any thread; ``failure`` says why.
     package init(
-        name: String, _ configuration: TunnelConfiguration, servesKeys: Bool, launcher: (any ControlLauncher)?,
-        _ log: Log, onFailure: @escaping @Sendable () -> Void
+        name: String, _ configuration: TunnelConfiguration, servesKeys: Bool, owner: FileOwner? = nil,
+        launcher: (any ControlLauncher)?, _ log: Log, onFailure: @escaping @Sendable () -> Void
     ) throws(CommandFailure) {
         self.name = name
         self.log = log
         self.servesKeys = servesKeys
+        fileOwner = configuration.owner
         self.launcher = launcher
         current = Mutex(configuration)
         started = SystemCall.now()
@@ -69,7 +75,8 @@ package final class WeftNode: Sendable {
         }
         var keys = KeyKeeper()
         for peer in configuration.peers {
-            try keys.install(peer, directory: configuration.interface.stateDirectory, into: engine, at: started)
+            try keys.install(
+                peer, directory: configuration.interface.stateDirectory, ownedBy: owner, into: engine, at: started)
         }
         do {
             let (routes, mark) = try Self.routes(name, configuration, log)
@@ -93,10 +100,17 @@ package final class WeftNode: Sendable {
         return parts
     }
 
+    /// Makes the socket for requests; they are answered from ``start()`` on. It takes the right to make files in the run folder,
+    /// which the process needn't have any more later.
+    /// - Parameter stop: called when somebody asks for the tunnel's end, from any thread.
+    package func listen(stop: @escaping @Sendable () -> Void) throws(TransportError) {
+        let server = try AdminServer(at: RuntimeFolder.socket(of: name), of: self, stop: stop)
+        admin.withLock { $0 = server }
+    }
+
     /// Starts all services, each on a thread of its own.
-    /// - Parameter stop: called when somebody asks over the tunnel's socket for its end, from any thread.
-    package func start(stop: @escaping @Sendable () -> Void) throws(TransportError) {
-        try services.start(AdminServer(at: RuntimeFolder.socket(of: name), of: self, stop: stop))
+    package func start() throws(TransportError) {
+        if let server = admin.withLock({ $0 }) { try services.start(server) }
         for part in parts { try services.start(part) }
         log.info("up on UDP port \(configuration.interface.listenPort), \(datapath.capabilities), \(engine.cipherName)")
     }
@@ -105,7 +119,11 @@ package final class WeftNode: Sendable {
     package var failure: String? { services.failureText }
 
     /// Ends all services and waits for them; the device and its routes are gone then.
-    package func close() { services.close() }
+    package func close() {
+        services.close()
+        // It may not have been started.
+        admin.withLock { $0.take() }?.close()
+    }
 
     /// What the file asks of STUN; nil where that is nothing.
     private static func stun(

@@ -22,7 +22,9 @@ final class AdminServer: NodeService {
 
     let name = "weft-admin"
     private let socket: UnixSocket
-    private let path: String
+    /// The socket's folder, which the process may not reach by its path any more when the socket is to go.
+    private let folder: FileDescriptor
+    private let file: String
     private let wake: WakeEvent
     // The server is one of the tunnel's services, which are gone before it is.
     private unowned let tunnel: any Tunnel
@@ -36,7 +38,14 @@ final class AdminServer: NodeService {
     ///   - path: where the socket is made.
     ///   - stop: called when somebody asks for the tunnel's end.
     init(at path: String, of tunnel: any Tunnel, stop: @escaping @Sendable () -> Void) throws(TransportError) {
-        self.path = path
+        let slash = path.lastIndex(of: "/")
+        let parent = slash.map { String(path[..<$0]) } ?? "."
+        file = slash.map { String(path[path.index(after: $0)...]) } ?? path
+        // The kernel only reads the path, which lives as long as the call.
+        folder = FileDescriptor(
+            owning: try SystemCall.retrying("open \(parent)") {
+                unsafe open(parent == "" ? "/" : parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+            })
         socket = try UnixSocket.listen(at: path)
         wake = try WakeEvent()
         self.tunnel = tunnel
@@ -107,6 +116,6 @@ final class AdminServer: NodeService {
     func close() {
         guard isOpen.exchange(false, ordering: .relaxed) else { return }
         wake.signal()
-        unsafe unlink(path)
+        _ = unsafe unlinkat(folder.raw, file, 0)
     }
 }

@@ -45,7 +45,7 @@ extension WeftNode: AdminServer.Tunnel {
 
     /// Who owned the file at the start may change it, too.
     private func believed(_ owners: Set<uid_t>) -> Set<uid_t> {
-        configuration.owner.map { owners.union([$0]) } ?? owners
+        fileOwner.map { owners.union([$0]) } ?? owners
     }
 
     private func logged(

@@ -53,15 +53,19 @@ enum Up {
         unsafe weft_name_thread("weft")
         let signals = Signals()
         let log = Log(name: name)
-        try RuntimeFolder.make()
+        let user = ProcessUser.forData
+        try RuntimeFolder.make(for: user.user, user.group)
         let launcher = try handOver(configuration, control)
         let node = try WeftNode(
-            name: name, configuration, servesKeys: servesKeys, launcher: launcher, log, onFailure: Signals.stop)
+            name: name, configuration, servesKeys: servesKeys, owner: FileOwner(user: user.user, group: user.group),
+            launcher: launcher, log, onFailure: Signals.stop)
         do {
+            try node.listen(stop: Signals.stop)
             // Capabilities are a thread's: there is none but this one yet.
-            try Sandbox.enter(.data(usesXDP: node.usesXDP), as: .forData)
+            try Sandbox.enter(.data(usesXDP: node.usesXDP), as: user)
             try carry(node, signals)
         } catch {
+            node.close()
             throw CommandFailure(.failed, "\(error)")
         }
         if let why = node.failure { throw CommandFailure(.failed, "\(name): \(why)") }
@@ -89,7 +93,7 @@ enum Up {
     /// Carries packets and answers at the socket until a signal comes or the node can't go on.
     private static func carry(_ node: WeftNode, _ signals: consuming Signals) throws(TransportError) {
         defer { node.close() }
-        try node.start(stop: Signals.stop)
+        try node.start()
         Ready.tell()
         while true {
             switch signals.wait(seconds: 60) {
