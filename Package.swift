@@ -47,6 +47,8 @@ let package = Package(
         .library(name: "WeftControl", targets: ["WeftControl"]),
         .library(name: "WeftQUIC", targets: ["WeftQUIC"]),
         .library(name: "WeftKeys", targets: ["WeftKeys"]),
+        .library(name: "WeftPair", targets: ["WeftPair"]),
+        .library(name: "WeftNode", targets: ["WeftNode"]),
         .library(name: "WeftConfig", targets: ["WeftConfig"]),
         .library(name: "WeftCapture", targets: ["WeftCapture"]),
         .library(name: "WeftDiscovery", targets: ["WeftDiscovery"]),

@@ -43,6 +43,7 @@ var targets: [Target] {
         Target("control-message", seeds: ControlMessages.seeds, ControlMessages.run),
         Target("key-file", seeds: KeyFiles.seeds, KeyFiles.run),
         Target("netlink-answer", seeds: NetlinkAnswers.seeds, NetlinkAnswers.run),
+        Target("pair-records", seeds: PairRecords.seeds, PairRecords.run),
         Target("quic-frames", seeds: Frames.seeds, Frames.run),
         Target("quic-datagram", seeds: Sessions.seeds) { try Sessions().run },
     ]
