@@ -42,6 +42,7 @@ let package = Package(
         .library(name: "WeftUDP", targets: ["WeftUDP"]),
         .library(name: "WeftXDP", targets: ["WeftXDP"]),
         .library(name: "WeftLink", targets: ["WeftLink"]),
+        .library(name: "WeftGuard", targets: ["WeftGuard"]),
         .library(name: "WeftTunnelMap", targets: ["WeftTunnelMap"]),
         .library(name: "WeftEtcd", targets: ["WeftEtcd"]),
         .library(name: "WeftControl", targets: ["WeftControl"]),
@@ -57,6 +58,7 @@ let package = Package(
     targets: ipsecMBTarget + [
         .systemLibrary(name: "CWeftOpenSSL", pkgConfig: "libcrypto"),
         .systemLibrary(name: "CWeftNetlink", pkgConfig: "libnl-route-3.0"),
+        .systemLibrary(name: "CWeftNftables", pkgConfig: "libnftables"),
         .systemLibrary(name: "CWeftCapability", pkgConfig: "libcap"),
         .systemLibrary(name: "CWeftBPF", pkgConfig: "libbpf"),
         .systemLibrary(name: "CWeftSeccomp", pkgConfig: "libseccomp"),
@@ -71,6 +73,7 @@ let package = Package(
         module("WeftUDP", ["Weft", "CWeftLinux"]),
         module("WeftTUN", ["Weft", "WeftUDP", "WeftLink", "CWeftLinux"]),
         module("WeftLink", ["Weft", "CWeftNetlink"]),
+        module("WeftGuard", ["Weft", "WeftLink", "CWeftNftables", "CWeftNetlink"]),
         moduleWithBPF("WeftXDP", ["Weft", "WeftUDP", "WeftLink", "CWeftBPF", "CWeftLinux"]),
         moduleWithBPF(
             "WeftTunnelMap",
@@ -87,8 +90,8 @@ let package = Package(
         module(
             "WeftNode",
             [
-                "WeftCommand", "Weft", "WeftTUN", "WeftUDP", "WeftXDP", "WeftLink", "WeftControl", "WeftPair",
-                "WeftConfig",
+                "WeftCommand", "Weft", "WeftTUN", "WeftUDP", "WeftXDP", "WeftLink", "WeftGuard", "WeftControl",
+                "WeftPair", "WeftConfig",
                 "WeftDiscovery", "WeftSandbox", "CWeftLinux",
             ]),
         module("WeftKeys", ["WeftControl", "WeftQUIC", "WeftUDP", "Weft"]),
@@ -148,6 +151,7 @@ let package = Package(
             ]),
         tests("WeftPairTests", ["WeftPair", "WeftControl", "Weft", "WeftTestSupport"]),
         tests("WeftLinkTests", ["WeftLink", "WeftTestSupport"]),
+        tests("WeftGuardTests", ["WeftGuard", "WeftLink", "Weft", "WeftTestSupport"]),
         .target(name: "CTestSupport", path: "Tests/CTestSupport"),
         tests(
             "IntegrationTests",

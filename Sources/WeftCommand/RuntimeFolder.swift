@@ -30,6 +30,12 @@ package enum RuntimeFolder {
         _ = fchown(folder.raw, user, group)
     }
 
+    /// Who isn't root would find nothing there, whatever is up, and is told so.
+    package static func checkAccess() throws(CommandFailure) {
+        guard unsafe access(path, R_OK | X_OK) != 0, errno == EACCES || errno == EPERM else { return }
+        throw CommandFailure(.failed, "cannot look into \(path): permission denied: tunnels are root's, so run as root")
+    }
+
     /// The tunnels that have a socket there, up or not.
     package static func names() -> [String] {
         guard let folder = unsafe opendir(path) else { return [] }

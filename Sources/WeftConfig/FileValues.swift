@@ -33,6 +33,10 @@ enum FileValues {
         return isOff(text) ? .off : number(text, in: 1...UInt32.max).map { .number($0) }
     }
 
+    static func guarding(_ text: String) -> InterfaceConfiguration.Guarding? {
+        InterfaceConfiguration.Guarding(rawValue: text.lowercased())
+    }
+
     /// A number of queues, or `auto`, which means 0.
     static func queues(_ text: String) -> UInt32? {
         text.lowercased() == "auto" ? 0 : number(text, in: 1...UInt32(InterfaceConfiguration.mostQueues))

@@ -50,6 +50,10 @@ public struct InterfaceConfiguration: Sendable {
     public let firewallMark: UInt32?
     /// Where the routes go; `automatic` unless the file says otherwise.
     public let table: RoutingTable
+    /// Whether what the tunnel should carry may leave otherwise.
+    public let guarding: Guarding
+    /// The tunnel that our own datagrams go through; nil for none, whatever others' AllowedIPs say.
+    public let through: String?
     /// The folder where key states are kept, an absolute path. Two folders know nothing of each other: a key that has
     /// been used with one of them must not be used with another.
     public let stateDirectory: String
@@ -89,6 +93,14 @@ public struct InterfaceConfiguration: Sendable {
         case auto
         case tun
         case xdp
+    }
+
+    /// Whether what a tunnel should carry goes nowhere while the tunnel can't carry it.
+    public enum Guarding: String, Hashable, Sendable, CaseIterable {
+        /// It does if a default route goes through the tunnel.
+        case auto
+        case on
+        case off
     }
 
     /// Which kernel routing table the routes go to.

@@ -12,6 +12,7 @@ extension TunnelFileParser {
         checkKeys()
         checkPrefixes()
         checkFamilies()
+        checkRouting()
     }
 
     /// IPv6 works only on links that carry 1280 bytes (RFC 8200 section 5).
@@ -43,6 +44,18 @@ extension TunnelFileParser {
             } else {
                 lines[vni] = line
             }
+        }
+    }
+
+    /// Guard and Through work by rules, which only Table = auto makes.
+    private mutating func checkRouting() {
+        guard let interface, let table = interface.table, table != .automatic else { return }
+        for (key, isThere) in [
+            (InterfaceKey.guarding, interface.guarding == .on), (.through, interface.through != nil),
+        ] where isThere {
+            diagnostics.add(
+                line: interface.lines[key],
+                "\(key.rawValue): needs Table = auto (line \(interface.lines[.table])): leave one of them out")
         }
     }
 

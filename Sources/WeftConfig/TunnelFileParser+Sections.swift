@@ -12,6 +12,8 @@ struct InterfaceDraft {
     var namedLocalIPs: ItemList<Prefix>?
     var firewallMark: UInt32?
     var table: InterfaceConfiguration.RoutingTable?
+    var guarding: InterfaceConfiguration.Guarding?
+    var through: String?
     var stateDirectory: String?
     /// 0 for auto.
     var queues: UInt32?
@@ -57,6 +59,8 @@ struct InterfaceDraft {
             localIPs: localIPs,
             firewallMark: firewallMark == 0 ? nil : firewallMark,
             table: table ?? .automatic,
+            guarding: guarding ?? .auto,
+            through: through,
             stateDirectory: stateDirectory ?? InterfaceConfiguration.defaultStateDirectory,
             queues: queues.flatMap { $0 == 0 ? nil : Int($0) },
             pinsThreads: pinsThreads ?? false,
@@ -131,6 +135,8 @@ extension TunnelFileParser {
         draft.namedLocalIPs = list(of: .localIPs, in: entries, identity: \.self) { Prefix($0) }
         draft.firewallMark = value(of: .firewallMark, in: entries, FileValues.firewallMark)
         draft.table = value(of: .table, in: entries, FileValues.table)
+        draft.guarding = value(of: .guarding, in: entries, FileValues.guarding)
+        draft.through = value(of: .through, in: entries, FileValues.interfaceName)
         draft.stateDirectory = value(of: .stateDirectory, in: entries, FileValues.path)
         draft.queues = value(of: .queues, in: entries, FileValues.queues)
         draft.pinsThreads = value(of: .pinThreads, in: entries, FileValues.onOrOff)

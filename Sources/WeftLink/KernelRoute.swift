@@ -75,8 +75,10 @@ public struct RouteProtocol: RawRepresentable, Hashable, Sendable, CustomStringC
 /// Names of the kernel's routing tables.
 public enum RouteTable {
     public static let main: UInt32 = 254
+    /// The kernel's, for the host's own addresses.
+    public static let local: UInt32 = 255
     /// The kernel's own: 0 (unspecified), 253 (default), 254 (main) and 255 (local).
-    static let reserved: Set<UInt32> = [0, 253, main, 255]
+    static let reserved: Set<UInt32> = [0, 253, main, local]
 
     /// The name that `ip route` prints.
     static func name(of table: UInt32) -> String {

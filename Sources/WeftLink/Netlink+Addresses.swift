@@ -8,12 +8,16 @@ extension Netlink {
     ///
     /// An IPv6 address skips duplicate address detection (RFC 4862), for which a tunnel has no neighbours, and so is
     /// usable at once.
-    public mutating func replaceAddress(_ address: InterfaceAddress, on index: Int32) throws(LinkError) {
+    /// - Parameter makesRoute: whether the kernel routes the address's prefix into the interface by itself.
+    public mutating func replaceAddress(
+        _ address: InterfaceAddress, on index: Int32, makesRoute: Bool = true
+    ) throws(LinkError) {
         // The kernel would keep an IPv6 address's old length, and give IPv4 both.
         for old in try addresses(of: index) where old.address == address.address && old.length != address.length {
             try removeAddress(old, on: index)
         }
         let object = try addressObject(address, on: index)
+        if !makesRoute { unsafe rtnl_addr_set_flags(object.pointer, UInt32(IFA_F_NOPREFIXROUTE)) }
         let message = try unsafe request { message in
             unsafe rtnl_addr_build_add_request(object.pointer, NLM_F_CREATE | NLM_F_REPLACE, &message)
         }

@@ -92,11 +92,20 @@ extension Netlink {
     /// A link by its name.
     /// - Throws: `LinkError.noInterface`.
     public mutating func linkStatus(of name: String) throws(LinkError) -> LinkStatus {
-        let link = try link(index: 0, name: name)
+        try status(of: try link(index: 0, name: name))
+    }
+
+    /// A link by its index.
+    /// - Throws: `LinkError.noInterface`.
+    public mutating func linkStatus(of index: Int32) throws(LinkError) -> LinkStatus {
+        try status(of: try link(index: index, name: nil))
+    }
+
+    private mutating func status(of link: borrowing NetlinkObject) throws(LinkError) -> LinkStatus {
         let index = unsafe rtnl_link_get_ifindex(link.pointer)
         // SAFETY: the texts belong to the link, which lives until the end of this call; they are copied.
         return unsafe LinkStatus(
-            index: index, name: name,
+            index: index, name: rtnl_link_get_name(link.pointer).map { unsafe String(cString: $0) } ?? "\(index)",
             mac: macAddress(of: rtnl_link_get_addr(link.pointer)), mtu: Int(rtnl_link_get_mtu(link.pointer)),
             isUp: rtnl_link_get_flags(link.pointer) & UInt32(IFF_UP) != 0,
             kind: rtnl_link_get_type(link.pointer).map { unsafe String(cString: $0) },

@@ -80,41 +80,27 @@ extension Netlink {
     /// A family's routes in every table.
     ///
     /// libnl's route cache would not do: it takes the same IPv6 prefix on two devices for one route.
-    private mutating func routes(_ family: IPAddress.Family) throws(LinkError) -> [KernelRoute] {
+    mutating func routes(_ family: IPAddress.Family) throws(LinkError) -> [KernelRoute] {
         try dump(Int32(RTM_GETROUTE), family: family.addressFamily, to: "list routes")
             .compactMap { KernelRoute(message: $0) }
             .filter { $0.prefix.family == family }
     }
 
-    private func routeObject(
+    func routeObject(
         _ prefix: Prefix, device: Int32, table: UInt32, mtu: Int?
     ) throws(LinkError) -> NetlinkObject {
-        let destination = try NetlinkObject(prefix.address, length: prefix.length)
-        let route = try unsafe NetlinkObject(rtnl_route_alloc(), release: rtnl_route_put)
-        // SAFETY: the route takes a reference of its own to the destination.
-        guard unsafe rtnl_route_set_dst(route.pointer, destination.pointer) >= 0,
-            unsafe rtnl_route_set_family(route.pointer, UInt8(prefix.family.addressFamily)) >= 0
-        else { throw .outOfMemory }
-        unsafe rtnl_route_set_table(route.pointer, table)
-        unsafe rtnl_route_set_protocol(route.pointer, RouteProtocol.weft.rawValue)
-        // IPv6 routes have no scope.
-        let scope = prefix.family == .v4 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE
-        unsafe rtnl_route_set_scope(route.pointer, UInt8(scope.rawValue))
+        let route = try routeObject(WantedRoute(prefix, table: table, .device(device, gateway: nil)))
         if let mtu {
             guard let value = UInt32(exactly: mtu) else {
                 throw .netlink(operation: "add route \(prefix)", reason: "the MTU \(mtu) is out of range")
             }
             unsafe rtnl_route_set_metric(route.pointer, Int32(RTAX_MTU), value)
         }
-        guard let nexthop = unsafe rtnl_route_nh_alloc() else { throw .outOfMemory }
-        unsafe rtnl_route_nh_set_ifindex(nexthop, device)
-        // SAFETY: from here on the route owns the nexthop and frees it.
-        unsafe rtnl_route_add_nexthop(route.pointer, nexthop)
         return route
     }
 
     /// A route's owner in words, to go after "is already routed to".
-    private mutating func describe(_ route: KernelRoute) -> String {
+    mutating func describe(_ route: KernelRoute) -> String {
         let origin = "protocol \(route.owner), table \(RouteTable.name(of: route.table))"
         guard let nexthop = route.nexthops.first(where: { $0.device != 0 }), route.kind == .unicast else {
             return "nowhere (\(route.kind), \(origin))"
@@ -128,7 +114,10 @@ extension Netlink {
 
 extension KernelRoute {
     /// Whether the route keeps its prefix from being routed into `device`.
-    fileprivate func belongsToSomebodyElse(than device: Int32) -> Bool {
+    func belongsToSomebodyElse(than device: Int32) -> Bool {
+        // Weft's own dead ends hide behind anything.
+        if kind == .unreachable, owner == .weft { return false }
+        if nexthops.allSatisfy({ $0.device == device }), owner == .weft { return false }
         if leadsOnly(into: device) { return owner != .weft && owner != .kernel }
         // Every link has the link-local prefix for itself (RFC 4291 section 2.5.6).
         return !(prefix.isLinkLocal && owner == .kernel)

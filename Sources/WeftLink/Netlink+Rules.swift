@@ -16,8 +16,7 @@ extension Netlink {
     public mutating func removeRules(table: UInt32) throws(LinkError) {
         // The last first, so that the tunnel never takes traffic which a rule before its own would have kept.
         while let rule = RulePriority.rules(of: table, among: try rules()).last {
-            // The kernel compares every attribute that a request names, the protocol among them.
-            try send(rule.message(Int32(RTM_DELRULE), flags: 0), to: "remove rule \(rule)")
+            try removeRule(rule)
         }
     }
 
@@ -31,15 +30,29 @@ extension Netlink {
 
     /// The rules with Weft's protocol number, of both families, each in the order in which the kernel tries them.
     public mutating func rules() throws(LinkError) -> [Rule] {
-        var result: [Rule] = []
+        try ruleMessages().compactMap { Rule(message: $0) }
+    }
+
+    /// Everybody's rules, as messages with their headers, IPv4 first.
+    mutating func ruleMessages() throws(LinkError) -> [[UInt8]] {
+        var messages: [[UInt8]] = []
         for family in IPAddress.Family.allCases {
             do {
-                result += try dump(Int32(RTM_GETRULE), family: family.addressFamily, to: "list rules")
-                    .compactMap { Rule(message: $0) }
+                messages += try dump(Int32(RTM_GETRULE), family: family.addressFamily, to: "list rules")
             } catch .refused(_, EAFNOSUPPORT) {
                 continue  // A kernel without IPv6 has no IPv6 rules.
             }
         }
-        return result
+        return messages
+    }
+
+    /// Removes a rule of Weft's; one that isn't there is fine.
+    public mutating func removeRule(_ rule: Rule) throws(LinkError) {
+        do {
+            // The kernel compares every attribute that a request names, the protocol among them.
+            try send(rule.message(Int32(RTM_DELRULE), flags: 0), to: "remove rule \(rule)")
+        } catch .refused(_, ENOENT), .refused(_, EAFNOSUPPORT) {
+            return
+        }
     }
 }

@@ -69,14 +69,23 @@ public struct Netlink: ~Copyable {
 
     /// Asks for every object of a kind and family; each answer is one message with its header.
     mutating func dump(_ type: Int32, family: Int32, to operation: String) throws(LinkError) -> [[UInt8]] {
+        try unsafe dump(to: operation) { socket in
+            var header = rtgenmsg(rtgen_family: UInt8(truncatingIfNeeded: family))
+            // SAFETY: libnl copies the header's bytes, whose count stands beside it, before the call returns.
+            return unsafe nl_send_simple(socket, type, NLM_F_DUMP, &header, MemoryLayout<rtgenmsg>.size)
+        }
+    }
+
+    /// Sends a request for a list and gives the answers, one message with its header each.
+    /// - Parameter request: returns a negative code of libnl's on failure.
+    mutating func dump(
+        to operation: String, _ request: (_ socket: OpaquePointer) -> Int32
+    ) throws(LinkError) -> [[UInt8]] {
         // A table that changes while it is listed is listed again; a few rounds are enough for any but a broken system.
         for _ in 0..<8 {
             answers.errorNumber = 0
             answers.messages.removeAll()
-            var header = rtgenmsg(rtgen_family: UInt8(truncatingIfNeeded: family))
-            // SAFETY: libnl copies the header's bytes, whose count stands beside it, before the call returns.
-            var status = unsafe nl_send_simple(
-                socket.pointer, type, NLM_F_DUMP, &header, MemoryLayout<rtgenmsg>.size)
+            var status = unsafe request(socket.pointer)
             if status >= 0 { status = unsafe nl_recvmsgs_default(socket.pointer) }
             if status == -NLE_DUMP_INTR { continue }
             guard status >= 0 else { throw answers.failure(status, during: operation) }

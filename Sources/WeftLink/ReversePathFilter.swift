@@ -3,37 +3,38 @@ import Glibc
 
 /// The kernel's source validation for IPv4 (RFC 3704), which can drop what peers send to a tunnel with policy rules.
 ///
-/// A strict filter looks up the way back to a datagram's sender. Without the mark that lookup finds the tunnel instead
-/// of the interface on which the datagram came. `src_valid_mark` makes the lookup use the mark. IPv6 has no such
-/// filter.
+/// A strict filter looks up the way back to a datagram's sender, and finds the tunnel instead of the interface on which the
+/// datagram came. With `src_valid_mark` the lookup goes by the datagram's mark, which somebody has to set as it comes in: a
+/// datagram brings none. IPv6 has no such filter.
 public enum ReversePathFilter {
-    /// The interfaces on which the filter is strict and ignores marks, in alphabetical order.
+    /// The interfaces on which the filter is strict, in alphabetical order.
     /// - Parameters:
     ///   - directory: where the kernel keeps IPv4's settings for each interface.
     ///   - tunnel: the tunnel's own interface, on which the filter does no harm.
     public static func strictInterfaces(
         in directory: String = "/proc/sys/net/ipv4/conf", except tunnel: String? = nil
     ) -> [String] {
-        // The kernel takes the larger filter value of the interface and of "all", and either's src_valid_mark.
+        // The kernel takes the larger value of the interface and of "all".
         func setting(_ name: String, of interface: String) -> Int {
             max(integer(inFile: "\(directory)/all/\(name)"), integer(inFile: "\(directory)/\(interface)/\(name)"))
         }
         let exempt = [".", "..", "all", "default", "lo", tunnel]
         return entries(of: directory)
             .filter { !exempt.contains($0) }
-            .filter { setting("rp_filter", of: $0) == 1 && setting("src_valid_mark", of: $0) == 0 }
+            .filter { setting("rp_filter", of: $0) == 1 }
             .sorted()
     }
 
-    /// What to tell the operator when IPv4 uses policy rules; nil when nothing is in the way.
+    /// What to tell the operator where IPv4 uses policy rules and nothing marks what comes in; nil when nothing is in the way.
     public static func warning(
         in directory: String = "/proc/sys/net/ipv4/conf", except tunnel: String? = nil
     ) -> String? {
         let interfaces = strictInterfaces(in: directory, except: tunnel)
         if interfaces.isEmpty { return nil }
+        let settings = interfaces.map { "net.ipv4.conf.\($0.replacing(".", with: "/")).rp_filter" }
         return """
-            strict reverse path filtering on \(interfaces.joined(separator: ", ")) drops what peers send: \
-            set the sysctl net.ipv4.conf.all.src_valid_mark to 1
+            strict reverse path filtering on \(interfaces.joined(separator: ", ")) drops what peers send, and without nftables \
+            nothing can be done about it from here: set \(settings.joined(separator: " and ")) to 2
             """
     }
 

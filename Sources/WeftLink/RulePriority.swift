@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import Weft
 
-/// How Weft's rules share the priorities 15000...31511.
+/// How Weft's rules share the priorities 14900...31511.
+///
+/// First come, one slot for each table, the rules by which a tunnel's own datagrams go past all tunnels.
 ///
 /// A tunnel needs a pair of rules for each prefix length in its own table: "look main up for anything longer" and, one
 /// priority behind, "look the tunnel's table up". Longer prefixes come first, so that main and all the tunnels' tables
@@ -10,6 +12,9 @@ import Weft
 enum RulePriority {
     static let first: UInt32 = 15_000
     static let slots: UInt32 = 64
+
+    /// The priority of the rule for a tunnel's own datagrams.
+    static func underlay(table: UInt32) -> UInt32 { first - 100 + table % slots }
 
     /// The priority of the rule that looks main up, for a prefix length of 0...128.
     static func main(length: Int, table: UInt32) -> UInt32 {
@@ -29,6 +34,13 @@ enum RulePriority {
     static func rules(of table: UInt32, among rules: [Rule]) -> [Rule] {
         rules.filter { rule in
             if rule.table == table { return true }
+            if rule.priority == underlay(table: table), !rule.invert, let mark = rule.mark {
+                // Another tunnel of the same slot has a mark of its own, which is its table's number, unless by hand.
+                let isShared = rules.contains {
+                    $0.invert && $0.mark == mark && $0.table != table && $0.table % slots == table % slots
+                }
+                return mark == table || !UnderlayMark.isCommon(mark) && !isShared
+            }
             guard rule.table == RouteTable.main, rule.suppressPrefixLength != nil, isMain(rule.priority, of: table)
             else { return false }
             return !rules.contains {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import Synchronization
 import Weft
 
 /// Where a tunnel's prefixes are routed.
-public enum TunnelRoutes: Sendable {
+public enum TunnelRoutes: Hashable, Sendable {
     /// Nowhere: the caller makes its own routes.
     case none
     /// Into a table of the caller's choice, without rules.
@@ -18,70 +17,59 @@ extension TunnelRoutes {
         if case .policy(let plan) = self { plan.mainPrefixes } else { [] }
     }
 
-    fileprivate struct Entry: Hashable {
-        let prefix: Prefix
-        let table: UInt32
-    }
-
-    /// Each route's prefix, and its table.
-    fileprivate var entries: Set<Entry> {
-        switch self {
+    /// The routes that it takes to lead them into a device.
+    /// - Parameter gateways: the routers on the device's link that stand for everybody behind it; none on a link that has
+    ///   no neighbours.
+    func routes(into device: Int32, gateways: OverlayGateways?) -> [WantedRoute] {
+        func into(_ prefix: Prefix, _ table: UInt32) -> WantedRoute {
+            WantedRoute(prefix, table: table, .device(device, gateway: gateways?[prefix.family]))
+        }
+        return switch self {
         case .none: []
-        case .table(let prefixes, let table): Set(prefixes.map { Entry(prefix: $0, table: table) })
+        case .table(let prefixes, let table): prefixes.map { into($0, table) }
         case .policy(let plan):
-            Set(plan.mainPrefixes.map { Entry(prefix: $0, table: RouteTable.main) })
-                .union(plan.tunnelPrefixes.map { Entry(prefix: $0, table: plan.table) })
+            plan.deadEnds.map { WantedRoute($0, table: plan.table, .unreachable) }
+                + plan.tunnelPrefixes.map { into($0, plan.table) } + plan.mainPrefixes.map { into($0, RouteTable.main) }
         }
     }
+
+    /// The rules that it takes.
+    var rules: [Rule] { if case .policy(let plan) = self { plan.rules } else { [] } }
+
+    /// The number of the tunnel's own table; nil where it has none.
+    var table: UInt32? { if case .policy(let plan) = self { plan.table } else { nil } }
+
+    /// The same for a device that can't carry IPv6.
+    func withoutIPv6(keepingDeadEnds: Bool) -> TunnelRoutes {
+        switch self {
+        case .none: .none
+        case .table(let prefixes, let table): .table(prefixes.filter { $0.family == .v4 }, table)
+        case .policy(let plan): .policy(plan.withoutIPv6(keepingDeadEnds: keepingDeadEnds))
+        }
+    }
+
+    /// Whether any of them is IPv6.
+    public var hasIPv6: Bool {
+        switch self {
+        case .none: false
+        case .table(let prefixes, _): prefixes.contains { $0.family == .v6 }
+        case .policy(let plan): (plan.mainPrefixes + plan.tunnelPrefixes).contains { $0.family == .v6 }
+        }
+    }
+
+    /// Whether what isn't carried goes nowhere.
+    public var isGuarded: Bool { if case .policy(let plan) = self { plan.isGuarded } else { false } }
 }
 
-/// What leads into a tunnel's device now. Routes go with the device; rules outlive it, and must be taken back.
-public final class InstalledRoutes: Sendable {
-    private let device: Int32
-    private let routes: Mutex<TunnelRoutes>
+/// The routers that an overlay's prefixes lead to where its link has neighbours: one for each family, so that the kernel
+/// remembers one neighbour rather than one for each address. Nobody else sees the addresses.
+public struct OverlayGateways: Hashable, Sendable {
+    /// RFC 7600's dummy address, which no host has.
+    public static let standard = OverlayGateways(
+        v4: IPAddress(v4: 0xC000_0008), v6: IPAddress(v6: 0xFE80_0000_0000_0000, 1))
 
-    /// Routes into a device that is up; when that fails nothing is left behind.
-    /// - Parameter device: its index.
-    public init(_ routes: TunnelRoutes, device: Int32) throws(LinkError) {
-        self.device = device
-        self.routes = Mutex(routes)
-        var netlink = try Netlink()
-        // A life that was killed leaves its rules behind, though not its routes.
-        try netlink.removeStrayRules()
-        switch routes {
-        case .none: break
-        case .table(let prefixes, let table): try netlink.replaceRoutes(prefixes, device: device, table: table)
-        case .policy(let plan): try netlink.install(plan, device: device)
-        }
-    }
+    let v4: IPAddress
+    let v6: IPAddress
 
-    /// Leads other prefixes into the device. What stays isn't touched; what is new comes before what is old goes.
-    /// - Throws: when the kernel refuses; the routes are then as they were, but for what it couldn't take back.
-    public func update(to new: TunnelRoutes) throws(LinkError) {
-        let old = routes.withLock { $0 }
-        var netlink = try Netlink()
-        switch (old, new) {
-        case (.policy(let before), .policy(let after)):
-            // A plan that can't be installed takes itself out again; then what was there comes back.
-            try netlink.removeRules(table: before.table)
-            do {
-                try netlink.install(after, device: device)
-            } catch {
-                try? netlink.install(before, device: device)
-                throw error
-            }
-        case (_, .table(let prefixes, let table)): try netlink.replaceRoutes(prefixes, device: device, table: table)
-        default: break
-        }
-        for entry in old.entries.subtracting(new.entries) {
-            try? netlink.removeRoute(entry.prefix, device: device, table: entry.table)
-        }
-        routes.withLock { $0 = new }
-    }
-
-    /// Takes the rules away; twice is harmless.
-    public func removeRules() {
-        guard case .policy(let plan) = routes.withLock({ $0 }), var netlink = try? Netlink() else { return }
-        try? netlink.uninstall(plan, device: device)
-    }
+    subscript(family: IPAddress.Family) -> IPAddress { family == .v4 ? v4 : v6 }
 }

@@ -2,6 +2,7 @@
 import Glibc
 import Weft
 import WeftConfig
+import WeftGuard
 import WeftLink
 import WeftTUN
 import WeftXDP
@@ -16,8 +17,15 @@ package protocol TunnelDatapath: Datapath {
     var plane: DataPlane { get }
     /// The port, for whoever answers such a packet.
     var transport: UnderlayTransport { get }
-    /// Leads other prefixes into the tunnel.
-    func updateRoutes(to new: TunnelRoutes) throws(LinkError)
+    /// What the tunnel has put into the host.
+    var host: HostState { get }
+    /// Somebody removed the interface: makes it anew where that can be.
+    func replaceInterface() -> HostKeeper.Loss
+}
+
+extension TunnelDatapath {
+    /// A TUN device is gone for good: the tunnel ends, and whoever started it starts it anew.
+    package func replaceInterface() -> HostKeeper.Loss { .ended }
 }
 
 extension TUNDatapath: TunnelDatapath {
@@ -76,7 +84,8 @@ struct DriverChoice {
     }
 
     func datapath(
-        _ name: String, _ configuration: TunnelConfiguration, routes: TunnelRoutes, mark: UInt32, engine: Engine
+        _ name: String, _ configuration: TunnelConfiguration, routes: TunnelRoutes, mark: UInt32, engine: Engine,
+        isTakenOver: Bool
     ) throws(DatapathError) -> any TunnelDatapath {
         let interface = configuration.interface
         switch driver {
@@ -86,6 +95,7 @@ struct DriverChoice {
             var tun = TUNConfiguration(
                 name: name, addresses: interface.addresses, mtu: interface.mtu, port: interface.listenPort,
                 routes: routes, mark: mark)
+            tun.isTakenOver = isTakenOver
             tun.queues = queues
             tun.sourcePorts = interface.sourcePorts
             tun.pinsThreads = interface.pinsThreads
@@ -95,6 +105,7 @@ struct DriverChoice {
             var xdp = XDPConfiguration(
                 name: name, addresses: interface.addresses, mtu: interface.mtu, underlay: interface.underlay,
                 routes: routes, mark: mark)
+            xdp.isTakenOver = isTakenOver
             xdp.pinsThreads = interface.pinsThreads
             xdp.options = interface.xdp
             return try XDPDatapath(xdp, engine: engine)

@@ -6,6 +6,7 @@ import WeftCommand
 import WeftConfig
 import WeftControl
 import WeftDiscovery
+import WeftGuard
 import WeftLink
 import WeftPair
 import WeftUDP
@@ -28,6 +29,8 @@ package final class WeftNode: Sendable {
     private let keeper: KeeperService
     /// Who owned the file at the start.
     let fileOwner: uid_t?
+    /// Keeps what is ours on the host.
+    let host: HostKeeper
     let servesKeys: Bool
     let mark: UInt32
     let log: Log
@@ -37,9 +40,6 @@ package final class WeftNode: Sendable {
     let services: ServiceList
     /// The socket for requests, once there is one.
     private let admin = Mutex<AdminServer?>(nil)
-
-    /// Marks and tables of our own begin with "we"; the port follows, since no two tunnels of a host share one.
-    private static let numberBase: UInt32 = 0x7765_0000
 
     /// Builds everything; when anything fails nothing is left behind.
     /// - Parameters:
@@ -79,9 +79,10 @@ package final class WeftNode: Sendable {
                 peer, directory: configuration.interface.stateDirectory, ownedBy: owner, into: engine, at: started)
         }
         do {
-            let (routes, mark) = try Self.routes(name, configuration, log)
+            let (routes, mark) = try Self.routes(configuration)
             self.mark = mark
-            datapath = try driver.datapath(name, configuration, routes: routes, mark: mark, engine: engine)
+            (datapath, host) = try Self.host(
+                name, configuration, driver, routes: routes, mark: mark, engine, servesKeys: servesKeys, log)
             keeper = try KeeperService(keys, engine, datapath, log)
             stun = try Self.stun(configuration.interface, datapath)
             control = try Self.control(
@@ -94,7 +95,7 @@ package final class WeftNode: Sendable {
     /// The parts of a node, in the order in which they are started; they are closed in the opposite one. Peers hear that we go
     /// while data still flows, and counters are saved once it has stopped.
     private var parts: [any NodeService] {
-        var parts: [any NodeService] = [keeper, DatapathService(datapath)]
+        var parts: [any NodeService] = [keeper, DatapathService(datapath), HostService(host)]
         if let stun { parts.append(STUNService(stun)) }
         if let control { parts.append(control) }
         return parts
@@ -120,9 +121,12 @@ package final class WeftNode: Sendable {
 
     /// Ends all services and waits for them; the device and its routes are gone then.
     package func close() {
+        // Who didn't end it wants it closed, as if it had been killed.
+        if failure != nil { datapath.host.abandon() }
         services.close()
         // It may not have been started.
         admin.withLock { $0.take() }?.close()
+        if failure == nil { host.remove() }
     }
 
     /// What the file asks of STUN; nil where that is nothing.
@@ -136,25 +140,6 @@ package final class WeftNode: Sendable {
                 responds: interface.respondsToSTUN)
         } catch {
             throw .setup("\(error)")
-        }
-    }
-
-    /// Where the AllowedIPs are routed, and how the underlay's own datagrams are marked to stay out of the tunnel.
-    static func routes(
-        _ name: String, _ configuration: TunnelConfiguration, _ log: Log?
-    ) throws(LinkError) -> (TunnelRoutes, mark: UInt32) {
-        let prefixes = configuration.routedPrefixes
-        let own = numberBase | UInt32(configuration.interface.listenPort)
-        let mark = configuration.interface.firewallMark
-        switch configuration.interface.table {
-        case .off: return (.none, mark ?? 0)
-        case .number(let table): return (.table(prefixes, table), mark ?? 0)
-        case .automatic:
-            let plan = try PolicyRouting(
-                allowedIPs: prefixes, endpoints: configuration.peers.compactMap(\.endpoint?.address), mark: mark ?? own,
-                table: own)
-            if plan.usesRules(for: .v4), let warning = ReversePathFilter.warning(except: name) { log?.warning(warning) }
-            return (.policy(plan), plan.rules.isEmpty ? mark ?? 0 : mark ?? own)
         }
     }
 

@@ -29,6 +29,8 @@ public struct TUNConfiguration: Sendable {
     public var pinsThreads = false
     /// What may be left to the kernel.
     public var offloads = Offloads.all
+    /// Whether a life before this one left its dead ends closed; see ``HostWants/isTakenOver``.
+    public var isTakenOver = false
 
     public init(
         name: String, addresses: [InterfaceAddress], mtu: Int, port: UInt16, routes: Routes, mark: UInt32 = 0
@@ -51,7 +53,8 @@ public final class TUNDatapath: Datapath {
     private let sockets: [UDPSocket]
     private let senders: [UDPSocket]
     private let pumps: PumpedDatapath
-    private let routes: InstalledRoutes
+    /// What the tunnel has put into the host.
+    public let host: HostState
     private let hasRun = Atomic(false)
 
     /// The kernel's limit (MAX_TAP_QUEUES).
@@ -100,7 +103,11 @@ public final class TUNDatapath: Datapath {
             throw .transport(error)
         }
         do throws(LinkError) {
-            routes = try InstalledRoutes(configuration.routes, device: Self.configure(configuration))
+            var wants = HostWants(
+                name: configuration.name, mtu: configuration.mtu, addresses: configuration.addresses,
+                routes: configuration.routes)
+            wants.isTakenOver = configuration.isTakenOver
+            host = try HostState(wants, device: Self.configure(configuration))
         } catch {
             throw .setup(error.description)
         }
@@ -130,41 +137,41 @@ public final class TUNDatapath: Datapath {
         return senders
     }
 
-    /// Gives the device its MTU and addresses, and brings it up.
+    /// Readies the device, which stays down.
     private static func configure(_ configuration: TUNConfiguration) throws(LinkError) -> Int32 {
         var netlink = try Netlink()
         let interface = try netlink.interfaceIndex(of: configuration.name)
         // A host without IPv6 refuses, and has no such address.
         try? netlink.makeNoLinkLocalAddress(interface)
-        try netlink.setUp(interface, mtu: configuration.mtu)
         // So that one superpacket, sealed, fits one send. An older kernel can't be told; it then takes two.
         let segments = min(ToUnderlay.longestRun, ToUnderlay.largestRun / (configuration.mtu + Geneve.overhead))
         try? netlink.limitSuperpackets(
             interface, segments: UInt32(max(segments, 1)),
             bytes: UInt32(clamping: min(FromOverlay.largestPacket - 1, max(segments, 1) * configuration.mtu)))
-        for address in configuration.addresses { try netlink.replaceAddress(address, on: interface) }
         return interface
     }
 
     public func run() throws(DatapathError) {
         guard !hasRun.exchange(true, ordering: .relaxed) else { throw .alreadyRun }
         defer {
-            routes.removeRules()
             for device in devices { device.close() }
             for socket in sockets + senders { socket.close() }
         }
-        try pumps.run()
+        do throws(DatapathError) {
+            try pumps.run()
+        } catch {
+            host.end(isClean: false)
+            throw error
+        }
+        host.end(isClean: true)
     }
 
     /// Rules outlive the process: they go also when it never came to running.
     deinit {
-        if !hasRun.load(ordering: .relaxed) { routes.removeRules() }
+        if !hasRun.load(ordering: .relaxed) { host.endBeforeStart() }
     }
 
     public func close() { pumps.close() }
-
-    /// Leads other prefixes into the device; see ``InstalledRoutes/update(to:)``.
-    public func updateRoutes(to new: TunnelRoutes) throws(LinkError) { try routes.update(to: new) }
 
     /// Where other kinds of packets that come to the socket are consumed.
     public var plane: DataPlane { pumps.plane }

@@ -44,11 +44,11 @@ public final class TUNDevice: Sendable {
     public init(
         name: String, offloads wanted: TUNCapabilities = .all, role: Role = .alone
     ) throws(DatapathError) {
-        guard InterfaceName.isValid(name) else {
+        guard InterfaceName.isValidForTunnel(name) else {
             throw .setup("\"\(name)\" can't be an interface's name: 1 to 15 letters, digits, - _ or .")
         }
         let raw = unsafe open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC)
-        guard raw >= 0 else { throw Self.explain("open /dev/net/tun", errno) }
+        guard raw >= 0 else { throw Self.explainOpen(errno) }
         let descriptor = FileDescriptor(owning: raw)
         var flags = IFF_TUN | IFF_NO_PI
         if role != .alone { flags |= IFF_MULTI_QUEUE }
@@ -75,6 +75,27 @@ public final class TUNDevice: Sendable {
         self.descriptor = SharedDescriptor(descriptor)
         self.name = name
         self.capabilities = capabilities
+    }
+
+    /// The device file is what is missing in containers; the kernel itself has TUN nearly everywhere.
+    private static func explainOpen(_ code: Int32) -> DatapathError {
+        let knows = unsafe access("/sys/class/misc/tun", F_OK) == 0 || access("/sys/module/tun", F_OK) == 0
+        let container = "in a container, start that with --device /dev/net/tun"
+        switch code {
+        case ENOENT where knows:
+            return .setup(
+                "there is no /dev/net/tun, though the kernel has TUN: \(container), or make it with "
+                    + "`mkdir -p /dev/net && mknod /dev/net/tun c 10 200`")
+        case ENOENT, ENODEV:
+            return .setup("cannot open /dev/net/tun: the kernel has no TUN support (modprobe tun)")
+        case EPERM where geteuid() != 0, EACCES where geteuid() != 0:
+            return .setup("/dev/net/tun can't be opened: run as root, or give /dev/net/tun mode 0666")
+        case EPERM, EACCES:
+            return .setup(
+                "/dev/net/tun can't be opened: neither its mode, nor a mount with nodev, nor the device rules of a container "
+                    + "may forbid it; \(container)")
+        default: return explain("open /dev/net/tun", code)
+        }
     }
 
     private static func explain(_ operation: String, _ code: Int32) -> DatapathError {

@@ -20,7 +20,7 @@ struct OverlayPair: ~Copyable, Sendable {
     static func peerName(of name: String) -> String { "\(name.prefix(13))-x" }
 
     /// Makes the pair, and sees that packets leave it whole and with their checksums. The host's end stays down until
-    /// ``bringUp(_:)``: a packet that nobody takes yet would be missed.
+    /// somebody configures it: a packet that nobody takes yet would be missed.
     /// - Parameter pair: its `peerName` is ``peerName(of:)``.
     init(_ pair: VirtualPair) throws(LinkError) {
         (interface, peer) = try Self.make(pair)
@@ -57,15 +57,12 @@ struct OverlayPair: ~Copyable, Sendable {
         }
     }
 
-    /// Gives the host's end its addresses.
-    func bringUp(_ addresses: [InterfaceAddress]) throws(LinkError) {
-        var netlink = try Netlink()
-        try netlink.setUp(interface)
+    /// Lets the host take in what we send it in larger pieces. To be called once the host's end is up.
+    func speedUp() {
         // What we send to the host would be taken in packet by packet, within our own calls; a thread of the kernel's
         // takes what has gathered, and merges it. Only faster, so a refusal does no harm.
         _ = unsafe weft_set_offload(name, WEFT_ETHTOOL_GRO, 1)
         _ = unsafe weft_write_link_setting(name, "threaded", "1")
-        for address in addresses { try netlink.replaceAddress(address, on: interface) }
     }
 
     deinit {
@@ -75,10 +72,12 @@ struct OverlayPair: ~Copyable, Sendable {
 
     /// Removes the pair that a killed process left behind under this name. Anybody else's interface stays, and so does
     /// the pair of a process that runs: its program is attached.
-    static func removeLeftover(_ name: String) {
+    /// - Returns: whether there was one.
+    @discardableResult
+    static func removeLeftover(_ name: String) -> Bool {
         guard var netlink = try? Netlink(), let link = try? netlink.linkStatus(of: name), link.kind == "veth",
             link.alias == alias, let peer = try? netlink.settledLinkStatus(of: peerName(of: name)), !peer.hasXDP
-        else { return }
-        try? netlink.removeLink(link.index)
+        else { return false }
+        return (try? netlink.removeLink(link.index)) != nil
     }
 }

@@ -18,6 +18,8 @@ public struct XDPConfiguration: Sendable {
     /// Whether each queue's thread stays on a processor of its own.
     public var pinsThreads = false
     public var options = XDPOptions()
+    /// Whether a life before this one left its dead ends closed; see ``HostWants/isTakenOver``.
+    public var isTakenOver = false
 
     public init(
         name: String, addresses: [InterfaceAddress], mtu: Int, underlay: String? = nil, routes: TunnelRoutes = .none,

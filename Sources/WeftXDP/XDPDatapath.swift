@@ -29,7 +29,8 @@ public final class XDPDatapath: Datapath {
     let overlayMode: XDPOptions.Attachment
     private let isClosing = Atomic(false)
     private let failure = Mutex<DatapathError?>(nil)
-    private let routes: InstalledRoutes
+    /// What the tunnel has put into the host.
+    public let host: HostState
     private let hasRun = Atomic(false)
     /// The underlay's interface.
     public let underlay: String
@@ -122,8 +123,12 @@ public final class XDPDatapath: Datapath {
         overlayProgram = Mutex(attachment)
         try monitor.attach()
         do throws(LinkError) {
-            try pair.bringUp(configuration.addresses)
-            routes = try InstalledRoutes(configuration.routes, device: pair.interface)
+            var wants = HostWants(
+                name: configuration.name, mtu: configuration.mtu, addresses: configuration.addresses,
+                routes: configuration.routes, gateways: .standard)
+            wants.isTakenOver = configuration.isTakenOver
+            self.host = try HostState(wants, device: pair.interface)
+            pair.speedUp()
         } catch {
             throw .setup(error.description)
         }
@@ -175,7 +180,7 @@ public final class XDPDatapath: Datapath {
 
     public func run() throws(DatapathError) {
         guard !hasRun.exchange(true, ordering: .relaxed) else { throw .alreadyRun }
-        defer { removeEverything() }
+        defer { removeEverything(isClean: failure.withLock { $0 == nil }) }
         var threads: [RunningThread] = []
         do throws(TransportError) {
             for (index, box) in queues.enumerated() {
@@ -213,11 +218,8 @@ public final class XDPDatapath: Datapath {
 
     /// Rules outlive the process: they go also when it never came to running.
     deinit {
-        if !hasRun.load(ordering: .relaxed) { routes.removeRules() }
+        if !hasRun.load(ordering: .relaxed) { host.endBeforeStart() }
     }
-
-    /// Leads other prefixes into the overlay; see ``InstalledRoutes/update(to:)``.
-    public func updateRoutes(to new: TunnelRoutes) throws(LinkError) { try routes.update(to: new) }
 
     public func close() {
         isClosing.store(true, ordering: .releasing)
@@ -264,10 +266,10 @@ public final class XDPDatapath: Datapath {
         close()
     }
 
-    private func removeEverything() {
+    private func removeEverything(isClean: Bool) {
         monitor.detach()
         overlayProgram.withLock { $0 = nil }
-        routes.removeRules()
+        host.end(isClean: isClean)
         pair.withLock { $0 = nil }
         socket.close()
     }

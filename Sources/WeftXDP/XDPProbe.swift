@@ -57,5 +57,7 @@ public enum XDPProbe {
 
 extension XDPDatapath {
     /// Removes the overlay's interface that a killed process left behind under this name, but nobody else's.
-    public static func removeLeftover(_ name: String) { OverlayPair.removeLeftover(name) }
+    /// - Returns: whether there was one.
+    @discardableResult
+    public static func removeLeftover(_ name: String) -> Bool { OverlayPair.removeLeftover(name) }
 }

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import Weft
+import WeftCommand
 
 /// A tunnel as the operator names it: a file, or a bare name that stands for /etc/weft/NAME.conf.
 struct TunnelPath {
@@ -11,5 +13,15 @@ struct TunnelPath {
         file = isBare ? "/etc/weft/\(argument).conf" : argument
         let last = file.split(separator: "/").last.map(String.init) ?? file
         name = last.hasSuffix(".conf") ? String(last.dropLast(5)) : last
+    }
+
+    /// - Throws: unless an interface can be called so.
+    func checkName() throws(CommandFailure) {
+        guard InterfaceName.isValidForTunnel(name) else {
+            throw CommandFailure(
+                .failed,
+                "\(file): the interface is named like the file, and \"\(name)\" can't be a name: "
+                    + "rename the file to 1 to 15 letters, digits, - _ or . before .conf")
+        }
     }
 }

@@ -14,8 +14,8 @@ struct ReversePathFilterTests {
     @Test(arguments: [
         (all: (0, 0), eth0: (0, 0), strict: false), (all: (0, 0), eth0: (1, 0), strict: true),
         (all: (1, 0), eth0: (0, 0), strict: true), (all: (1, 0), eth0: (2, 0), strict: false),
-        (all: (2, 0), eth0: (1, 0), strict: false), (all: (1, 1), eth0: (1, 0), strict: false),
-        (all: (1, 0), eth0: (1, 1), strict: false),
+        (all: (2, 0), eth0: (1, 0), strict: false), (all: (1, 1), eth0: (1, 0), strict: true),
+        (all: (1, 0), eth0: (1, 1), strict: true),
     ])
     func findsStrictInterfaces(all: (Int, Int), eth0: (Int, Int), strict: Bool) throws {
         let directory = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
@@ -31,6 +31,7 @@ struct ReversePathFilterTests {
         let warning = ReversePathFilter.warning(in: directory.path, except: "tunnel")
         #expect((warning != nil) == strict)
         #expect(warning?.contains("on eth0 drops") != false)
+        #expect(warning?.hasSuffix("set net.ipv4.conf.eth0.rp_filter to 2") != false)
     }
 
     @Test func findsNothingWithoutSettings() {

@@ -23,6 +23,7 @@ struct AdminServerTests {
         func plan(_ file: OpenTunnelFile, ownedBy owners: Set<uid_t>) -> (text: String, isGood: Bool) {
             ("bad file", false)
         }
+        func differences() -> (text: String, isGood: Bool) { ("the interface is down", false) }
     }
 
     /// Serves for as long as `body` runs.

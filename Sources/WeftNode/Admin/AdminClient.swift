@@ -39,9 +39,16 @@ package enum AdminClient {
         configuration.interface.identity?.giveUp()
         let request = request([path] + file.named.map(\.name))
         guard request.bytes != nil else { return ("\(path): names too many files, or too long ones", false) }
-        guard let answer = ask(name, request, with: [file.file] + file.named.map(\.descriptor), limit: 1 << 20) else {
-            return nil
-        }
+        return verdict(ask(name, request, with: [file.file] + file.named.map(\.descriptor), limit: 1 << 20))
+    }
+
+    /// What on the host isn't as the tunnel wants it, and whether that is nothing; nil when it isn't up.
+    package static func differences(_ name: String) -> (text: String, isGood: Bool)? {
+        verdict(ask(name, .differences, limit: 1 << 20))
+    }
+
+    private static func verdict(_ answer: [UInt8]?) -> (text: String, isGood: Bool)? {
+        guard let answer else { return nil }
         let lines = String(decoding: answer, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: true)
         guard let verdict = lines.first else { return nil }
         return (lines.dropFirst().joined(separator: "\n"), verdict == "good")

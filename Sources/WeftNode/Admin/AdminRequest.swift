@@ -16,6 +16,8 @@ enum AdminRequest: Equatable {
     case reload(files: [String])
     /// Answered as above with what a file would change.
     case plan(files: [String])
+    /// Answered with a line `good` or `bad`, and then what on the host isn't as the tunnel wants it, a line each.
+    case differences
 
     /// Longer requests are no requests.
     static let limit = 32 << 10
@@ -61,6 +63,6 @@ enum AdminRequest: Equatable {
 
     private static let simple: [String: AdminRequest] = [
         "status": .status(listingNetworks: false), "status networks": .status(listingNetworks: true), "stop": .stop,
-        "file": .file,
+        "file": .file, "differences": .differences,
     ]
 }

@@ -18,6 +18,8 @@ final class AdminServer: NodeService {
         func reload(_ file: OpenTunnelFile, ownedBy owners: Set<uid_t>) -> (text: String, isGood: Bool)
         /// What a file would change.
         func plan(_ file: OpenTunnelFile, ownedBy owners: Set<uid_t>) -> (text: String, isGood: Bool)
+        /// What on the host isn't as it should be, a line each, and whether that is nothing.
+        func differences() -> (text: String, isGood: Bool)
     }
 
     let name = "weft-admin"
@@ -89,6 +91,7 @@ final class AdminServer: NodeService {
         case .request(.status(let listingNetworks), _):
             connection.answer(tunnel.statusText(listingNetworks: listingNetworks) + "\n", at: now)
         case .request(.file, _): connection.answer(tunnel.filePath + "\n", at: now)
+        case .request(.differences, _): connection.answer(Self.text(of: tunnel.differences()), at: now)
         case .request(.stop, _):
             connection.answerAndStay("ok\n")
             stop()
@@ -108,8 +111,11 @@ final class AdminServer: NodeService {
             return "bad\nthe files didn't come along\n"
         }
         let named = zip(names, files).dropFirst().map { OpenTunnelFile.Named(name: $0, descriptor: $1) }
-        let outcome = apply(OpenTunnelFile(path: path, file: file, named: named), [0, caller])
-        return "\(outcome.isGood ? "good" : "bad")\n\(outcome.text)\n"
+        return text(of: apply(OpenTunnelFile(path: path, file: file, named: named), [0, caller]))
+    }
+
+    private static func text(of outcome: (text: String, isGood: Bool)) -> String {
+        "\(outcome.isGood ? "good" : "bad")\n\(outcome.text)\n"
     }
 
     /// Ends ``run()`` and takes the socket away. Twice is harmless: a successor's socket stays.

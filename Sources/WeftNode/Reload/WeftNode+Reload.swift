@@ -80,17 +80,17 @@ extension WeftNode: AdminServer.Tunnel {
         guard plan.refusals.isEmpty else { return (plan.text, false) }
         guard !plan.lines.isEmpty else { return ("nothing changed", true) }
         do {
-            let (before, _) = try Self.routes(name, old, nil)
-            let (routes, mark) = try Self.routes(name, new, nil)
+            let (before, _) = try Self.routes(old)
+            let (routes, mark) = try Self.routes(new)
             guard mark == self.mark else {
                 return ("the routes now need marked datagrams: run `weft down` and `weft up` to change that", false)
             }
-            try datapath.updateRoutes(to: routes)
+            try host.update(to: routes)
             do {
                 // An endpoint that a peer roamed to stays, unless the file names another.
                 try engine.apply(plan.changes.keepingEndpoints(of: engine, where: old))
             } catch {
-                try? datapath.updateRoutes(to: before)
+                try? host.update(to: before)
                 throw error
             }
             try control?.reconfigure(new, tunnelled: routes.catchingAll, servesKeys: servesKeys)

@@ -130,6 +130,8 @@ package struct Status: Codable, Sendable {
     let keyServer: KeyServerStatus?
     /// Nil where the file names no STUN server and the responder is off.
     package let stun: STUNStatus?
+    /// What became of what the tunnel put into the host.
+    package let host: HostStatus
     let totals: Totals
 }
 

@@ -29,6 +29,7 @@ extension Status {
             let calls = refusedCalls.map { "\($0.name) \($0.count)" }.joined(separator: ", ")
             lines.append("  \(Console.bold("refused system calls")): \(calls)")
         }
+        lines += host.text.map { "  \(Console.bold("host")): \($0)" }
         if let stun {
             lines += stun.text.map { "  \(Console.bold($0.name)): \($0.value)" }
         }

@@ -32,7 +32,8 @@ extension WeftNode {
             },
             keyServer: servesKeys
                 ? keyServerStatus(configuration, known, listingNetworks: listingNetworks, at: now) : nil,
-            stun: stun.map { STUNStatus($0.current) }, totals: .init(engine.totals()))
+            stun: stun.map { STUNStatus($0.current) }, host: HostStatus(host.report, at: now),
+            totals: .init(engine.totals()))
     }
 
     /// How each initiator of the file is doing, in the file's order; with what each network of theirs carried if that is

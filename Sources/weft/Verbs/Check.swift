@@ -21,7 +21,8 @@ enum Check {
     }
 
     static func run(_ arguments: [String]) throws(CommandFailure) {
-        let arguments = try Arguments(arguments, of: .check, options: ["json", "against"], operands: 1...2)
+        let arguments = try Arguments(arguments, of: .check, options: ["json", "against", "live"], operands: 1...2)
+        if arguments.has("live") { return try compareHost(arguments) }
         if arguments.has("against") { return try compare(arguments) }
         guard arguments.operands.count == 1 else { throw CommandFailure(.usage, Help.usage(of: .check)) }
         let path = TunnelPath(arguments.operands[0]).file
@@ -50,9 +51,38 @@ enum Check {
 }
 
 extension Check {
+    private struct LiveReport: Encodable {
+        let tunnel: String
+        let ok: Bool
+        /// What isn't as it should be, in words.
+        let differences: [String]
+    }
+
+    /// `weft check --live NAME`: the tunnel compares what it has put into the host with what is there.
+    private static func compareHost(_ arguments: Arguments) throws(CommandFailure) {
+        guard arguments.operands.count == 1, !arguments.has("against") else {
+            throw CommandFailure(.usage, Help.usage(of: .check))
+        }
+        try RuntimeFolder.checkAccess()
+        let name = TunnelPath(arguments.operands[0]).name
+        guard let outcome = AdminClient.differences(name) else {
+            throw CommandFailure(.notUp, "no tunnel \(name) is up; `weft show` lists those that are")
+        }
+        let lines = outcome.isGood ? [] : outcome.text.split(separator: "\n").map(String.init)
+        if arguments.has("json") {
+            Console.print(JSON.text(LiveReport(tunnel: name, ok: outcome.isGood, differences: lines)))
+            if !outcome.isGood { throw CommandFailure(.failed, "") }
+        } else if outcome.isGood {
+            Console.print("\(name): the host is as it should be")
+        } else {
+            throw CommandFailure(.failed, lines.map { "\(name): \($0)" }.joined(separator: "\nweft: "))
+        }
+    }
+
     /// `weft check FILE --against NAME`: the tunnel itself says what it would change.
     private static func compare(_ arguments: Arguments) throws(CommandFailure) {
         guard arguments.operands.count == 2 else { throw CommandFailure(.usage, Help.usage(of: .check)) }
+        try RuntimeFolder.checkAccess()
         let name = TunnelPath(arguments.operands[1]).name
         let file = TunnelPath(arguments.operands[0]).file
         let outcome = try AdminClient.outcome(name) { () throws(TunnelFileError) in try AdminClient.plan(name, file) }

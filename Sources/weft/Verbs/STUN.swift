@@ -47,6 +47,7 @@ enum STUN {
     /// What the tunnels that are up have learned about their own ports.
     private static func showTunnels(json: Bool) throws(CommandFailure) {
         var found: [String: STUNStatus] = [:]
+        try RuntimeFolder.checkAccess()
         for name in RuntimeFolder.names() {
             guard let answer = AdminClient.status(of: name),
                 let status = try? JSONDecoder().decode(Status.self, from: Data(answer)), let stun = status.stun

@@ -25,12 +25,8 @@ enum Up {
             throw CommandFailure(.failed, error.lines.joined(separator: "\nweft: "))
         }
         try KeyServe.check(configuration, isFor: verb, operand: arguments.operands[0])
-        guard InterfaceName.isValid(path.name) else {
-            throw CommandFailure(
-                .failed,
-                "\(path.file): the interface is named like the file, and \"\(path.name)\" can't be a name: "
-                    + "rename the file to 1 to 15 letters, digits, - _ or . before .conf")
-        }
+        try path.checkName()
+        try RuntimeFolder.checkAccess()
         guard AdminClient.status(of: path.name) == nil else {
             throw CommandFailure(.failed, "\(path.name) is up already; `weft down \(path.name)` stops it")
         }

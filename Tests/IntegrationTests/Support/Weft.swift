@@ -116,13 +116,15 @@ extension Host {
         }
     }
 
-    /// Everything that a tunnel must leave as it was: addresses, links, routes, rules.
+    /// Everything that a tunnel must leave as it was: addresses, links, routes, rules, packet filter, settings.
     func networkState() async throws -> String {
         try await shell(
             """
             ip link show; ip -o address show
             ip -4 route show table all; ip -6 route show table all
             ip -4 rule show; ip -6 rule show
+            nft list tables | sort | sed 's/^table/list table/' | while read -r line; do nft -s $line; done
+            cat /proc/sys/net/ipv4/conf/all/send_redirects /proc/sys/net/ipv4/conf/all/src_valid_mark
             """)
     }
 

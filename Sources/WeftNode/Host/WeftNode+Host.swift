@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+import WeftCommand
+import WeftConfig
+import WeftGuard
+import WeftLink
+
+extension WeftNode {
+    /// Where the AllowedIPs are routed, and how the underlay's own datagrams are marked to stay out of the tunnel.
+    static func routes(_ configuration: TunnelConfiguration) throws(LinkError) -> (TunnelRoutes, mark: UInt32) {
+        let interface = configuration.interface
+        let prefixes = configuration.routedPrefixes
+        let own = UnderlayMark.own(port: interface.listenPort)
+        let isGuarded: Bool =
+            switch interface.guarding {
+            case .on: true
+            case .off: false
+            case .auto: prefixes.contains { $0.isDefault }
+            }
+        switch interface.table {
+        case .off: return (.none, interface.firewallMark ?? 0)
+        case .number(let table): return (.table(prefixes, table), interface.firewallMark ?? 0)
+        case .automatic:
+            let mark = interface.firewallMark ?? own
+            let plan = try PolicyRouting(
+                allowedIPs: prefixes, endpoints: configuration.peers.compactMap(\.endpoint?.address), mark: mark,
+                table: own, isGuarded: isGuarded)
+            return (.policy(plan), mark)
+        }
+    }
+
+    /// Makes the data path, with what it takes on the host. The guard is closed before anything else is there.
+    static func host(
+        _ name: String, _ configuration: TunnelConfiguration, _ driver: DriverChoice, routes: TunnelRoutes,
+        mark: UInt32, _ engine: Engine, servesKeys: Bool, _ log: Log
+    ) throws -> (any TunnelDatapath, HostKeeper) {
+        var keeping = HostKeeper.Configuration(ports: [configuration.interface.listenPort])
+        if let port = configuration.ownControlPort(servesKeys: servesKeys) { keeping.ports.append(port) }
+        keeping.sendsFromOtherPorts = configuration.interface.sourcePorts > 1 || !configuration.names.isEmpty
+        let filter = try HostKeeper.close(for: routes, name: name, keeping)
+        let isTakenOver = filter?.wasThere ?? false
+        do {
+            let datapath = try driver.datapath(
+                name, configuration, routes: routes, mark: mark, engine: engine, isTakenOver: isTakenOver)
+            let keeper = try HostKeeper(
+                datapath.host, filter, keeping, onLoss: { datapath.replaceInterface() }, log: { log.warning($0) })
+            return (datapath, keeper)
+        } catch {
+            if !isTakenOver { filter?.remove() }
+            throw error
+        }
+    }
+
+    /// What on the host isn't as it should be, a line each, and whether that is nothing.
+    func differences() -> (text: String, isGood: Bool) {
+        do {
+            let found = try host.differences().map(\.description) + host.report.trouble
+            var seen: Set<String> = []
+            return (found.filter { seen.insert($0).inserted }.joined(separator: "\n"), found.isEmpty)
+        } catch {
+            return ("\(error)", false)
+        }
+    }
+}
