@@ -130,6 +130,37 @@ struct KeyStateDamageTests {
         }
     }
 
+    @Test("another owner whom root goes on as", .enabled(if: geteuid() == 0, "only root can give a file away"))
+    func handedOver() throws {
+        let first = try fixture.restart()
+        func open(_ user: uid_t) throws -> KeyState {
+            try KeyState.open(
+                directory: fixture.directory, sendKey: fixture.send, receiveKey: fixture.receive, epoch: 5,
+                owner: FileOwner(user: user, group: user))
+        }
+        func owners() throws -> Set<uid_t> {
+            Set(
+                try [fixture.file, "state/\(fixture.name).lock", "state"].map { name in
+                    var status = stat()
+                    guard unsafe stat("\(fixture.scratch.path)/\(name)", &status) == 0 else { throw SystemError.last }
+                    return status.st_uid
+                })
+        }
+        #expect(try owners() == [0])
+        for round in 1...3 {
+            let state = try open(61_201)
+            #expect(state.firstCounterFloor == first.lowerBound + UInt64(round) * KeyState.step)
+            #expect(try owners() == [61_201])
+            try state.record(highestReceived: UInt64(round))
+            state.close()
+        }
+        // Others' remain others', and a name that somebody else gave the file makes it doubtful.
+        #expect(throws: KeyStateError.self) { try open(61_202) }
+        let path = "\(fixture.scratch.path)/\(fixture.file)"
+        #expect(unsafe link(path, path + ".too") == 0)
+        #expect(throws: KeyStateError.damaged(path: path, what: "it has another name, too")) { try open(61_201) }
+    }
+
     @Test("something else in the file's place")
     func notAFile() throws {
         _ = try fixture.restart()
