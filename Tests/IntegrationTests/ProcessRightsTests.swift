@@ -78,7 +78,8 @@ extension Integration {
             try await hosts.right.shell(
                 "ip address add 192.0.2.66/24 dev underlay; ip address del 192.0.2.2/30 dev underlay")
             try await hosts.left.shell(
-                "ip address add 192.0.2.65/24 dev underlay; echo '192.0.2.66 right.example' > \(hosts.left.folder)/hosts")
+                "ip address add 192.0.2.65/24 dev underlay; echo '192.0.2.66 right.example' > \(hosts.left.folder)/hosts"
+            )
             try await hosts.left.expectAnswer(from: "10.77.0.2", within: 20)
             // The interface goes down and up, and the control process ends.
             try await hosts.left.shell("ip link set underlay down; sleep 1; ip link set underlay up")

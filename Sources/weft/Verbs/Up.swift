@@ -48,6 +48,8 @@ enum Up {
         // A detached process is started through /proc, which would be its name.
         unsafe weft_name_thread("weft")
         let signals = Signals()
+        // A spawner that isn't needed ends, and nobody waits for it.
+        _ = signal(SIGCHLD, SIG_IGN)
         let log = Log(name: name)
         let user = ProcessUser.forData
         try RuntimeFolder.make(for: user.user, user.group)
