@@ -5,6 +5,7 @@ import WeftConfig
 import WeftControl
 import WeftKeys
 import WeftQUIC
+import WeftUDP
 
 /// Initiators that ask one responder, each with an identity, a session and a socket of its own; all in one thread.
 final class Fleet {
@@ -52,7 +53,9 @@ final class Fleet {
         let wake = try WakeEvent()
         self.wake = wake
         members = try identities.enumerated().map { number, identity in
-            try Member(number, identity.identity, configuration, wake: wake)
+            let member = try identity.withIdentity { try Member(number, $0, configuration, wake: wake) }
+            guard let member else { throw KeyRequestError.closed }
+            return member
         }
     }
 

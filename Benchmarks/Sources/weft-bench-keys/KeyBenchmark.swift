@@ -6,25 +6,30 @@ import WeftControl
 
 /// How long a key plane's grants take, and what a network costs the responder: many initiators, one responder, loopback.
 ///
-/// Usage: weft-bench-keys [INITIATORS [NETWORKS-EACH]]
+/// Usage: weft-bench-keys [INITIATORS [NETWORKS-EACH [COMMAND]]]; with the path of a `weft`, that serves keys, as root.
 @main
 struct KeyBenchmark {
     static func main() throws {
         let arguments = CommandLine.arguments.dropFirst()
         if arguments.first == "serve" { return try Responder.serve() }
         let numbers = arguments.compactMap { Int($0) }
-        try KeyBenchmark(initiators: numbers.first ?? 1000, each: numbers.dropFirst().first ?? 10).run()
+        try KeyBenchmark(
+            initiators: numbers.first ?? 1000, each: numbers.dropFirst().first ?? 10,
+            command: arguments.count > 2 ? arguments.last : nil
+        ).run()
     }
 
     let initiators: Int
     let each: Int
+    let command: String?
     /// Grants per second where they are asked for at a steady pace, and how many.
     private let pace = 200
     private let paced = 2000
 
     private func run() throws {
         let identities = try (0..<initiators).map { _ in SharedIdentity(try Identity.generate()) }
-        let responder = try Responder.start(for: identities.map(\.publicKey))
+        let keys = identities.map(\.publicKey)
+        let responder = try command.map { try Responder.start($0, for: keys) } ?? Responder.start(for: keys)
         defer { responder.process.terminate() }
         let fleet = try Fleet(
             identities,

@@ -48,9 +48,10 @@ struct PairOutbox<Record: WireRecord>: ~Copyable {
         compact()
     }
 
-    /// Adds a record that may be lost; whether it wasn't. It leaves with the message that it fills, or with the next
+    /// Adds a record that may be lost, behind those that must arrive; whether it was not lost. It leaves with the message that it fills, or with the next
     /// ``flush(to:)``.
     mutating func offer(_ record: Record, to socket: PairSocket) throws(PairFailure) -> Bool {
+        if !isEmpty { try flush(to: socket) }
         guard isEmpty else {
             dropped += 1
             return false
