@@ -8,8 +8,16 @@ import Testing
 /// A process that confined itself, as the kernel sees it, and what it gets when it tries more.
 @Suite(.serialized) struct SandboxTests {
     static let isRoot = geteuid() == 0
-    /// CAP_NET_ADMIN; for AF_XDP also CAP_NET_RAW and CAP_BPF.
-    static let roles = [("tun", 1 << 12), ("xdp", 1 << 12 | 1 << 13 | 1 << 39), ("control", 0), ("spawner", 0)]
+    /// CAP_NET_ADMIN; for AF_XDP also CAP_NET_RAW and CAP_BPF, and CAP_IPC_LOCK where locked memory has a limit.
+    static let roles = [
+        ("tun", 1 << 12), ("xdp", 1 << 12 | 1 << 13 | 1 << 39 | (isMemoryLimited ? 1 << 14 : 0)), ("control", 0),
+        ("spawner", 0),
+    ]
+
+    private static var isMemoryLimited: Bool {
+        var limit = rlimit()
+        return unsafe getrlimit(__rlimit_resource_t(__RLIMIT_MEMLOCK.rawValue), &limit) != 0 || limit.rlim_cur != .max
+    }
 
     private func expectConfined(_ probe: Probe, capabilities: Int, bounding: Int) throws {
         func set(_ name: String) throws -> Int? { try probe.status(name).flatMap { Int($0, radix: 16) } }
