@@ -81,6 +81,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 # Another apt may be at work: it is waited for.
+# Another apt may be at work, as on a machine that has just started: it is waited for.
 apt() {
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=600 "$@" >>"$log" 2>&1
 }

@@ -47,16 +47,12 @@ extension TunnelFileParser {
         }
     }
 
-    /// Guard and Through work by rules, which only Table = auto makes.
+    /// A guard works by rules, which only Table = auto makes.
     private mutating func checkRouting() {
-        guard let interface, let table = interface.table, table != .automatic else { return }
-        for (key, isThere) in [
-            (InterfaceKey.guarding, interface.guarding == .on), (.through, interface.through != nil),
-        ] where isThere {
-            diagnostics.add(
-                line: interface.lines[key],
-                "\(key.rawValue): needs Table = auto (line \(interface.lines[.table])): leave one of them out")
-        }
+        guard let interface, let table = interface.table, table != .automatic, interface.guarding == .on else { return }
+        diagnostics.add(
+            line: interface.lines[.guarding],
+            "Guard: needs Table = auto (line \(interface.lines[.table])): leave one of them out")
     }
 
     /// A key in two places would seal two streams of packets with the same nonces, or let them be played back.

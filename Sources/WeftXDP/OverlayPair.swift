@@ -17,7 +17,14 @@ struct OverlayPair: ~Copyable, Sendable {
     private let name: String
 
     /// The name of the sockets' end.
-    static func peerName(of name: String) -> String { "\(name.prefix(13))-x" }
+    ///
+    /// Names that share their first letters have ones that differ: a long one is cut, and its sum (FNV-1a) stands for the rest.
+    static func peerName(of name: String) -> String {
+        if name.utf8.count <= 13 { return "\(name)-x" }
+        let sum = name.utf8.reduce(UInt32(2_166_136_261)) { ($0 ^ UInt32($1)) &* 16_777_619 }
+        let digits = String(sum, radix: 36).suffix(6)
+        return "\(name.prefix(12 - digits.count))-\(digits)-x"
+    }
 
     /// Makes the pair, and sees that packets leave it whole and with their checksums. The host's end stays down until
     /// somebody configures it: a packet that nobody takes yet would be missed.

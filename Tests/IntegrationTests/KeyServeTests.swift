@@ -58,7 +58,7 @@ extension Integration {
         }
 
         private func pings(_ host: Host, from source: String, _ target: String) async throws -> Bool {
-            try await host.pings(target, patience: "0.5", "-I", source)
+            try await host.pings(target, patience: "2", "-I", source)
         }
 
         @Test(

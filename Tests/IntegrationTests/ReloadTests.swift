@@ -60,6 +60,45 @@ extension Integration {
             #expect(ping.standardOutput.contains(" 2500 received, 0% packet loss"), "\(ping)")
         }
 
+        @Test("An endpoint that becomes a name, another name, an address again, or goes loses no packet")
+        func endpoints() async throws {
+            let hosts = try await HostPair()
+            try hosts.left.write("127.0.0.1 localhost\n192.0.2.2 one.example two.example\n", to: "hosts")
+            try await hosts.left.run("mount", "--bind", "\(hosts.left.folder)/hosts", "/etc/hosts")
+            try await hosts.bringUpAgreeing(calls: (true, false))
+            let text = try String(contentsOfFile: "\(hosts.left.folder)/weft0.conf", encoding: .utf8)
+            let flood = try hosts.left.start(["ping", "-q", "-i", "0.005", "-c", "900", "10.77.0.2"])
+            for place in ["one.example:6081", "two.example:6081", "192.0.2.2:6081", nil, "one.example:6081"] {
+                try hosts.left.write(
+                    text.replacingOccurrences(
+                        of: "Endpoint = 192.0.2.2:6081", with: place.map { "Endpoint = \($0)" } ?? ""))
+                let outcome = try await hosts.left.weft("reload", "weft0")
+                #expect(outcome.status == 0 && outcome.standardOutput.contains("Endpoint"), "\(outcome)")
+                try await Task.sleep(for: .milliseconds(500))
+                #expect(try await hosts.left.status().peers.first?.endpoint == "192.0.2.2:6081", "\(place ?? "none")")
+            }
+            let ping = try await flood.wait()
+            #expect(ping.standardOutput.contains(", 0% packet loss"), "\(ping)")
+        }
+
+        @Test("A name that stands for another place leads there at once, session or not")
+        func renamed() async throws {
+            let hosts = try await HostPair()
+            try await hosts.right.run("ip", "address", "add", "192.0.2.10/32", "dev", "underlay")
+            try await hosts.left.run("ip", "route", "add", "192.0.2.10/32", "dev", "underlay")
+            try hosts.left.write("192.0.2.2 one.example\n192.0.2.10 two.example\n", to: "hosts")
+            try await hosts.left.run("mount", "--bind", "\(hosts.left.folder)/hosts", "/etc/hosts")
+            try await hosts.bringUpAgreeing(calls: (true, false))
+            let text = try String(contentsOfFile: "\(hosts.left.folder)/weft0.conf", encoding: .utf8)
+            for name in ["one.example", "two.example"] {
+                try hosts.left.write(text.replacingOccurrences(of: "192.0.2.2:6081", with: "\(name):6081"))
+                #expect(try await hosts.left.weft("reload", "weft0").status == 0)
+            }
+            try await eventually("packets to the other place") {
+                try await hosts.left.status().peers.first?.endpoint == "192.0.2.10:6081"
+            }
+        }
+
         @Test(
             "A bad file changes nothing and says why",
             arguments: [

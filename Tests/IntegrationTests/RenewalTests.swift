@@ -28,10 +28,10 @@ extension Integration {
             let server = try hosts.right.start(["iperf3", "--server", "--forceflush", "--bind", "10.77.0.2"])
             try await eventually("iperf3's server") { server.output.standardOutput.contains("listening") }
 
-            let tcp = try await measure(["--congestion", "cubic", "--interval", "0.5"], hosts)
-            #expect(tcp.intervals.count >= Self.seconds * 2 - 1)
+            let tcp = try await measure(["--congestion", "cubic", "--interval", "1"], hosts)
+            #expect(tcp.intervals.count >= Self.seconds - 1)
             for interval in tcp.intervals {
-                #expect(interval.sum.bytes > 0, "a stall of 0.5 s at \(interval.sum.start) s")
+                #expect(interval.sum.bytes > 0, "a stall of 1 s at \(interval.sum.start) s")
             }
             print("TCP: \(tcp.end.sum_received.map { $0.bits_per_second / 1e9 } ?? 0) Gbit/s")
             try await expectNothingLostToKeys(hosts, since: early, after: Self.seconds)

@@ -25,6 +25,7 @@ struct GoodFileTests {
         #expect(interface.stateDirectory == "/var/lib/weft")
         #expect(interface.queues == nil)
         #expect(!interface.pinsThreads)
+        #expect(interface.guarding == .auto)
         #expect(interface.sourcePorts == 1)
         #expect(interface.offloads == .all)
         #expect(interface.stunServers.isEmpty && !interface.respondsToSTUN)

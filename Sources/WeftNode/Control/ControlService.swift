@@ -38,6 +38,8 @@ final class ControlService: NodeService {
         var served: ServedConfiguration
         var executor: ControlExecutor
         var addresses = LocalAddresses()
+        /// Peers whose endpoint is another name since a reload, and who weren't found under it yet.
+        var renamed: Set<PublicKey> = []
         var nextActivity = Instant(nanoseconds: 0)
         var processID: Int32?
         /// The newest request for statuses that was answered.
@@ -204,6 +206,10 @@ final class ControlService: NodeService {
             let end = run.supervision.workingSince == nil ? nil : run.end
             switch command {
             case .serve(let served):
+                // Who has another name is looked for under it at once, and followed there though his session goes on.
+                run.renamed.formUnion(served.names.filter { run.served.names[$0.key] != $0.value }.keys)
+                run.renamed.formIntersection(served.names.keys)
+                resolver.look(up: Array(run.renamed), at: now)
                 run.served = served
                 run.executor.serve(served)
                 if let end { served.tell(end, presences: nil, granted: []) }
@@ -225,7 +231,9 @@ final class ControlService: NodeService {
             if let failure { throw failure }
         }
         if run.addresses.changed(at: now) { end.send(.addressesChanged) }
-        for (vni, endpoint) in resolver.takeAnswers().compactMap({ run.served.vni(of: $0) }) {
+        for answer in resolver.takeAnswers() {
+            guard let (vni, endpoint) = run.served.vni(of: answer) else { continue }
+            if run.renamed.remove(answer.0) != nil { try? engine.updateEndpoint(of: vni, to: endpoint) }
             end.send(.lookedUp(vni: vni, endpoint))
         }
         if now >= run.nextActivity {

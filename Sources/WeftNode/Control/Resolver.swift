@@ -20,7 +20,13 @@ final class Resolver: Sendable {
     /// Between two look-ups of one name.
     private static let interval = Duration.seconds(5)
 
-    func setNames(_ names: [PublicKey: EndpointName]) { state.withLock { $0.names = names } }
+    func setNames(_ names: [PublicKey: EndpointName]) {
+        state.withLock { state in
+            // Another name may be looked up at once.
+            for (peer, name) in names where state.names[peer] != name { state.notBefore[peer] = nil }
+            state.names = names
+        }
+    }
 
     /// Asks for the peers' names, as far as they have one and weren't looked up just now.
     func look(up peers: [PublicKey], at now: Instant) {

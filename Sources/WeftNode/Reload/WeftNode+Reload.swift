@@ -109,8 +109,9 @@ extension NetworkChanges {
         var kept = self
         for index in kept.changed.indices {
             let vni = kept.changed[index].vni
+            // A name says where only once it was looked up, and who calls us is where he is.
             guard let was = old.peers.first(where: { $0.vni == vni }), was.publicKey != nil,
-                kept.changed[index].endpoint == was.endpoint
+                kept.changed[index].endpoint == was.endpoint || kept.changed[index].endpoint == nil
             else { continue }
             kept.changed[index].endpoint = now[vni] ?? nil
         }

@@ -111,7 +111,7 @@ package struct Status: Codable, Sendable {
     }
 
     let version: String
-    let processID: Int32
+    package let processID: Int32
     /// Nil where all keys are manual.
     let control: ControlProcess?
     /// System calls that were refused to the process that carries data; none while all is well.

@@ -29,7 +29,7 @@ enum Completion {
             fi
             case $verb in
                 up | keyserve) COMPREPLY=($(compgen -W "$files --detach" -- "$current") $(compgen -f -- "$current")) ;;
-                check) COMPREPLY=($(compgen -W "$files $running --json --against" -- "$current") $(compgen -f -- "$current")) ;;
+                check) COMPREPLY=($(compgen -W "$files $running --json --against --live" -- "$current") $(compgen -f -- "$current")) ;;
                 reload) COMPREPLY=($(compgen -W "$running" -- "$current")) ;;
                 stun) COMPREPLY=($(compgen -W "--json" -- "$current")) ;;
                 identify) COMPREPLY=($(compgen -W "--json" -- "$current") $(compgen -f -- "$current")) ;;
@@ -71,7 +71,7 @@ enum Completion {
             fi
             case $words[2] in
                 up|keyserve) compadd -- $files --detach; _files ;;
-                check) compadd -- $files $running --json --against; _files ;;
+                check) compadd -- $files $running --json --against --live; _files ;;
                 down|reload) compadd -- $running ;;
                 stun) compadd -- --json ;;
                 identify) compadd -- --json; _files ;;
@@ -106,7 +106,7 @@ enum Completion {
         complete -c weft -n '__fish_seen_subcommand_from up keyserve' -l detach
         complete -c weft -n '__fish_seen_subcommand_from check' -a "$files"
         complete -c weft -n '__fish_seen_subcommand_from down show reload' -f -a "$running"
-        complete -c weft -n '__fish_seen_subcommand_from check' -l against
+        complete -c weft -n '__fish_seen_subcommand_from check' -l against -l live
         complete -c weft -n '__fish_seen_subcommand_from check show stun identify' -l json
         complete -c weft -n '__fish_seen_subcommand_from show' -l networks
         complete -c weft -n '__fish_seen_subcommand_from stun' -f

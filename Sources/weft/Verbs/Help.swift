@@ -14,6 +14,7 @@ enum Help {
           weft reload NAME             apply its changed file, all of it or nothing
           weft check FILE [--json]     find what is wrong with a file
           weft check FILE --against NAME   say what a reload with that file would change
+          weft check --live NAME       compare what a tunnel has put into the host with what is there
           weft stun [SERVER...]        which address others see us under
           weft identify FILE.pcap      what the datagrams in a capture are
           weft genkey [FILE]           make a host's identity, or with --manual a key for a file
@@ -44,7 +45,8 @@ enum Help {
         case .down: "usage: weft down NAME"
         case .show: "usage: weft show [NAME] [--json] [--networks]"
         case .reload: "usage: weft reload NAME"
-        case .check: "usage: weft check FILE [--json] | weft check FILE --against NAME"
+        case .check:
+            "usage: weft check FILE [--json] | weft check FILE --against NAME | weft check --live NAME [--json]"
         case .stun: "usage: weft stun [SERVER...] [--json]"
         case .identify: "usage: weft identify FILE [--json]"
         case .genkey: "usage: weft genkey [FILE] [--force] | weft genkey --manual"
@@ -71,7 +73,11 @@ enum Help {
             each asks for an overlay address within its AllowedIPs and gets a network of its own for it, with keys, as long
             as its session lasts. `weft show`, `weft reload` and `weft down` work as with a tunnel.
             """
-        case .down: "Stops a tunnel and waits until its interface, routes and rules are gone."
+        case .down:
+            """
+            Stops a tunnel and waits until its interface, routes and rules are gone. Of one that was killed it opens what that
+            left closed.
+            """
         case .show:
             """
             Prints the interface, its peers, when each was last heard, how much went each way, the SPIs in use with
@@ -87,7 +93,8 @@ enum Help {
         case .check:
             """
             Reads a tunnel file and prints everything that is wrong with it, with file and line. With --against it prints
-            what the tunnel of that name would change if this were its file.
+            what the tunnel of that name would change if this were its file. With --live the tunnel of that name compares its
+            addresses, routes, rules, settings and packet filter with what is there now, and tells what differs.
             """
         case .stun:
             """

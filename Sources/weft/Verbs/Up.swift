@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CWeftLinux
+import FoundationEssentials
 import Glibc
 import Weft
 import WeftCommand
@@ -27,14 +28,31 @@ enum Up {
         try KeyServe.check(configuration, isFor: verb, operand: arguments.operands[0])
         try path.checkName()
         try RuntimeFolder.checkAccess()
-        guard AdminClient.status(of: path.name) == nil else {
-            throw CommandFailure(.failed, "\(path.name) is up already; `weft down \(path.name)` stops it")
-        }
+        if let answer = AdminClient.status(of: path.name) { throw isUp(path.name, answer) }
         if arguments.has("detach") {
             try Detach.run(verb, path.file)
         } else {
             try run(path.name, configuration, servesKeys: verb == .keyserve, control)
         }
+    }
+
+    /// Sockets have one folder for all network namespaces that share their files.
+    private static func isUp(_ name: String, _ answer: [UInt8]) -> CommandFailure {
+        func network(_ process: String) -> String {
+            var text = [CChar](repeating: 0, count: 64)
+            let count = unsafe readlink("/proc/\(process)/ns/net", &text, text.count)
+            return String(decoding: text.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        }
+        if let process = (try? JSONDecoder().decode(Status.self, from: Data(answer)))?.processID {
+            let other = network("\(process)")
+            if !other.isEmpty, other != network("self") {
+                return CommandFailure(
+                    .failed,
+                    "\(name) is up already in another network namespace, as process \(process): rename this one's file, or set "
+                        + "WEFT_RUNTIME_DIRECTORY to a folder of its own for this namespace")
+            }
+        }
+        return CommandFailure(.failed, "\(name) is up already; `weft down \(name)` stops it")
     }
 
     private static func spawner(_ name: String) -> Result<SpawnedControl, TransportError> {
