@@ -284,7 +284,8 @@ is_idle() { [[ -z $(ip netns pids "$(namespace "$1")") ]]; }
 
 restart_top() {
     local began
-    kill -KILL "$(ip netns pids "$(namespace top)")"
+    # The oldest process carries the data; the others end with it.
+    kill -KILL "$(on top "$weft" show weft0 --json | grep -o '"processID" *: *[0-9]*' | tail -n 1 | tr -dc 0-9)"
     wait_for "the end of top's daemon" is_idle top
     on top "$weft" up --detach "$work/top/weft0.conf"
     began=$(microseconds)

@@ -124,6 +124,7 @@ package final class WeftNode: Sendable {
         // Who didn't end it wants it closed, as if it had been killed.
         if failure != nil { datapath.host.abandon() }
         services.close()
+        launcher?.close()
         // It may not have been started.
         admin.withLock { $0.take() }?.close()
         if failure == nil { host.remove() }

@@ -42,6 +42,8 @@ final class BabblingLauncher: ControlLauncher {
         arrival.signal()
     }
 
+    func close() {}
+
     func nextEvent() -> LauncherEvent? {
         arrival.clear()
         return state.withLock { $0.events.isEmpty ? nil : $0.events.removeFirst() }

@@ -78,6 +78,8 @@ final class AdminConnection {
 
     /// Begins an answer after which the connection stays open until the process ends, which is what the other end waits for.
     func answerAndStay(_ text: String) {
+        // A duplicate that nothing closes before the process ends: then whoever waits knows that all is gone.
+        _ = weft_duplicate_above(descriptor.raw, 2)
         outgoing = Array(text.utf8)
         deadline = nil
     }

@@ -217,7 +217,9 @@ final class ControlService: NodeService {
             }
         }
         guard let end = run.end else { return }
-        for record in try receive(end) { take(record, &run, end, at: now) }
+        let (records, failure) = receive(end)
+        for record in records { take(record, &run, end, at: now) }
+        if let failure { throw failure }
         guard run.supervision.workingSince != nil else { return try end.flush() }
         for (kind, link) in links {
             // A link that is broken will say so to whoever sends by it.
@@ -244,10 +246,11 @@ final class ControlService: NodeService {
         try end.flush()
     }
 
-    private func receive(_ end: DataEnd) throws(PairFailure) -> [ToData] {
+    /// What came, and whether it is the last: a process that took leave is gone by the time that its last words are read.
+    private func receive(_ end: DataEnd) -> (records: [ToData], failure: PairFailure?) {
         var records: [ToData] = []
-        try end.receive { records.append($0) }
-        return records
+        do throws(PairFailure) { try end.receive { records.append($0) } } catch { return (records, error) }
+        return (records, nil)
     }
 
     private func take(_ record: ToData, _ run: inout Run, _ end: DataEnd, at now: Instant) {

@@ -14,6 +14,9 @@ public protocol ControlLauncher: AnyObject, Sendable {
     /// Ends the control process whatever it does; ``LauncherEvent/ended(_:)`` follows.
     func kill()
 
+    /// Ends everything and waits for that, a moment at most.
+    func close()
+
     /// What happened next, without waiting; nil where nothing did.
     /// - Throws: when there is nobody left to tell.
     func nextEvent() throws(TransportError) -> LauncherEvent?

@@ -42,7 +42,7 @@ public final class SpawnedControl: ControlLauncher {
             Spawner.serve(other.raw, program: program.raw, name: name)
         }
         guard process > 0 else { throw TransportError("start the spawner", code: errno) }
-        close(pidfd)
+        _ = Glibc.close(pidfd)
         spawner = process
         socket = own
     }
@@ -51,7 +51,7 @@ public final class SpawnedControl: ControlLauncher {
     private static func letGo(keeping kept: [Int32]) {
         // Whoever started a detached tunnel waits on these until nobody has them.
         if unsafe getenv("WEFT_READY") != nil { _ = weft_silence() }
-        for descriptor in Int32(3)..<64 where !kept.contains(descriptor) { close(descriptor) }
+        for descriptor in Int32(3)..<64 where !kept.contains(descriptor) { _ = Glibc.close(descriptor) }
     }
 
     private static func openProgram() throws(TransportError) -> FileDescriptor {
@@ -65,7 +65,7 @@ public final class SpawnedControl: ControlLauncher {
             if raw >= 0 {
                 // Above those that the control process gets.
                 let high = weft_duplicate_above(raw, 15)
-                close(raw)
+                _ = Glibc.close(raw)
                 return FileDescriptor(owning: try SystemCall.retrying("open \(place)") { high })
             }
             if errno != ENOENT { code = errno }
@@ -93,6 +93,16 @@ public final class SpawnedControl: ControlLauncher {
     public func start(with end: consuming FileDescriptor) throws(TransportError) { try send(.start, end.raw) }
 
     public func kill() { try? send(.kill, nil) }
+
+    public func close() {
+        _ = shutdown(socket.raw, Int32(SHUT_WR))
+        var patience = timeval(tv_sec: 1, tv_usec: 0)
+        _ = unsafe setsockopt(
+            socket.raw, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+        // Its end of the socket closes with the process, which has buried the control process by then.
+        var bytes = [UInt8](repeating: 0, count: SpawnerReport.byteCount)
+        while unsafe recv(socket.raw, &bytes, bytes.count, 0) > 0 {}
+    }
 
     private func send(_ request: SpawnerRequest, _ descriptor: Int32?) throws(TransportError) {
         let bytes = request.bytes

@@ -32,7 +32,10 @@ struct Spawner: ~Copyable {
         unsafe sigprocmask(SIG_BLOCK, &ending, nil)
         var spawner = Spawner(socket: socket, program: program, name: name)
         while spawner.step() {}
-        if spawner.pidfd >= 0 { _ = weft_signal(spawner.pidfd, SIGKILL) }
+        if spawner.pidfd >= 0 {
+            _ = weft_signal(spawner.pidfd, SIGKILL)
+            _ = waitid(P_PID, id_t(spawner.child), nil, WEXITED)
+        }
         exit(0)
     }
 
