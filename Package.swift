@@ -130,7 +130,7 @@ let package = Package(
         tests("WeftControlTests", ["WeftControl", "Weft", "WeftTestSupport"]),
         tests("WeftCaptureTests", ["WeftCapture", "Weft", "WeftTestSupport"]),
         tests("WeftDiscoveryTests", ["WeftDiscovery", "Weft", "WeftUDP", "WeftTestSupport"]),
-        tests("WeftTunnelMapTests", ["WeftTunnelMap", "Weft", "CWeftBPF", "WeftTestSupport"]),
+        tests("WeftTunnelMapTests", ["WeftTunnelMap", "Weft", "CWeftBPF", "CWeftTunnelMap", "WeftTestSupport"]),
         .testTarget(
             name: "WeftQUICTests",
             dependencies: ["WeftQUIC", "WeftKeys", "WeftUDP", "WeftControl", "Weft", "WeftTestSupport"],
