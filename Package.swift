@@ -62,7 +62,6 @@ let package = Package(
         .systemLibrary(name: "CWeftCapability", pkgConfig: "libcap"),
         .systemLibrary(name: "CWeftBPF", pkgConfig: "libbpf"),
         .systemLibrary(name: "CWeftSeccomp", pkgConfig: "libseccomp"),
-        .systemLibrary(name: "CWeftPcap", pkgConfig: "libpcap"),
         .systemLibrary(name: "CWeftQUIC"),
         .systemLibrary(name: "CWeftCurl", pkgConfig: "libcurl"),
         .systemLibrary(name: "CWeftTunnelMap"),
@@ -80,7 +79,7 @@ let package = Package(
             ["Weft", "WeftControl", "CWeftBPF", "CWeftTunnelMap", "CWeftCapability", "CWeftLinux", "CWeftOpenSSL"]),
         module("WeftEtcd", ["Weft", "CWeftCurl"]),
         module("WeftControl", ["Weft", "CWeftOpenSSL"]),
-        module("WeftCapture", ["Weft", "CWeftPcap"]),
+        module("WeftCapture", ["Weft"]),
         module("WeftSandbox", ["Weft", "CWeftSeccomp", "CWeftCapability", "CWeftLinux"]),
         module("WeftDiscovery", ["Weft", "WeftUDP", "CWeftLinux"]),
         module("WeftConfig", ["WeftControl", "Weft", "WeftDiscovery", "CWeftOpenSSL"]),
@@ -130,13 +129,14 @@ let package = Package(
         tests("WeftControlTests", ["WeftControl", "Weft", "WeftTestSupport"]),
         tests("WeftCaptureTests", ["WeftCapture", "Weft", "WeftTestSupport"]),
         tests("WeftDiscoveryTests", ["WeftDiscovery", "Weft", "WeftUDP", "WeftTestSupport"]),
-        tests("WeftTunnelMapTests", ["WeftTunnelMap", "Weft", "CWeftBPF", "WeftTestSupport"]),
+        tests("WeftTunnelMapTests", ["WeftTunnelMap", "Weft", "CWeftBPF", "CWeftTunnelMap", "WeftTestSupport"]),
         .testTarget(
             name: "WeftQUICTests",
             dependencies: ["WeftQUIC", "WeftKeys", "WeftUDP", "WeftControl", "Weft", "WeftTestSupport"],
             exclude: ["Aioquic/peer.py", "Aioquic/hostile.py"], swiftSettings: swiftSettings),
         tests("WeftKeysTests", ["WeftKeys", "WeftUDP", "WeftControl", "Weft"]),
         tests("WeftConfigTests", ["WeftConfig", "WeftControl", "WeftTestSupport"]),
+        tests("WeftCommandTests", ["WeftCommand"]),
         tests("WeftEtcdTests", ["WeftEtcd"]),
         // Confines itself and tries what it is told, for the tests of that.
         .executableTarget(

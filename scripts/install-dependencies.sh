@@ -18,7 +18,7 @@ if [[ ${1:-} == --list ]]; then
 fi
 (($# > 0)) || usage
 
-build=(make pkg-config libssl-dev libnl-route-3-dev libnftables-dev libcap-dev libseccomp-dev libpcap-dev libbpf-dev
+build=(make pkg-config libssl-dev libnl-route-3-dev libnftables-dev libcap-dev libseccomp-dev libbpf-dev
     linux-libc-dev libngtcp2-dev libngtcp2-crypto-gnutls-dev libgnutls28-dev libcurl4-openssl-dev)
 # Debian packages ipsec-mb for amd64 only; everywhere else OpenSSL seals.
 [[ $(uname -m) != x86_64 ]] || build+=(libipsec-mb-dev)

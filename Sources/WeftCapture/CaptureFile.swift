@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import CWeftPcap
+import Glibc
+import Weft
 
-/// A capture file, pcap or pcapng, that is read frame by frame.
-@safe
+/// A capture file, pcap or pcapng, that is read frame by frame, from any number of interfaces.
 public struct CaptureFile: ~Copyable {
-    private let handle: OpaquePointer
-    private let link: LinkType
-
-    /// Why a capture can't be read, in libpcap's words.
+    /// Why a capture can't be read.
     public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
         public let description: String
     }
@@ -21,56 +18,74 @@ public struct CaptureFile: ~Copyable {
         public let content: UDPDatagram.Result
     }
 
+    /// A frame as it stands in a file.
+    struct Frame {
+        /// By libpcap's numbers.
+        let link: UInt32
+        /// Microseconds since 1970.
+        let time: Int64
+        let bytes: [UInt8]
+        let isWhole: Bool
+    }
+
+    private enum Format {
+        case pcap(PcapHeader)
+        case pcapng(PcapngReader)
+    }
+
+    private var input: CaptureInput
+    private var format: Format
     private var number = 0
 
     /// - Parameter path: `-` for standard input.
     public init(path: String) throws(Failure) {
-        var message = [CChar](repeating: 0, count: Int(PCAP_ERRBUF_SIZE))
-        guard let handle = unsafe pcap_open_offline(path, &message) else {
-            throw Failure(description: Self.text(message))
-        }
-        guard let link = LinkType(rawValue: unsafe pcap_datalink(handle)) else {
-            let number = unsafe pcap_datalink(handle)
-            unsafe pcap_close(handle)
-            throw Failure(
-                description: "its link type is \(number), which is neither Ethernet, nor Linux cooked, nor plain IP")
-        }
-        unsafe self.handle = handle
-        self.link = link
+        var input = try CaptureInput(path: path)
+        format = try Self.format(of: &input)
+        self.input = input
     }
 
-    deinit { unsafe pcap_close(handle) }
+    private static func format(of input: inout CaptureInput) throws(Failure) -> Format {
+        guard let magic = try input.read(4) else { throw Failure(description: "it is empty") }
+        if magic == PcapngReader.magic { return .pcapng(PcapngReader()) }
+        guard let header = try PcapHeader(magic, &input) else {
+            throw Failure(description: "it is neither a pcap nor a pcapng file")
+        }
+        guard LinkType(rawValue: header.link) != nil else {
+            throw Failure(
+                description:
+                    "its link type is \(header.link), which is neither Ethernet, nor Linux cooked, nor plain IP")
+        }
+        return .pcap(header)
+    }
 
     /// The next frame; nil behind the last.
     /// - Throws: where the file is damaged.
     public mutating func next() throws(Failure) -> Entry? {
-        var header: UnsafeMutablePointer<pcap_pkthdr>?
-        var data: UnsafePointer<UInt8>?
-        switch unsafe pcap_next_ex(handle, &header, &data) {
-        case 1:
-            guard let header = unsafe header?.pointee, let data = unsafe data else { return nil }
-            number += 1
-            // Safe: the library lends that many bytes until the next call, and they are copied here.
-            let frame = unsafe Array(UnsafeBufferPointer(start: data, count: Int(header.caplen)))
-            return Entry(
-                number: number, time: Int64(header.ts.tv_sec) &* 1_000_000 &+ Int64(header.ts.tv_usec),
-                content: UDPDatagram.find(in: frame, link, isWhole: header.caplen >= header.len))
-        case -2: return nil
-        default: throw Failure(description: unsafe String(cString: pcap_geterr(handle)))
+        let frame: Frame?
+        switch format {
+        case .pcap(let header): frame = try header.next(&input)
+        case .pcapng(var reader):
+            frame = try reader.next(&input)
+            format = .pcapng(reader)
         }
-    }
-
-    private static func text(_ message: [CChar]) -> String {
-        String(decoding: message.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+        guard let frame else { return nil }
+        number += 1
+        // One of several interfaces may be of another kind, in which nobody looks for UDP.
+        let content = LinkType(rawValue: frame.link).map { link in
+            UDPDatagram.find(in: frame.bytes, link, isWhole: frame.isWhole)
+        }
+        return Entry(number: number, time: frame.time, content: content ?? .other)
     }
 }
 
-/// What stands before the IP header, by libpcap's numbers.
-enum LinkType: Int32 {
+/// What stands before the IP header, by libpcap's numbers for files.
+enum LinkType: UInt32 {
     /// A family in the host's order (BSD loopback).
     case null = 0
     case ethernet = 1
-    case raw = 12
+    /// Plain IP, by the number that one system's files have.
+    case rawOfSystem = 12
+    case raw = 101
     case loop = 108
     case linuxCooked = 113
     case ipv4 = 228

@@ -29,7 +29,7 @@ public struct UDPDatagram: Hashable, Sendable {
 
     static func find(in frame: [UInt8], _ link: LinkType, isWhole: Bool) -> Result {
         switch link {
-        case .raw, .ipv4, .ipv6: return inPacket(frame[...], isWhole)
+        case .raw, .rawOfSystem, .ipv4, .ipv6: return inPacket(frame[...], isWhole)
         case .null, .loop: return inPacket(frame.dropFirst(4), isWhole)
         case .ethernet: return behindType(frame, at: 12, isWhole)
         case .linuxCooked: return behindType(frame, at: 14, isWhole)

@@ -2,11 +2,11 @@
 import CWeftOpenSSL
 
 /// Base64 with padding (RFC 4648, section 4).
-enum Base64 {
+package enum Base64 {
     /// Bytes that `count` bytes take when encoded.
     static func encodedByteCount(_ count: Int) -> Int { (count + 2) / 3 * 4 }
 
-    static func encode(_ bytes: [UInt8]) -> String {
+    package static func encode(_ bytes: [UInt8]) -> String {
         // EVP_EncodeBlock ends its text with a zero byte.
         var text = [UInt8](repeating: 0, count: encodedByteCount(bytes.count) + 1)
         var space = text.mutableSpan

@@ -28,7 +28,8 @@ public final class EtcdWatch: Sendable {
         }
 
         func take(_ bytes: Span<UInt8>, status: Int) -> Bool {
-            let piece = bytes.indices.map { bytes[$0] }
+            // SAFETY: the array copies what the span lends.
+            let piece = unsafe bytes.withUnsafeBufferPointer { unsafe Array($0) }
             guard status == 200 else {
                 words += piece.prefix(4096 - min(4096, words.count))
                 return true

@@ -27,7 +27,9 @@ enum Wire {
 
         static func error(_ status: Int, _ body: [UInt8]) -> EtcdError {
             let refusal = try? JSONDecoder().decode(Refusal.self, from: Data(body))
-            let words = refusal?.error ?? refusal?.message ?? "no reason given"
+            let text = String(decoding: body.prefix(200), as: UTF8.self).split(whereSeparator: \.isNewline).joined(
+                separator: " ")
+            let words = refusal?.error ?? refusal?.message ?? (text.isEmpty ? "no reason given" : text)
             if refusal?.code == notFound, words.contains("lease") { return .leaseLost }
             if refusal?.code == outOfRange { return .outdated("has no such revision any more") }
             return .refused(status: status, words)

@@ -37,20 +37,12 @@ struct Books {
     var nexthopNumbers: [NexthopRecord: UInt32] = [:]
     var peers: [String: Peer] = [:]
     var peerNames: [UInt32: String] = [:]
-    var senders: Set<Sender> = []
+    var senders: Set<GeneveSender> = []
     var round: UInt32 = 0
 
     private var nextGroup: UInt32 = 1
     private var freeNexthops = Numbers()
     private var freePeers = Numbers()
-
-    /// Who may send Geneve to the classifier.
-    struct Sender: Hashable {
-        let address: IPAddress
-        let vni: UInt32
-
-        var value: weft_sender { weft_sender(address: weft_address(address), vni: vni, reserved: 0) }
-    }
 
     /// Numbers of array elements. One that was freed is used again as late as can be, since packets that are on
     /// their way may still read the element.
@@ -109,9 +101,9 @@ struct Books {
             books.groups[number]?.entries += 1
         }
         if let unknown { throw .damaged("there is no group \(unknown)") }
-        try tables.senders.forEach { sender, isV6 in
-            if let address = sender.address.address(v6: isV6 != 0) {
-                books.senders.insert(Sender(address: address, vni: sender.vni))
+        try tables.senders.forEach { sender, _ in
+            if let address = sender.address.address(v6: sender.v6 != 0) {
+                books.senders.insert(GeneveSender(address: address, vni: sender.vni))
             }
         }
         books.nextGroup = (books.groups.keys.max() ?? 0) &+ 1

@@ -20,14 +20,20 @@ extension Reconciliation {
             targets[index].number = books.groupNumbers[content]
         }
         try probe(&books)
-        let wanted = Set(
-            books.nexthops.values.filter { $0.protocol == .geneveDirect }
-                .compactMap { record in record.remote.map { Books.Sender(address: $0, vni: record.vni) } })
+        let wanted = wantedSenders(books)
         for sender in wanted.subtracting(books.senders) {
-            try tables.senders.set(sender.value, to: sender.address.family == .v6 ? 1 : 0)
+            try tables.senders.set(weft_sender(sender), to: 1)
             books.senders.insert(sender)
             changes.writes += 1
         }
+    }
+
+    /// Who may send us Geneve: each nexthop by it that isn't refused.
+    func wantedSenders(_ books: Books) -> Set<GeneveSender> {
+        let all = Set(
+            books.nexthops.values.lazy.filter { $0.protocol == .geneveDirect }
+                .compactMap { record in record.remote.map { GeneveSender(address: $0, vni: record.vni) } })
+        return senders.map { all.intersection($0) } ?? all
     }
 
     private mutating func number(of record: NexthopRecord, _ books: inout Books) throws(TunnelMapError) -> UInt32 {

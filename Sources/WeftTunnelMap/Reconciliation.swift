@@ -22,13 +22,16 @@ struct Reconciliation {
 
     let tables: Tables
     let probed: Set<String>
+    /// Nil: whoever is a nexthop by Geneve without a device.
+    let senders: Set<GeneveSender>?
     var targets: [Target] = []
     private var shapes: [Shape: Int] = [:]
     var interfaces: [String: UInt32] = [:]
     var changes = TunnelMapChanges()
 
-    init(tables: Tables, probed: Set<String>) {
+    init(tables: Tables, probed: Set<String>, senders: Set<GeneveSender>?) {
         self.tables = tables
+        self.senders = senders
         self.probed = probed
     }
 
@@ -189,7 +192,8 @@ struct Reconciliation {
             if books.groupNumbers[group.content] == number { books.groupNumbers[group.content] = nil }
             changes.writes += 1
         }
-        guard changes.writes > 0 else { return }
+        let unwanted = books.senders.subtracting(wantedSenders(books))
+        guard changes.writes > 0 || !unwanted.isEmpty else { return }
         var nexthops: Set<UInt32> = []
         var peers: Set<UInt32> = []
         for group in books.groups.values {
@@ -204,11 +208,8 @@ struct Reconciliation {
             books.freePeer(name)
             changes.writes += 1
         }
-        let wanted = Set(
-            books.nexthops.values.filter { $0.protocol == .geneveDirect }
-                .compactMap { record in record.remote.map { Books.Sender(address: $0, vni: record.vni) } })
-        for sender in books.senders.subtracting(wanted) {
-            try tables.senders.remove(sender.value)
+        for sender in books.senders.subtracting(wantedSenders(books)) {
+            try tables.senders.remove(weft_sender(sender))
             books.senders.remove(sender)
             changes.writes += 1
         }

@@ -18,7 +18,10 @@ extension TunnelMap {
     /// - Parameters:
     ///   - underlay: where nexthops' datagrams come in.
     ///   - overlay: where the packets inside come out, as if they had come in there.
-    public func attachDecapsulation(to underlay: String, overlay: String) throws(TunnelMapError) {
+    ///   - verifyingSources: whether the packets inside must come from where their sender is a nexthop.
+    public func attachDecapsulation(
+        to underlay: String, overlay: String, verifyingSources: Bool = false
+    ) throws(TunnelMapError) {
         let from = try Interface(underlay)
         let into = try Interface(overlay)
         guard from.mac != nil else { throw .notEthernet(underlay) }
@@ -27,8 +30,29 @@ extension TunnelMap {
             0,
             to: weft_settings(
                 overlay_interface: into.index, overlay_mac: (mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]),
-                reserved: (0, 0)))
+                flags: verifyingSources ? UInt8(WEFT_SETTING_VERIFY_SOURCES) : 0, reserved: 0))
         try attach(ingress.raw, at: Attachment.Place(interface: from.index, direction: .ingress))
+    }
+
+    /// Says which underlay addresses are our own: Geneve to any other is left alone.
+    public func setLocals(_ addresses: Set<IPAddress>) throws(TunnelMapError) {
+        let wanted = addresses.map { weft_local($0) }
+        var old: [weft_local] = []
+        try tables.locals.forEach { key, _ in old.append(key) }
+        for local in wanted { try tables.locals.set(local, to: 1) }
+        for local in old
+        where !wanted.contains(where: {
+            $0.address.high == local.address.high && $0.address.low == local.address.low && $0.v6 == local.v6
+        }) {
+            try tables.locals.remove(local)
+        }
+    }
+
+    /// The nexthops by Geneve without a device of these entries.
+    static func senders(of entries: [TunnelMapEntry]) -> Set<GeneveSender> {
+        Set(
+            entries.lazy.flatMap(\.nexthops).filter { $0.protocol == .geneveDirect }
+                .compactMap { hop in hop.remote.map { GeneveSender(address: $0, vni: hop.vni) } })
     }
 
     /// Whether the classifier is attached to an interface.

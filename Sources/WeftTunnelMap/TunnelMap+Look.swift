@@ -6,11 +6,14 @@ import Weft
 public enum ClassifierOutcome: UInt32, CaseIterable, Sendable {
     case forwarded, probe, noEntry, unhealthyPassed, unhealthyDropped, notIP, vlan, notUnicast, malformed, encapsulated
     case failed, decapsulated, decapsulationRefused, decapsulationFailed
+    case tooLong, sourceRefused
 
     /// What it means, for people.
     public var explanation: String {
         switch self {
         case .forwarded: "sent to a nexthop"
+        case .tooLong: "too long for the underlay: its sender was told by ICMP"
+        case .sourceRefused: "Geneve from a peer that nothing for the inner source would go to: dropped"
         case .probe: "a health probe or its answer, sent to a nexthop whatever its health"
         case .noEntry: "no prefix covers the destination: left to the kernel"
         case .unhealthyPassed: "no nexthop is healthy: left to the kernel's routing"

@@ -44,6 +44,8 @@ public final class TunnelMap: Sendable {
     struct State: ~Copyable {
         var books: Books
         var probed: Set<String> = []
+        /// Who of the nexthops by Geneve without a device may send; nil: all.
+        var senders: Set<GeneveSender>?
         /// What isn't pinned, by interface and direction.
         var attachments: [Attachment.Place: Attachment] = [:]
     }
@@ -173,13 +175,16 @@ public final class TunnelMap: Sendable {
     /// Makes the entries exactly those that are desired, and touches nothing else.
     ///
     /// Health stays as it is; new peers are healthy, unless they are probed: then the probes will say.
-    /// - Parameter probed: the names of the peers whose health is probed; nil leaves it as it was.
+    /// - Parameters:
+    ///   - probed: the names of the peers whose health is probed; nil leaves it as it was.
+    ///   - senders: which of the nexthops by Geneve without a device may send it to us; nil: all.
     /// - Throws: before anything is written when an entry is wrong, an interface is missing or the map is too small.
     @discardableResult
     public func reconcile(
-        _ desired: [TunnelMapEntry], probed: Set<String>? = nil
+        _ desired: [TunnelMapEntry], probed: Set<String>? = nil, senders: Set<GeneveSender>? = nil
     ) throws(ReconcileError) -> TunnelMapChanges {
-        try change(probed: probed) { step, books throws(TunnelMapError) in try step.reconcile(desired, &books) }
+        state.withLock { $0.senders = senders }
+        return try change(probed: probed) { step, books throws(TunnelMapError) in try step.reconcile(desired, &books) }
     }
 
     private func change(
@@ -187,7 +192,7 @@ public final class TunnelMap: Sendable {
     ) throws(ReconcileError) -> TunnelMapChanges {
         try state.withLock { state throws(ReconcileError) in
             if let probed { state.probed = probed }
-            var step = Reconciliation(tables: tables, probed: state.probed)
+            var step = Reconciliation(tables: tables, probed: state.probed, senders: state.senders)
             do throws(TunnelMapError) {
                 let lock = pins?.lock()
                 defer { lock?.close() }

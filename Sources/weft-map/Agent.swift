@@ -50,7 +50,8 @@ final class Agent: Sendable {
     func start(waitingForFleet: Bool) throws(CommandFailure) {
         do {
             // A predecessor's entries from etcd stay until etcd has said what is to be.
-            if !(waitingForFleet && map.origin == .takenOver) { try apply() }
+            let inherited = waitingForFleet ? try map.inherit() : 0
+            if !waitingForFleet || (map.origin != .takenOver && inherited == 0) { try apply() }
             try state.withLock { state throws(TunnelMapError) in try attach(state.file) }
             map.removeOtherLayouts()
         } catch {
@@ -67,12 +68,16 @@ final class Agent: Sendable {
     private static func numbers(of file: MapFile) -> [UInt32] {
         let names =
             [file.interface] + file.decapsulate + file.devices.values.sorted()
-            + Set(file.entries.lazy.flatMap(\.nexthops).map(\.interface)).sorted()
+            + file.fleet.interfaces.union(file.entries.lazy.flatMap(\.nexthops).map(\.interface)).sorted()
         return names.map { unsafe if_nametoindex($0) }
     }
 
     private func attach(_ file: MapFile) throws(TunnelMapError) {
-        for underlay in file.decapsulate { try map.attachDecapsulation(to: underlay, overlay: file.interface) }
+        try map.setLocals(Set(file.local).union(file.entries.lazy.flatMap(\.nexthops).compactMap(\.local)))
+        for underlay in file.decapsulate {
+            try map.attachDecapsulation(
+                to: underlay, overlay: file.interface, verifyingSources: file.verifiesSources)
+        }
         try map.attach(to: file.interface)
         map.detach(exceptFrom: [file.interface], decapsulation: file.decapsulate)
     }
@@ -151,15 +156,16 @@ final class Agent: Sendable {
             if new.count > Self.complaintLimit { log.warning("and \(new.count - Self.complaintLimit) more") }
             state.complaints = Set(wish.complaints)
             state.needsAnotherTry = true
-            let changes = try map.reconcile(wish.entries, probed: Set(wish.probes.keys))
-            state.needsAnotherTry = !wish.complaints.isEmpty
+            let changes = try map.reconcile(wish.entries, probed: Set(wish.probes.keys), senders: wish.senders)
+            state.needsAnotherTry = wish.lacksInterface
             if changes.writes > 0 {
                 log.info("\(changes.added) added, \(changes.changed) changed, \(changes.removed) removed")
             }
             let peers = map.peers()
             state.prober?.setTargets(
-                wish.probes, numbers: Dictionary(uniqueKeysWithValues: peers.map { ($0.name, $0.number) }),
-                health: Dictionary(uniqueKeysWithValues: peers.map { ($0.name, $0.isHealthy) }))
+                Prober.Targets(
+                    wish, numbers: Dictionary(uniqueKeysWithValues: peers.map { ($0.name, $0.number) }),
+                    health: Dictionary(uniqueKeysWithValues: peers.map { ($0.name, $0.isHealthy) })))
         }
     }
 
@@ -172,5 +178,25 @@ final class Agent: Sendable {
             // It has just been taken out.
             guard case .noPeer = error else { return log.warning("\(error)") }
         }
+    }
+
+    /// What the prober noticed.
+    func take(_ notice: Prober.Notice) {
+        switch notice {
+        case .clock(let peer, let ahead):
+            log.warning("\(peer)'s clock is \(Self.words(forClock: ahead)) ours: its health doesn't depend on that")
+        case .suspectsItself:
+            log.warning(
+                "no peer answers any more: the fault may be this host's own, so all stay as they were for a moment")
+        case .hearsAgain: log.info("peers answer again")
+        case .strangers(let count, let address):
+            log.warning("ignored \(count) probes from addresses that are no peer's, such as \(address)")
+        }
+    }
+
+    /// As in "31.0 s ahead of".
+    static func words(forClock ahead: Double) -> String {
+        let tenths = Int((abs(min(max(ahead, -1e12), 1e12)) * 10).rounded())
+        return "\(tenths / 10).\(tenths % 10) s \(ahead < 0 ? "behind" : "ahead of")"
     }
 }

@@ -36,6 +36,8 @@ enum MapRun {
         let applying = try member.map { _ throws(CommandFailure) in try thread("weft-apply") { agent.follow() } }
         let leasing = try member.map { member throws(CommandFailure) in try thread("weft-lease") { member.register() } }
         Ready.tell()
+        var status = AgentStatus()
+        status.write(file.name)
         while true {
             let arrival = signals.wait(seconds: 1)
             if arrival == .end { break }
@@ -45,6 +47,11 @@ enum MapRun {
                 reload(path, file, agent, member, log)
             }
             agent.tryAgain()
+            let clocks = prober?.clocks().mapValues { ($0 * 10).rounded() / 10 } ?? [:]
+            if clocks != status.clocks {
+                status.clocks = clocks
+                status.write(file.name)
+            }
         }
         prober?.close()
         member?.close()
@@ -53,6 +60,7 @@ enum MapRun {
         following?.join()
         applying?.join()
         leasing?.join()
+        AgentStatus.remove(file.name)
         log.info("stopped; the map goes on forwarding, `weft-map down \(file.name)` removes it")
         lock.release()
     }
@@ -110,7 +118,9 @@ enum MapRun {
     ) throws(CommandFailure) -> Prober {
         guard let key else { throw CommandFailure(.failed, "the fleet key is in use") }
         do throws(TransportError) {
-            return try Prober(name: file.agent, key: key, timing: file.probing) { agent.set($0) }
+            return try Prober(
+                name: file.agent, key: key, timing: file.probing, changed: { agent.set($0) },
+                noticed: { agent.take($0) })
         } catch {
             throw CommandFailure(.failed, "\(error); is another agent running on this host?")
         }

@@ -48,6 +48,8 @@ enum MapShow {
             let draining: Bool
             let probed: Bool
             let prefixes: Int
+            /// Seconds that its clock is ahead of ours, as it told a running agent.
+            let clockAhead: Double?
         }
 
         struct Entry: Codable {
@@ -77,13 +79,14 @@ enum MapShow {
 
     private static func report(_ name: String) throws -> Report {
         let map = try TunnelMap.open(name: name)
+        let clocks = AgentStatus.read(name)?.clocks ?? [:]
         return Report(
             name: name, interfaces: map.attachedInterfaces(), decapsulating: map.decapsulatingInterfaces(),
             capacity: map.capacity,
             peers: map.peers().map {
                 Report.Peer(
                     name: $0.name, healthy: $0.isHealthy, draining: $0.isDraining, probed: $0.isProbed,
-                    prefixes: $0.entries)
+                    prefixes: $0.entries, clockAhead: clocks[$0.name])
             },
             prefixes: map.states().map {
                 Report.Entry(
@@ -105,6 +108,9 @@ enum MapShow {
             let condition = (peer.healthy ? "healthy" : "dead") + (peer.draining ? ", draining" : "")
             lines.append("\n\(Console.bold("peer")): \(peer.name)")
             lines.append("  \(condition)\(peer.probed ? "" : ", not probed"), \(peer.prefixes) prefixes")
+            if let ahead = peer.clockAhead, abs(ahead) >= 1 {
+                lines.append("  its clock is \(Agent.words(forClock: ahead)) ours")
+            }
         }
         for entry in report.prefixes {
             lines.append(

@@ -91,7 +91,7 @@ struct EtcdAccessTests {
         (404, #"{"error":"etcdserver: user not found","code":5}"#, .refused(status: 404, "etcdserver: user not found")),
         (400, #"{"code":11,"message":"x"}"#, .outdated("has no such revision any more")),
         (403, #"{"code":7,"message":"permission denied"}"#, .refused(status: 403, "permission denied")),
-        (500, "<html>", .refused(status: 500, "no reason given")),
+        (500, "not\nJSON\n", .refused(status: 500, "not JSON")), (500, "", .refused(status: 500, "no reason given")),
     ])
     func refusals(_ status: Int, _ text: String, _ wanted: EtcdError) {
         #expect(Wire.Refusal.error(status, Array(text.utf8)) == wanted)

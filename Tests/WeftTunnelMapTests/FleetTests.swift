@@ -39,6 +39,14 @@ struct MapFileTests {
         (#"{"interface": "o", "local": ["x"]}"#, #"local: "x" is no IP address"#),
         (#"{"interface": "o", "devices": {"gre": "x"}}"#, "expected one of vxlan, geneve, ipip"),
         (#"{"interface": "o", "peers": {"b": {"probe": "192.0.2.2"}}}"#, "key is missing"),
+        (#"{"interface": "o", "agent": "a b"}"#, "agent: \"a b\" is no name"),
+        (#"{"interface": "o", "key": "k", "peers": {"b/c": {"probe": "192.0.2.2"}}}"#, "peers: a name has"),
+        (#"{"interface": "o", "fleet": {"protocols": ["gre"]}}"#, "fleet.protocols"),
+        (#"{"interface": "o", "fleet": {"protocol": []}}"#, "unknown key"),
+        (
+            #"{"interface": "o", "prefixes": [{"prefix": "10.0.0.0/8", "nexthops": [{"peer": "\u001b[2J"}]}]}"#,
+            "nexthops[0]: peer: a name has"
+        ),
         (#"{"interface": "o", "capacity": 0}"#, "capacity: expected 1"),
         (#"{"interface": "o", "key": "k", "health": {"threshold": 0}}"#, "health.threshold: expected 1 to 100"),
         (#"{"interface": "o", "prefixes": [{"nexthops": []}]}"#, "prefixes[0]: prefix is missing"),

@@ -35,7 +35,7 @@ private struct Scene {
             let due = machine.advance(to: now)
             due.changes.forEach { take($0) }
             for probe in due.probes {
-                if answers(number) { take(machine.answer(from: probe.peer, nonce: probe.nonce, at: now)) }
+                if answers(number) { take(machine.answer(from: probe.peer, nonce: probe.nonce, at: now)?.change) }
                 number += 1
             }
         }
@@ -107,75 +107,37 @@ struct HealthMachineTests {
         #expect(machine.answer(from: "far", nonce: probe.nonce, at: now) != nil)
         #expect(machine.answer(from: "far", nonce: probe.nonce, at: now) == nil)
     }
-}
 
-struct ProbeMessageTests {
-    private var key: FleetKey { FleetKey(copying: [UInt8](repeating: 7, count: 32).span) }
-
-    private func message(_ kind: ProbeMessage.Kind = .probe, time: UInt64 = 1_000_000_000_000) -> ProbeMessage {
-        var random = Seeded(state: 3)
-        return ProbeMessage(kind, from: "here", to: "there", nonce: ProbeMessage.Nonce(&random), time: time)
+    /// Peers that all answer until a moment, and then none, or one.
+    private func deaths(answering: Set<String>, for seconds: Double) -> [String: Double] {
+        var machine = HealthMachine(ProbeTiming(), random: Seeded(state: 5))
+        let start = Instant(nanoseconds: 1_000_000_000)
+        var now = start
+        machine.setPeers(["a", "b", "c"], at: now)
+        var deaths: [String: Double] = [:]
+        let silence = start.advanced(by: .seconds(2))
+        let end = silence.advanced(by: .milliseconds(Int(seconds * 1000)))
+        while machine.next < end {
+            now = max(now, machine.next)
+            let due = machine.advance(to: now)
+            for change in due.changes where !change.isHealthy {
+                deaths[change.peer] = Double(now.nanoseconds - silence.nanoseconds) / 1e9
+            }
+            for probe in due.probes where now < silence || answering.contains(probe.peer) {
+                _ = machine.answer(from: probe.peer, nonce: probe.nonce, at: now)
+            }
+        }
+        return deaths
     }
 
-    @Test func comesBackAsItWent() {
-        for kind in [ProbeMessage.Kind.probe, .answer] {
-            let bytes = message(kind).encoded(key) ?? []
-            #expect(bytes.count == ProbeMessage.byteCount)
-            let read = ProbeMessage(bytes, key)
-            #expect(read == message(kind))
-        }
-    }
-
-    @Test func anyChangeIsRefused() {
-        let bytes = message().encoded(key) ?? []
-        for index in bytes.indices {
-            var other = bytes
-            other[index] ^= 1 << UInt8(index % 8)
-            let read = ProbeMessage(other, key)
-            #expect(read == nil, "byte \(index)")
-        }
-        for other in [Array(bytes.dropLast()), bytes + [0], []] {
-            let read = ProbeMessage(other, key)
-            #expect(read == nil)
-        }
-        let otherKey = FleetKey(copying: [UInt8](repeating: 8, count: 32).span)
-        let read = ProbeMessage(bytes, otherKey)
-        #expect(read == nil && bytes.count == ProbeMessage.byteCount)
-    }
-
-    @Test func replaysAreRefused() {
-        var replays = ReplayGuard()
-        let now: UInt64 = 1_000_000_000_000
-        let second: UInt64 = 1_000_000_000
-        let sample = message(time: now)
-        let isFirst = replays.admit(sample, now: now)
-        let isAgain = replays.admit(sample, now: now + second)
-        #expect(isFirst && !isAgain)
-        var late = message(time: now)
-        late.nonce.low ^= 1
-        let isLate = replays.admit(late, now: now + 31 * second)
-        let isEarly = replays.admit(late, now: now - 31 * second)
-        #expect(!isLate && !isEarly)
-    }
-
-    @Test(arguments: [
-        (String(repeating: "5a", count: 32), 0o600, true), (String(repeating: "5A", count: 32) + "\n", 0o600, true),
-        (String(repeating: "5a", count: 32), 0o640, false), (String(repeating: "5a", count: 31), 0o600, false),
-        (String(repeating: "5a", count: 33), 0o600, false), (String(repeating: "5g", count: 32), 0o600, false),
-        ("", 0o600, false),
-    ])
-    func keyFiles(_ text: String, _ mode: Int, _ isGood: Bool) throws {
-        let path = NSTemporaryDirectory() + "weft-fleet-key-\(UUID().uuidString)"
-        defer { try? FileManager.default.removeItem(atPath: path) }
-        try Data(text.utf8).write(to: URL(fileURLWithPath: path))
-        try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: path)
-        var isRead = false
-        do throws(MapFileError) {
-            _ = try FleetKey(contentsOf: path)
-            isRead = true
-        } catch {
-            #expect(error.description.contains(path))
-        }
-        #expect(isRead == isGood)
+    @Test func allSilentAtOnceIsOurFaultFirst() throws {
+        #expect(deaths(answering: [], for: 3).isEmpty)
+        let late = deaths(answering: [], for: 6)
+        #expect(late.count == 3)
+        for death in late.values { #expect(death > 3 && death < 4.5, "\(late)") }
+        // One that answers says that we are well: the others are dead as soon as ever.
+        let early = deaths(answering: ["b"], for: 3)
+        #expect(Set(early.keys) == ["a", "c"])
+        for death in early.values { #expect(death < 1, "\(early)") }
     }
 }

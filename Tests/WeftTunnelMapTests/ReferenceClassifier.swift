@@ -24,7 +24,9 @@ struct ReferenceClassifier {
         guard isRoutable(flow.destination) else { return .pass(.notUnicast) }
         let covering = entries.filter { $0.prefix.contains(flow.destination) }
         guard let entry = covering.max(by: { $0.prefix.length < $1.prefix.length }) else { return .pass(.noEntry) }
-        let isProbe = flow.ports.map { $0.protocol == 17 && ($0.source == 9997 || $0.destination == 9997) } ?? false
+        let isProbe =
+            probedPeer != nil
+            && flow.ports.map { $0.protocol == 17 && ($0.source == 9997 || $0.destination == 9997) } ?? false
         if isProbe, let probedPeer {
             let own = entry.nexthops.filter { $0.peer == probedPeer }
             if let best = best(of: own, flow) { return .nexthop(best, isProbe: true) }

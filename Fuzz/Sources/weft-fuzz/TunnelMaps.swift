@@ -7,22 +7,30 @@ import Weft
 /// Probes as anyone may send them. The tag is made good, or nothing behind it would ever be reached.
 enum Probes {
     static func run(_ input: RawSpan) {
-        let key = FleetKey(copying: [UInt8](repeating: 7, count: FleetKey.byteCount).span)
+        let fleet = FleetKey(copying: [UInt8](repeating: 7, count: FleetKey.byteCount).span)
+        let keys = ProbeKeys(fleet)
+        let signer = FleetKey(copying: [UInt8](repeating: 7, count: FleetKey.byteCount).span)
         var bytes = input.array()
-        check(ProbeMessage(bytes, key) == nil, "a tag by chance")
+        check(ProbeMessage(bytes, keys) == nil, "a tag by chance")
         guard bytes.count == ProbeMessage.byteCount else { return }
+        // The first version's tag can be made good for any names.
+        bytes[4] = ProbeMessage.Version.fleet.rawValue
         let signed = ProbeMessage.byteCount - FleetKey.tagByteCount
-        guard let tag = key.tag(over: bytes.span.extracting(..<signed)) else { return }
+        guard let tag = signer.tag(over: bytes.span.extracting(..<signed)) else { return }
         bytes.replaceSubrange(signed..., with: tag)
-        guard let message = ProbeMessage(bytes, key) else { return }
-        check(message.encoded(key) == bytes, "comes back as another")
+        check(ProbeMessage(bytes, keys, allowing: [.pairs]) == nil, "of a version that isn't taken")
+        guard let message = ProbeMessage(bytes, keys) else { return }
+        check(message.encoded(keys) == bytes, "comes back as another")
     }
 
     static func seeds() -> [[UInt8]] {
-        let key = FleetKey(copying: [UInt8](repeating: 8, count: FleetKey.byteCount).span)
+        let keys = ProbeKeys(FleetKey(copying: [UInt8](repeating: 8, count: FleetKey.byteCount).span))
         var random = SystemRandomNumberGenerator()
-        return [ProbeMessage.Kind.probe, .answer].compactMap { kind in
-            ProbeMessage(kind, from: "here", to: "there", nonce: ProbeMessage.Nonce(&random), time: 1).encoded(key)
+        return [ProbeMessage.Kind.probe, .answer].flatMap { kind in
+            [ProbeMessage.Version.fleet, .pairs].compactMap { version in
+                ProbeMessage(kind, version, from: "here", to: "there", nonce: ProbeMessage.Nonce(&random), time: 1)
+                    .encoded(keys)
+            }
         }
     }
 }
@@ -42,6 +50,7 @@ enum MapFiles {
         [
             #"{"interface":"o","local":["192.0.2.1"],"devices":{"vxlan":"v"},"prefixes":[{"prefix":"10.0.0.0/8","#
                 + #""nexthops":[{"remote":"192.0.2.2","vni":7,"weight":2,"peer":"b"}],"neverInTheClear":true}]}"#,
+            #"{"interface":"o","fleet":{"protocols":["vxlan"],"interfaces":["v"],"senders":false},"verifySources":true}"#,
             #"{"interface":"o","key":"k","peers":{"b":{"probe":"fd00::1"}},"health":{"threshold":3},"#
                 + #""announce":{"prefixes":["10.0.0.0/8"],"weight":1},"decapsulate":["e"],"capacity":5}"#,
         ].map { Array($0.utf8) }

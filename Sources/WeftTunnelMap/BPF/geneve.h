@@ -149,11 +149,43 @@ static __always_inline bool find_sender(
     // Control messages and critical options are not for this program.
     if (geneve.options & 0xC0 || geneve.flags & 0xC0 || geneve.protocol != bpf_htons(ETHERTYPE_ETHERNET))
         return false;
-    struct weft_sender sender = { .address = outer->source, .vni = bpf_ntohl(geneve.vni) >> 8 };
+    struct weft_sender sender = { .address = outer->source, .vni = bpf_ntohl(geneve.vni) >> 8, .v6 = outer->v6 };
     if (!bpf_map_lookup_elem(&weft_senders, &sender))
+        return false;
+    // What only passes here is the business of the host that it is for.
+    struct weft_local own = { .address = outer->destination, .v6 = outer->v6 };
+    if (!bpf_map_lookup_elem(&weft_locals, &own))
         return false;
     *length = network + sizeof(udp) + sizeof(geneve) + (geneve.options & 0x3F) * 4 + ETHERNET;
     return !bpf_skb_load_bytes(skb, *length, inner, sizeof(*inner));
+}
+
+/// 1 if the inner packet's source leads to the sender: it is one of the nexthops that what goes there may take.
+SEPARATE int serves_source(struct __sk_buff *skb, const struct packet *outer, __u32 offset, __u32 v6)
+{
+    struct weft_address source = {};
+    if (!outer)
+        return 0;
+    if (v6) {
+        if (bpf_skb_load_bytes(skb, offset + 8, &source, 16))
+            return 0;
+    } else if (bpf_skb_load_bytes(skb, offset + 12, &source, 4)) {
+        return 0;
+    }
+    __u32 *number = find_group(&source, v6);
+    struct weft_group *group = number ? bpf_map_lookup_elem(&weft_groups, number) : NULL;
+    if (!group)
+        return 0;
+    for (int i = 0; i < WEFT_MEMBERS; i++) {
+        if ((__u32)i >= group->count)
+            break;
+        __u32 id = group->members[i].nexthop;
+        const struct weft_nexthop *nexthop = bpf_map_lookup_elem(&weft_nexthops, &id);
+        if (nexthop && nexthop->remote.high == outer->source.high && nexthop->remote.low == outer->source.low &&
+            !(nexthop->flags & WEFT_NEXTHOP_UNDERLAY_V6) == !outer->v6)
+            return 1;
+    }
+    return 0;
 }
 
 /// Takes the outer headers off and gives the packet to the overlay interface as one that came in there.
@@ -168,6 +200,8 @@ static __always_inline int decapsulate(struct __sk_buff *skb)
     struct weft_settings *settings = bpf_map_lookup_elem(&weft_settings, &zero);
     if ((!v6 && inner.h_proto != bpf_htons(ETH_P_IP)) || !settings || !settings->overlay_interface)
         return weft_end(skb, WEFT_DECAPSULATION_REFUSED, TC_ACT_SHOT);
+    if (settings->flags & WEFT_SETTING_VERIFY_SOURCES && !serves_source(skb, &outer, length + ETHERNET, v6))
+        return weft_end(skb, WEFT_SOURCE_REFUSED, TC_ACT_SHOT);
     __u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
     if (v6 != outer.v6)
         flags |= v6 ? BPF_F_ADJ_ROOM_DECAP_L3_IPV6 : BPF_F_ADJ_ROOM_DECAP_L3_IPV4;

@@ -4,9 +4,11 @@
 #include <linux/types.h>
 
 /// Maps of another layout are never reused.
-#define WEFT_LAYOUT 1
+#define WEFT_LAYOUT 2
 
 #define WEFT_MEMBERS 16
+/// How many underlay addresses of our own there can be.
+#define WEFT_LOCALS 256
 #define WEFT_PORT_PROBE 9997
 #define WEFT_PORT_GENEVE 6081
 
@@ -96,14 +98,27 @@ struct weft_name {
 struct weft_settings {
     __u32 overlay_interface;
     __u8 overlay_mac[6];
-    __u8 reserved[2];
+    /// WEFT_SETTING_ flags.
+    __u8 flags;
+    __u8 reserved;
+};
+
+/// What is decapsulated must come from an inner source that leads to this sender.
+#define WEFT_SETTING_VERIFY_SOURCES 1U
+
+/// An underlay address of our own: nothing that is for another is decapsulated.
+struct weft_local {
+    struct weft_address address;
+    /// 1: IPv6.
+    __u64 v6;
 };
 
 /// Who may send us Geneve without a device.
 struct weft_sender {
     struct weft_address address;
     __u32 vni;
-    __u32 reserved;
+    /// 1: the address is IPv6.
+    __u32 v6;
 };
 
 struct weft_counter {
@@ -128,5 +143,7 @@ enum weft_outcome {
     WEFT_DECAPSULATED,
     WEFT_DECAPSULATION_REFUSED,
     WEFT_DECAPSULATION_FAILED,
+    WEFT_TOO_LONG,
+    WEFT_SOURCE_REFUSED,
     WEFT_OUTCOMES,
 };

@@ -2,6 +2,7 @@
 // The maps. The loader sets the sizes.
 #pragma once
 #include <linux/bpf.h>
+#include <stdbool.h>
 #include <bpf/bpf_helpers.h>
 #include "layout.h"
 
@@ -80,6 +81,14 @@ struct {
 } weft_senders SEC(".maps");
 
 struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, WEFT_LOCALS);
+    __type(key, struct weft_local);
+    __type(value, __u32);
+} weft_locals SEC(".maps");
+
+struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(max_entries, 1);
     __type(key, __u32);
@@ -99,6 +108,23 @@ struct {
     __type(key, __u32);
     __type(value, struct weft_counter);
 } weft_outcomes SEC(".maps");
+
+/// The number of the group that the longest prefix over an address has.
+static __always_inline __u32 *find_group(const struct weft_address *address, bool v6)
+{
+    if (v6) {
+        struct weft_prefix_v6 key = { .length = 128 };
+        __u32 *group = bpf_map_lookup_elem(&weft_host6, address);
+        if (group)
+            return group;
+        __builtin_memcpy(key.address, address, sizeof(key.address));
+        return bpf_map_lookup_elem(&weft_trie6, &key);
+    }
+    struct weft_prefix_v4 key = { .length = 32 };
+    __builtin_memcpy(&key.address, address, sizeof(key.address));
+    __u32 *group = bpf_map_lookup_elem(&weft_host4, &key.address);
+    return group ? group : bpf_map_lookup_elem(&weft_trie4, &key);
+}
 
 /// Adds a packet, which may be a superpacket, to a counter of this processor.
 static __always_inline void weft_count(void *map, __u32 index, __u32 packets, __u32 bytes)

@@ -29,6 +29,8 @@ struct packet {
     __u8 protocol;
     /// DSCP and ECN.
     __u8 traffic_class;
+    /// Where the transport's header begins in the IP packet; 0: it isn't here, as in fragments but the first.
+    __u16 transport;
     __u16 source_port;
     __u16 destination_port;
 };
@@ -43,6 +45,7 @@ static __always_inline bool protocol_has_ports(__u8 protocol)
 static __always_inline void read_ports(struct __sk_buff *skb, struct packet *packet, __u32 offset, __u32 end)
 {
     __be16 ports[2];
+    packet->transport = offset;
     if (!protocol_has_ports(packet->protocol) || offset + sizeof(ports) > end)
         return;
     if (bpf_skb_load_bytes(skb, ETHERNET + offset, ports, sizeof(ports)))
@@ -129,9 +132,9 @@ static __always_inline bool is_routable(const struct packet *packet)
     return high >> 56 != 0xFF && high >> 54 != 0x3FA;
 }
 
-/// Whether it is a health probe or the answer to one.
-static __always_inline bool is_probe(const struct packet *packet)
+/// Whether it is a health probe or the answer to one, of our own agent: only that may set such a mark.
+static __always_inline bool is_probe(const struct __sk_buff *skb, const struct packet *packet)
 {
-    return packet->has_ports && packet->protocol == IPPROTO_UDP &&
+    return (skb->mark & WEFT_MARK_MASK) == WEFT_MARK_PROBE && packet->has_ports && packet->protocol == IPPROTO_UDP &&
            (packet->destination_port == WEFT_PORT_PROBE || packet->source_port == WEFT_PORT_PROBE);
 }

@@ -6,26 +6,10 @@
 #include "geneve.h"
 #include "maps.h"
 #include "parse.h"
+#include "toolong.h"
 
 // The helpers that change a packet's room and its neighbour are for GPL-compatible programs only.
 char _license[] SEC("license") = "Dual MIT/GPL";
-
-/// The number of the group that the longest prefix over the destination has.
-static __always_inline __u32 *find_group(const struct packet *packet)
-{
-    if (packet->v6) {
-        struct weft_prefix_v6 key = { .length = 128 };
-        __u32 *group = bpf_map_lookup_elem(&weft_host6, &packet->destination);
-        if (group)
-            return group;
-        __builtin_memcpy(key.address, &packet->destination, sizeof(key.address));
-        return bpf_map_lookup_elem(&weft_trie6, &key);
-    }
-    struct weft_prefix_v4 key = { .length = 32 };
-    __builtin_memcpy(&key.address, &packet->destination, sizeof(key.address));
-    __u32 *group = bpf_map_lookup_elem(&weft_host4, &key.address);
-    return group ? group : bpf_map_lookup_elem(&weft_trie4, &key);
-}
 
 static __always_inline int set_key(
     struct __sk_buff *skb, const struct weft_nexthop *nexthop, const struct packet *packet)
@@ -91,13 +75,13 @@ int weft_egress(struct __sk_buff *skb)
     if (!is_routable(&packet))
         return weft_end(skb, WEFT_NOT_UNICAST, TC_ACT_UNSPEC);
 
-    __u32 *number = find_group(&packet);
+    __u32 *number = find_group(&packet.destination, packet.v6);
     struct weft_group *group = number ? bpf_map_lookup_elem(&weft_groups, number) : NULL;
     if (!group)
         return weft_end(skb, WEFT_NO_ENTRY, TC_ACT_UNSPEC);
 
-    struct choice choice = { .flow = flow_hash(&packet), .any = is_probe(&packet) };
-    choice.has_peer = (skb->mark & WEFT_MARK_MASK) == WEFT_MARK_PROBE;
+    struct choice choice = { .flow = flow_hash(&packet), .any = is_probe(skb, &packet) };
+    choice.has_peer = choice.any;
     choice.peer = skb->mark & ~WEFT_MARK_MASK;
     int index = choose(group, &choice);
     if (index < 0)
@@ -110,6 +94,13 @@ int weft_egress(struct __sk_buff *skb)
     if (!nexthop)
         return weft_end(skb, WEFT_FAILED, TC_ACT_SHOT);
     __u32 packets = skb->gso_segs ? skb->gso_segs : 1, bytes = skb->len;
+    if (nexthop->protocol == WEFT_PROTOCOL_GENEVE_DIRECT) {
+        int room = room_for(skb, nexthop, &packet);
+        if (room >= 0) {
+            weft_count(&weft_outcomes, WEFT_TOO_LONG, packets, bytes);
+            return answer_too_long(skb, &packet, room);
+        }
+    }
     int action = forward(skb, nexthop, &packet, choice.flow);
     enum weft_outcome outcome = action == TC_ACT_SHOT ? WEFT_FAILED : choice.any ? WEFT_PROBE : WEFT_FORWARDED;
     if (outcome != WEFT_FAILED)

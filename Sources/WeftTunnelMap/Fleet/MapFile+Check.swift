@@ -9,7 +9,8 @@ struct NexthopDefaults {
     /// The first remote address of each peer that is known.
     var remotes: [String: [IPAddress]] = [:]
     var vni: [String: UInt32] = [:]
-    var protocols: [String: NexthopProtocol] = [:]
+    /// As they say it: one that is unknown here is no other.
+    var protocols: [String: String] = [:]
 }
 
 extension FileText.File {
@@ -42,16 +43,35 @@ extension FileText.File {
         guard (1...16 << 20).contains(capacity) else {
             throw MapFileError(place, "capacity: expected 1 to \(16 << 20), found \(capacity)")
         }
+        let agent = agent ?? hostName()
+        guard PeerName.isValid(agent) else {
+            throw MapFileError(place, "agent: \"\(agent.prefix(70))\" is no name: \(PeerName.rule)")
+        }
         return MapFile(
-            name: name ?? "default", agent: agent ?? hostName(), interface: interface, decapsulate: decapsulate ?? [],
+            name: name ?? "default", agent: agent, interface: interface, decapsulate: decapsulate ?? [],
             local: local, devices: devices, capacity: capacity, key: key,
             probing: try health?.checked(place) ?? ProbeTiming(),
-            probes: probes, entries: entries, announcement: try announce?.checked(place))
+            probes: probes, entries: entries, announcement: try announce?.checked(place),
+            fleet: try rights(devices, place), verifiesSources: verifySources ?? false)
+    }
+
+    private func rights(_ devices: [NexthopProtocol: String], _ place: String) throws(MapFileError) -> FleetRights {
+        var rights = FleetRights(
+            protocols: Set(devices.keys), interfaces: Set(devices.values), namesSenders: fleet?.senders ?? true)
+        if let names = fleet?.protocols {
+            rights.protocols = []
+            for name in names {
+                rights.protocols.insert(try FileText.tunnelProtocol(name, place, "fleet.protocols"))
+            }
+        }
+        if let interfaces = fleet?.interfaces { rights.interfaces = Set(interfaces) }
+        return rights
     }
 
     private func probes(_ place: String) throws(MapFileError) -> [String: IPAddress] {
         var probes: [String: IPAddress] = [:]
         for (name, peer) in peers ?? [:] {
+            guard PeerName.isValid(name) else { throw MapFileError(place, "peers: \(PeerName.rule)") }
             guard let text = peer.probe else { continue }
             probes[name] = try FileText.address(text, place, "peers.\(name).probe")
         }
@@ -121,18 +141,20 @@ extension FileText.Entry {
 }
 
 extension FileText.Hop {
-    fileprivate func checked(_ place: String, _ defaults: NexthopDefaults) throws(MapFileError) -> Nexthop {
+    func checked(_ place: String, _ defaults: NexthopDefaults) throws(MapFileError) -> Nexthop {
         var address = try remote.map { text throws(MapFileError) in try FileText.address(text, place, "remote") }
         if address == nil, let peer {
             let known = defaults.remotes[peer] ?? []
             address = known.first { remote in defaults.local.contains { $0.family == remote.family } } ?? known.first
         }
+        if let peer, !PeerName.isValid(peer) { throw MapFileError(place, "peer: \(PeerName.rule)") }
         guard let name = peer ?? address?.description else {
             throw MapFileError(place, "expected a peer's name or a remote address")
         }
         let kind =
-            try `protocol`.map { text throws(MapFileError) in try FileText.tunnelProtocol(text, place, "protocol") }
-            ?? defaults.protocols[name] ?? .vxlan
+            try (`protocol` ?? defaults.protocols[name]).map { text throws(MapFileError) in
+                try FileText.tunnelProtocol(text, place, "protocol")
+            } ?? .vxlan
         guard let device = interface ?? defaults.devices[kind] else {
             throw MapFileError(
                 place,
@@ -149,14 +171,14 @@ extension FileText.Hop {
 }
 
 extension FileText {
-    fileprivate static func address(_ text: String, _ place: String, _ what: String) throws(MapFileError) -> IPAddress {
+    static func address(_ text: String, _ place: String, _ what: String) throws(MapFileError) -> IPAddress {
         guard let address = IPAddress(text) else {
             throw MapFileError(place, "\(what): \"\(text.prefix(50))\" is no IP address")
         }
         return address
     }
 
-    fileprivate static func tunnelProtocol(
+    static func tunnelProtocol(
         _ text: String, _ place: String, _ what: String
     ) throws(MapFileError) -> NexthopProtocol {
         guard let kind = NexthopProtocol(rawValue: text) else {

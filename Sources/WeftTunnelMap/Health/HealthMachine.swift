@@ -14,6 +14,8 @@ public struct ProbeTiming: Hashable, Sendable {
     public var longestHoldDown = Duration.seconds(60)
     /// Deaths longer ago are forgotten.
     public var memory = Duration.seconds(120)
+    /// When nobody answers any more, the fault is likely our own: so long all stay as they were.
+    public var patienceWithOurselves = Duration.seconds(3)
 
     public init() {}
 }
@@ -24,6 +26,13 @@ public struct HealthMachine {
     public struct Probe: Hashable {
         public let peer: String
         public let nonce: ProbeMessage.Nonce
+        /// The one before it has no answer yet.
+        public let isRepeated: Bool
+    }
+
+    /// What an answer brought about.
+    public struct Answer: Hashable {
+        public let change: Change?
     }
 
     /// A peer's health changed.
@@ -38,6 +47,8 @@ public struct HealthMachine {
         var next: Instant
         /// Probes without an answer, the newest last.
         var open: [ProbeMessage.Nonce] = []
+        /// When the first of these was sent.
+        var silentSince: Instant?
         var misses = 0
         var answers = 0
         var deaths: [Instant] = []
@@ -50,6 +61,10 @@ public struct HealthMachine {
     private let timing: ProbeTiming
     private var peers: [String: Peer] = [:]
     private var random: any RandomNumberGenerator
+    /// The last answer of anybody.
+    private var heard = Instant(nanoseconds: 0)
+    /// Since when nobody has answered of those who did before: the fault may be ours.
+    public private(set) var suspectsItselfSince: Instant?
 
     public init(_ timing: ProbeTiming, random: any RandomNumberGenerator = SystemRandomNumberGenerator()) {
         self.timing = timing
@@ -75,40 +90,55 @@ public struct HealthMachine {
     public mutating func advance(to now: Instant) -> (probes: [Probe], changes: [Change]) {
         var probes: [Probe] = []
         var changes: [Change] = []
+        let healthyCount = peers.values.count { $0.isHealthy }
         for (name, peer) in peers where peer.next <= now {
             var peer = peer
             if !peer.open.isEmpty, peer.misses < Int.max {
                 peer.misses += 1
                 peer.answers = 0
             }
-            if peer.isHealthy, peer.misses >= timing.threshold {
+            if peer.isHealthy, peer.misses >= timing.threshold, !isOurFault(peer, healthyCount, at: now) {
                 peer.isHealthy = false
                 die(&peer, at: now)
                 changes.append(Change(peer: name, isHealthy: false))
             }
             let nonce = ProbeMessage.Nonce(&random)
+            probes.append(Probe(peer: name, nonce: nonce, isRepeated: !peer.open.isEmpty))
+            if peer.open.isEmpty { peer.silentSince = now }
             peer.open.append(nonce)
             if peer.open.count > Self.window { peer.open.removeFirst() }
             peer.next = now.advanced(by: timing.interval * Double.random(in: 0.9...1.1, using: &random))
             peers[name] = peer
-            probes.append(Probe(peer: name, nonce: nonce))
         }
         return (probes, changes)
     }
 
+    /// Whether a peer's silence says more about us: several were healthy, and since it fell silent nobody has answered.
+    private mutating func isOurFault(_ peer: Peer, _ healthyCount: Int, at now: Instant) -> Bool {
+        guard healthyCount > 1 || suspectsItselfSince != nil, let since = peer.silentSince, heard < since else {
+            return false
+        }
+        let suspected = suspectsItselfSince ?? now
+        suspectsItselfSince = suspected
+        return now < suspected.advanced(by: timing.patienceWithOurselves)
+    }
+
     /// Takes an answer that was authenticated. One without a probe, or the second to the same, is nothing.
-    public mutating func answer(from name: String, nonce: ProbeMessage.Nonce, at now: Instant) -> Change? {
+    public mutating func answer(from name: String, nonce: ProbeMessage.Nonce, at now: Instant) -> Answer? {
         guard var peer = peers[name], let index = peer.open.firstIndex(of: nonce) else { return nil }
         peer.open.removeFirst(index + 1)
+        peer.silentSince = peer.open.isEmpty ? nil : now
         peer.misses = 0
         peer.answers += 1
+        heard = now
+        suspectsItselfSince = nil
         defer { peers[name] = peer }
         // Nothing is known against one that was never heard of: its first answer will do.
         let isEnough = !peer.wasHeardOf || peer.answers >= timing.recovery
-        guard !peer.isHealthy, isEnough, now >= peer.heldUntil else { return nil }
+        guard !peer.isHealthy, isEnough, now >= peer.heldUntil else { return Answer(change: nil) }
         peer.isHealthy = true
         peer.wasHeardOf = true
-        return Change(peer: name, isHealthy: true)
+        return Answer(change: Change(peer: name, isHealthy: true))
     }
 
     private func die(_ peer: inout Peer, at now: Instant) {
@@ -117,30 +147,5 @@ public struct HealthMachine {
         guard peer.deaths.count > 1 else { return }
         let doublings = min(peer.deaths.count - 2, 10)
         peer.heldUntil = now.advanced(by: min(timing.holdDown * (1 << doublings), timing.longestHoldDown))
-    }
-}
-
-/// Refuses what was seen before, or is too old to know.
-struct ReplayGuard {
-    /// How far clocks may be apart, in nanoseconds.
-    private static let tolerance: UInt64 = 30_000_000_000
-    /// Nonces of each sender, with their times.
-    private var seen: [String: [ProbeMessage.Nonce: UInt64]] = [:]
-    /// More of one sender within the tolerance are no probes but a flood.
-    private static let limit = 8192
-
-    /// Whether a message is new.
-    mutating func admit(_ message: ProbeMessage, now: UInt64) -> Bool {
-        let age = message.time > now ? message.time - now : now - message.time
-        guard age <= Self.tolerance else { return false }
-        var nonces = seen[message.sender] ?? [:]
-        guard nonces[message.nonce] == nil else { return false }
-        if nonces.count >= Self.limit / 2 {
-            nonces = nonces.filter { $0.value > now || now - $0.value <= Self.tolerance }
-            guard nonces.count < Self.limit else { return false }
-        }
-        nonces[message.nonce] = message.time
-        seen[message.sender] = nonces
-        return true
     }
 }

@@ -62,7 +62,7 @@ struct BPFObjectFile: ~Copyable {
         return try Self.duplicate(raw, what: "program \(name)")
     }
 
-    private static func duplicate(_ raw: Int32, what: String) throws(TunnelMapError) -> FileDescriptor {
+    static func duplicate(_ raw: Int32, what: String) throws(TunnelMapError) -> FileDescriptor {
         let copy = raw < 0 ? -1 : fcntl(raw, F_DUPFD_CLOEXEC, 0)
         guard copy >= 0 else { throw .refused(operation: "keep \(what)", errorNumber: raw < 0 ? ENOENT : errno) }
         return FileDescriptor(owning: copy)

@@ -17,6 +17,19 @@ extension weft_address {
     }
 }
 
+extension weft_local {
+    init(_ address: IPAddress) {
+        self.init(address: weft_address(address), v6: address.family == .v6 ? 1 : 0)
+    }
+}
+
+extension weft_sender {
+    init(_ sender: GeneveSender) {
+        self.init(
+            address: weft_address(sender.address), vni: sender.vni, v6: sender.address.family == .v6 ? 1 : 0)
+    }
+}
+
 extension weft_prefix_v4 {
     init(_ prefix: Prefix) {
         self.init(length: UInt32(prefix.length), address: prefix.address.v4Bits.bigEndian)

@@ -42,12 +42,9 @@ struct Pins: Sendable {
 
     static func names() -> [String] { BPFFileSystem.existingFolder().map { BPFFileSystem.names(in: $0) } ?? [] }
 
+    /// A BPF file system refuses dots.
     private static func isValid(_ name: String) -> Bool {
-        (1...32).contains(name.utf8.count)
-            && name.utf8.allSatisfy { byte in
-                byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_")
-                    || Character(UnicodeScalar(byte)).isLetter || Character(UnicodeScalar(byte)).isNumber
-            }
+        name.utf8.count <= 32 && PeerName.isValid(name) && !name.contains(".")
     }
 
     /// The maps that are pinned; nil if they are not all there, as when whoever made them was killed at it.
@@ -58,6 +55,20 @@ struct Pins: Sendable {
                 throw .damaged("map \(name) is missing")
             }
             return descriptor
+        }
+    }
+
+    /// The maps of an earlier layout, of which this one's are a superset; those that it lacks are the new one's, which are empty.
+    func tables(ofLayout layout: Int, beside new: Tables) throws(TunnelMapError) -> Tables? {
+        let folder = "\(folder)/v\(layout)"
+        let present = BPFFileSystem.names(in: folder)
+        guard Set(Tables.names).subtracting(["weft_locals"]).isSubset(of: present) else { return nil }
+        return try Tables { name throws(TunnelMapError) in
+            if let descriptor = try BPFFileSystem.open("\(folder)/\(name)") { return descriptor }
+            guard let own = new.descriptors.first(where: { $0.name == name })?.descriptor else {
+                throw .damaged("map \(name) is missing")
+            }
+            return try BPFObjectFile.duplicate(own, what: "map \(name)")
         }
     }
 

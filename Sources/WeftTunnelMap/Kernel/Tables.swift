@@ -14,6 +14,7 @@ final class Tables: Sendable {
     let peers: BPFMap<UInt32, UInt32>
     let names: BPFMap<weft_name, UInt32>
     let senders: BPFMap<weft_sender, UInt32>
+    let locals: BPFMap<weft_local, UInt32>
     let settings: BPFMap<UInt32, weft_settings>
     let counters: BPFMap<UInt32, weft_counter>
     let outcomes: BPFMap<UInt32, weft_counter>
@@ -30,7 +31,7 @@ final class Tables: Sendable {
     static let names = [
         "weft_trie4", "weft_trie6", "weft_host4", "weft_host6", "weft_groups", "weft_nexthops", "weft_peers",
         "weft_names",
-        "weft_senders", "weft_settings", "weft_counters", "weft_outcomes",
+        "weft_senders", "weft_locals", "weft_settings", "weft_counters", "weft_outcomes",
     ]
 
     /// Takes descriptors of all maps.
@@ -44,6 +45,7 @@ final class Tables: Sendable {
         peers = try BPFMap("weft_peers", owning: open("weft_peers"))
         names = try BPFMap("weft_names", owning: open("weft_names"))
         senders = try BPFMap("weft_senders", owning: open("weft_senders"))
+        locals = try BPFMap("weft_locals", owning: open("weft_locals"))
         settings = try BPFMap("weft_settings", owning: open("weft_settings"))
         counters = try BPFMap("weft_counters", owning: open("weft_counters"))
         outcomes = try BPFMap("weft_outcomes", owning: open("weft_outcomes"))
@@ -70,7 +72,8 @@ final class Tables: Sendable {
             (trie4.name, trie4.descriptor), (trie6.name, trie6.descriptor), (host4.name, host4.descriptor),
             (host6.name, host6.descriptor), (groups.name, groups.descriptor), (nexthops.name, nexthops.descriptor),
             (peers.name, peers.descriptor), (names.name, names.descriptor), (senders.name, senders.descriptor),
-            (settings.name, settings.descriptor), (counters.name, counters.descriptor),
+            (locals.name, locals.descriptor), (settings.name, settings.descriptor),
+            (counters.name, counters.descriptor),
             (outcomes.name, outcomes.descriptor),
         ]
     }

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import FoundationEssentials
 import Glibc
 import WeftCommand
 import WeftControl
@@ -12,7 +11,7 @@ enum GenKey {
             guard arguments.operands.isEmpty else { throw CommandFailure(.usage, Help.usage(of: .genkey)) }
             var generator = SystemRandomNumberGenerator()
             let bytes = (0..<16).map { _ in UInt8.random(in: 0...255, using: &generator) }
-            Console.print(Data(bytes).base64EncodedString())
+            Console.print(Base64.encode(bytes))
             return
         }
         do {

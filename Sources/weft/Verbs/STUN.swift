@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import FoundationEssentials
 import Weft
 import WeftCommand
 import WeftNode
@@ -50,7 +49,7 @@ enum STUN {
         try RuntimeFolder.checkAccess()
         for name in RuntimeFolder.names() {
             guard let answer = AdminClient.status(of: name),
-                let status = try? JSONDecoder().decode(Status.self, from: Data(answer)), let stun = status.stun
+                let status = JSON.decode(Status.self, from: answer), let stun = status.stun
             else { continue }
             found[name] = stun
         }

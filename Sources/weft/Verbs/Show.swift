@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import FoundationEssentials
 import Weft
 import WeftCommand
 import WeftConfig
@@ -14,7 +13,7 @@ enum Show {
         var found: [Status] = []
         for name in names {
             guard let answer = AdminClient.status(of: name, listingNetworks: arguments.has("networks")),
-                let status = try? JSONDecoder().decode(Status.self, from: Data(answer))
+                let status = JSON.decode(Status.self, from: answer)
             else {
                 if arguments.operands.isEmpty { continue }
                 throw CommandFailure(.notUp, "no tunnel \(name) is up; `weft show` lists those that are")

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import CWeftLinux
-import FoundationEssentials
 import Glibc
 import Weft
 import WeftCommand
@@ -43,7 +42,7 @@ enum Up {
             let count = unsafe readlink("/proc/\(process)/ns/net", &text, text.count)
             return String(decoding: text.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
         }
-        if let process = (try? JSONDecoder().decode(Status.self, from: Data(answer)))?.processID {
+        if let process = JSON.decode(Status.self, from: answer)?.processID {
             let other = network("\(process)")
             if !other.isEmpty, other != network("self") {
                 return CommandFailure(
