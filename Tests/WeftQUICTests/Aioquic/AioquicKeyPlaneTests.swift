@@ -55,6 +55,36 @@ struct AioquicKeyPlaneTests {
         thread.join()
     }
 
+    @Test(
+        "A tenant that breaks the protocol ends its own session, and another is granted its network",
+        arguments: ["retire", "new-ids", "unknown-frame", "cut-frame"])
+    func hostileTenant(behaviour: String) throws {
+        let own = try Identity.generate()
+        let hostile = try Identity.generate()
+        let good = try Identity.generate()
+        let wake = try WakeEvent()
+        let link = try OwnPort(wake: wake)
+        let engine = try Engine(EngineConfiguration(lanes: 1))
+        let transport = try QUICEndpoint(own)
+        let loop = try ControlLoop(over: link, wake: wake) {
+            let responder = KeyResponder(KeyPlane.configuration, over: transport, engine: engine, log: { _ in })
+            responder.setInitiators(
+                [hostile.publicKey, good.publicKey].map {
+                    AuthorizedInitiator(publicKey: $0, prefixes: [KeyPlane.prefix("10.9.0.0/16")])
+                }, at: SystemCall.now())
+            return responder
+        }
+        let thread = try WorkerThread(name: "responder") { loop.run() }
+        let peer = try Aioquic.Peer("client", hostile, pinning: own.publicKey, port: link.port, "tenant-\(behaviour)")
+        let ended = try peer.result()
+        #expect(ended.end == "closed" && ended.code == HostilePeerTests.protocolViolation, "\(ended)")
+        let tenant = try Aioquic.Peer("client", good, pinning: own.publicKey, port: link.port, "key-plane")
+        let result = try tenant.result()
+        #expect(result.end == "released" && result.code == 0, "\(result)")
+        loop.close()
+        thread.join()
+    }
+
     @Test("We ask aioquic for a network and give it back")
     func grants() throws {
         let own = try Identity.generate()

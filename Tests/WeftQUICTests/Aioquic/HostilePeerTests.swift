@@ -33,7 +33,7 @@ struct HostilePeerTests {
     }
 
     /// RFC 9000, section 20.1.
-    private static let protocolViolation: UInt64 = 10
+    static let protocolViolation: UInt64 = 10
 
     @Test(arguments: Case.all)
     func onlyItsSessionEnds(hostile: Case) throws {

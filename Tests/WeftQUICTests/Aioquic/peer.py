@@ -62,6 +62,9 @@ def begin_mutually(self, *arguments, **options):
 
 
 tls.Context.__init__ = begin_mutually
+# A key server's tenant, which behaves until it has a network.
+is_tenant = behaviour == "key-plane" or behaviour.startswith("tenant-")
+behaviour = behaviour.removeprefix("tenant-")
 is_hostile = behaviour in hostile.BEHAVIOURS
 if is_hostile:
     hostile.install(behaviour)
@@ -219,6 +222,8 @@ class KeyPlane:
             if status != 0:
                 return finish(end="refused", code=status)
             self.keep(spi, vni)
+            if is_hostile:
+                return hostile.go_on(self.peer, behaviour)
             # Time for the test to look at what the other end has.
             asyncio.get_event_loop().call_later(0.7, lambda: self.send(frame(4, struct.pack(">I", vni))))
         elif kind == 4:
@@ -245,7 +250,7 @@ class Peer(QuicConnectionProtocol):
         if behaviour == "own-half":
             role = 1 - role
         self.spi = role << 30 | 9
-        self.key_plane = KeyPlane(self) if behaviour == "key-plane" else None
+        self.key_plane = KeyPlane(self) if is_tenant else None
         if is_hostile:
             hostile.begin(self, behaviour)
 
