@@ -27,26 +27,33 @@ enum BPFEmbed {
         String(URL(fileURLWithPath: program).lastPathComponent.dropLast(".bpf.c".count))
     }
 
-    /// Base64 in a string literal: an array literal of that size would take the compiler minutes.
+    /// Hexadecimal digits in a string literal: an array literal of that size would take the compiler minutes.
     private static func source(of objects: [(name: String, bytes: Data)]) -> String {
         let members = objects.map { object in
             """
 
                 /// \(object.name).bpf.c as an ELF object for libbpf.
-                static let \(object.name): [UInt8] = decode("\(object.bytes.base64EncodedString())")
+                static let \(object.name): [UInt8] = decode("\(digits(of: object.bytes))")
 
             """
         }
         return """
             // Made by bpf-embed.
-            import FoundationEssentials
 
             /// This module's eBPF programs.
             enum BPFObject {\(members.joined())
-                private static func decode(_ text: String) -> [UInt8] { Data(base64Encoded: text).map { [UInt8]($0) } ?? [] }
+                private static func decode(_ digits: String) -> [UInt8] {
+                    let values = digits.utf8.map { $0 < 0x3A ? $0 - 0x30 : $0 - 0x57 }
+                    return stride(from: 0, to: values.count, by: 2).map { values[$0] << 4 | values[$0 + 1] }
+                }
             }
 
             """
+    }
+
+    private static func digits(of bytes: Data) -> String {
+        let digits = Array("0123456789abcdef".utf8)
+        return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
     }
 }
 

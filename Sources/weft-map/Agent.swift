@@ -18,6 +18,8 @@ final class Agent: Sendable {
         /// The last revision of etcd that the fleet has, and that the map has.
         var revision: Int64 = 0
         var appliedRevision: Int64 = 0
+        /// Whether the map has entries of a predecessor's fleet, and ours has yet to say what is to be: they stay meanwhile.
+        var awaitsFleet = false
         /// When the wish was last asked for.
         var appliedAt = Instant(nanoseconds: 0)
         var isClosed = false
@@ -49,9 +51,11 @@ final class Agent: Sendable {
     /// Brings the map to what is wanted now, and attaches it.
     func start(waitingForFleet: Bool) throws(CommandFailure) {
         do {
-            // A predecessor's entries from etcd stay until etcd has said what is to be.
-            let inherited = waitingForFleet ? try map.inherit() : 0
-            if !waitingForFleet || (map.origin != .takenOver && inherited == 0) { try apply() }
+            if waitingForFleet {
+                try map.inherit()
+                state.withLock { $0.awaitsFleet = true }
+            }
+            try apply()
             try state.withLock { state throws(TunnelMapError) in try attach(state.file) }
             map.removeOtherLayouts()
         } catch {
@@ -99,6 +103,7 @@ final class Agent: Sendable {
     func take(revision: Int64, _ change: (inout Fleet) -> [String]) {
         let complaints = state.withLock { state in
             state.revision = revision
+            state.awaitsFleet = false
             return change(&state.fleet)
         }
         for complaint in complaints { log.warning(complaint) }
@@ -150,13 +155,21 @@ final class Agent: Sendable {
         try state.withLock { state throws(ReconcileError) in
             let now = SystemCall.now()
             state.appliedAt = now
-            let wish = state.fleet.wish(of: state.file, at: now, hasInterface: TunnelMap.hasInterface)
+            var wish = state.fleet.wish(of: state.file, at: now, hasInterface: TunnelMap.hasInterface)
             let new = Set(wish.complaints).subtracting(state.complaints).sorted()
             for complaint in new.prefix(Self.complaintLimit) { log.warning(complaint) }
             if new.count > Self.complaintLimit { log.warning("and \(new.count - Self.complaintLimit) more") }
             state.complaints = Set(wish.complaints)
             state.needsAnotherTry = true
-            let changes = try map.reconcile(wish.entries, probed: Set(wish.probes.keys), senders: wish.senders)
+            var probed = Set(wish.probes.keys)
+            if state.awaitsFleet {
+                let own = Set(wish.entries.map(\.prefix))
+                wish.entries += map.list().filter { entry in
+                    !own.contains(entry.prefix) && entry.nexthops.allSatisfy { TunnelMap.hasInterface($0.interface) }
+                }
+                probed.formUnion(map.peers().lazy.filter(\.isProbed).map(\.name))
+            }
+            let changes = try map.reconcile(wish.entries, probed: probed, senders: wish.senders)
             state.needsAnotherTry = wish.lacksInterface
             if changes.writes > 0 {
                 log.info("\(changes.added) added, \(changes.changed) changed, \(changes.removed) removed")

@@ -48,6 +48,33 @@ extension Integration {
             withExtendedLifetime(etcd) {}
         }
 
+        @Test("A restarted agent keeps what its fleet said while etcd is away")
+        func restartWithoutEtcd() async throws {
+            let host = try await host()
+            // With a prober, whose targets come from the fleet as well.
+            try host.net.file(of: 1, isProbed: true) { $0["prefixes"] = nil }
+            var etcd = try await host.start()
+            try await host.put("10.31.0.0/16", EtcdHost.hop)
+            var agent = try await host.net.run(1, "--etcd", host.url, "--insecure")
+            try await host.expect("10.31.0.0/16")
+            try await host.kill(etcd)
+            agent.signalCommand(SIGKILL)
+            try await eventually("the agent's end") { agent.hasEnded }
+            agent = try await host.net.run(1, "--etcd", host.url, "--insecure")
+            try await eventually("a complaint") { agent.output.standardError.contains("forwarding goes on") }
+            #expect(!agent.output.standardError.contains("removed"), "\(agent.output)")
+            try await host.expect("10.31.0.0/16")
+            // The file counts meanwhile.
+            try host.net.file(
+                of: 1, isProbed: true, more: [["prefix": "10.35.0.0/16", "nexthops": [MapHosts.nexthop(2, "vxlan")]]])
+            try await host.expect("10.35.0.0/16")
+            try await host.expect("10.31.0.0/16")
+            etcd = try await host.start()
+            try await host.run("del", "/weft/tunnel-map/prefixes/10.31.0.0/16")
+            try await host.expect("10.31.0.0/16", false)
+            withExtendedLifetime(etcd) {}
+        }
+
         @Test("Proxies of the environment are never asked")
         func proxies() async throws {
             let host = try await host()
