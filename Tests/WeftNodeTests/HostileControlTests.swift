@@ -135,6 +135,16 @@ struct HostileControlTests {
         }
     }
 
+    @Test("counts what it likes, and nothing overflows")
+    func counts() {
+        let most = KeyServerStatus.Initiator(
+            publicKey: "", name: "", state: "absent", sessions: .max, endpoint: nil, allowedIPs: [],
+            networks: Int(UInt32.max), mostNetworks: 1, quarantined: Int(UInt32.max), grants: .max, releases: .max,
+            refusals: ["held": .max])
+        let status = KeyServerStatus([most, most], networks: nil, turnedAway: .max)
+        #expect(status.totals.grants == .max - 1 && status.totals.refusals == ["held": .max - 1])
+    }
+
     @Test("is ended when what it sends is no message, and another is started")
     func malformed() async throws {
         let launcher = try BabblingLauncher()

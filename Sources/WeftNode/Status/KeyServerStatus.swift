@@ -65,11 +65,12 @@ struct KeyServerStatus: Codable, Sendable {
     init(_ initiators: [Initiator], networks: [Network]?, turnedAway: UInt64) {
         self.initiators = initiators
         self.networks = networks
+        // What a control process counts may be anything, and sums of it must not trap.
         totals = Totals(
             connected: initiators.count { $0.sessions > 0 }, networks: initiators.reduce(0) { $0 + $1.networks },
-            quarantined: initiators.reduce(0) { $0 + $1.quarantined }, grants: initiators.reduce(0) { $0 + $1.grants },
-            releases: initiators.reduce(0) { $0 + $1.releases },
-            refusals: initiators.reduce(into: [:]) { $0.merge($1.refusals, uniquingKeysWith: +) },
+            quarantined: initiators.reduce(0) { $0 + $1.quarantined }, grants: initiators.reduce(0) { $0 &+ $1.grants },
+            releases: initiators.reduce(0) { $0 &+ $1.releases },
+            refusals: initiators.reduce(into: [:]) { $0.merge($1.refusals, uniquingKeysWith: &+) },
             turnedAway: turnedAway)
     }
 }

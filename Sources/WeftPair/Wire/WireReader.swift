@@ -46,11 +46,14 @@ struct WireReader: ~Escapable {
     /// All that is left.
     mutating func rest() throws(WireError) -> [UInt8] { try array(left) }
 
-    /// A text of at most `most` bytes; what isn't UTF-8 in it is replaced.
+    /// A text of at most `most` bytes; what isn't UTF-8 in it is replaced, and so is what a terminal or a log would obey.
     mutating func text(most: Int) throws(WireError) -> String {
         let count = Int(try number(UInt16.self))
         guard count <= most else { throw .invalid("a text of \(count) bytes") }
-        return String(decoding: try array(count), as: UTF8.self)
+        let text = String(decoding: try array(count), as: UTF8.self)
+        return String(
+            String.UnicodeScalarView(
+                text.unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : $0 }))
     }
 
     mutating func address() throws(WireError) -> IPAddress {
