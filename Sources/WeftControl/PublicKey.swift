@@ -34,6 +34,11 @@ public struct PublicKey: Hashable, Sendable, CustomStringConvertible {
         try self.init(subjectPublicKeyInfo: bytes)
     }
 
+    public func hash(into hasher: inout Hasher) {
+        // An array hashes byte by byte. Safe: the bytes are read within the call.
+        unsafe subjectPublicKeyInfo.withUnsafeBytes { unsafe hasher.combine(bytes: $0) }
+    }
+
     /// The SubjectPublicKeyInfo in base64 (RFC 4648, section 4): 124 characters.
     public var description: String { Base64.encode(subjectPublicKeyInfo) }
 

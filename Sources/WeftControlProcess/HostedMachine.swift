@@ -32,7 +32,7 @@ extension HostedMachine {
 
     func flush(at now: Instant) {
         machine.flush(now: now) { datagram, target in
-            end.send(.datagram(link, to: target, datagram.indices.map { datagram[$0] }))
+            end.send(.datagram(link, to: target, unsafe datagram.bytes.copied))
         }
     }
 }

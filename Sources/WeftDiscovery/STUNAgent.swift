@@ -102,7 +102,7 @@ public final class STUNAgent: Sendable {
     }
 
     private func take(_ bytes: RawSpan, _ datagram: ToConsumer.Datagram, _ round: inout STUNRound?) {
-        let copy = [UInt8](copying: bytes)
+        let copy = bytes.copied
         if round?.client.receive(copy, from: datagram.source, at: clock()) == true { return }
         guard responds, let request = STUNMessage(copy),
             let answer = STUNMessage.answer(to: request, from: datagram.source)

@@ -36,7 +36,7 @@ public enum STUNProbe {
                         let end = min(start + buffer.segmentSize, buffer.place.count)
                         let place = buffer.place.offset + start..<buffer.place.offset + end
                         round.client.receive(
-                            [UInt8](copying: answers.arena.bytes.extracting(place)), from: buffer.source,
+                            answers.arena.bytes.extracting(place).copied, from: buffer.source,
                             at: SystemCall.now())
                     }
                 }
@@ -44,12 +44,5 @@ public enum STUNProbe {
         } catch {
             throw .transport(error)
         }
-    }
-}
-
-extension [UInt8] {
-    init(copying span: RawSpan) {
-        // Safe: the bytes are lent for the call.
-        self = unsafe span.withUnsafeBytes { unsafe Array($0) }
     }
 }

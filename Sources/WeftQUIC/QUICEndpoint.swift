@@ -259,7 +259,7 @@ public final class QUICEndpoint: SessionTransport {
         // What the other end needs to understand our farewell goes first: the end of a handshake.
         var last: [(bytes: [UInt8], to: Endpoint)] = []
         _ = connection.flush(into: &buffer, over: departurePath, now: later(now)) { datagram, target in
-            last.append((datagram.indices.map { datagram[$0] }, target))
+            last.append((unsafe datagram.bytes.copied, target))
         }
         loose += last
         connection.close(.closed, code: code, later(now))

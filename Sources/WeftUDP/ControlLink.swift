@@ -34,7 +34,7 @@ public final class SharedPort: ControlLink {
     public func receive(timeout: Int32, wake: WakeEvent, _ take: ([UInt8], Endpoint) -> Void) throws(TransportError) {
         try batch.withLock { (batch: inout sending ToConsumer) throws(TransportError) in
             try datagrams.receive(into: &batch, timeout: timeout, wake: wake)
-            for index in 0..<batch.datagrams.count { take(batch[index].copy(), batch.datagrams[index].source) }
+            for index in 0..<batch.datagrams.count { take(batch[index].copied, batch.datagrams[index].source) }
         }
     }
 
@@ -85,7 +85,7 @@ public final class OwnPort: ControlLink {
             for index in 0..<batch.buffers.count {
                 let buffer = batch.buffers[index]
                 guard !buffer.isTruncated else { continue }
-                take(batch.arena.bytes.extracting(buffer.place.range).copy(), buffer.source)
+                take(batch.arena.bytes.extracting(buffer.place.range).copied, buffer.source)
             }
         }
     }
@@ -96,10 +96,4 @@ public final class OwnPort: ControlLink {
         case .bare: _ = socket.send(datagram, to: endpoint)
         }
     }
-}
-
-extension RawSpan {
-    fileprivate func byte(at offset: Int) -> UInt8 { unsafe unsafeLoad(fromByteOffset: offset, as: UInt8.self) }
-
-    fileprivate func copy() -> [UInt8] { (0..<byteCount).map { byte(at: $0) } }
 }

@@ -5,6 +5,12 @@ import Glibc
 // checks the bounds, and an integer has no invalid bit pattern. A parser checks a span's length once and then reads.
 
 extension RawSpan {
+    /// A copy of the bytes.
+    package var copied: [UInt8] {
+        // Safe: the bytes are lent for the call.
+        unsafe withUnsafeBytes { unsafe Array($0) }
+    }
+
     /// The big-endian (network order) integer at `offset`. Traps beyond the span: check `byteCount` first.
     @inline(__always)
     func load<Value: FixedWidthInteger & BitwiseCopyable>(at offset: Int, as type: Value.Type = Value.self) -> Value {
@@ -55,7 +61,7 @@ extension MutableRawSpan {
 
     /// Copies all of `source` to `offset`. Traps when it doesn't fit.
     @inline(__always)
-    mutating func copy(_ source: RawSpan, to offset: Int) {
+    package mutating func copy(_ source: RawSpan, to offset: Int) {
         precondition(offset >= 0 && source.byteCount <= byteCount - offset)
         unsafe withUnsafeMutableBytes { target in
             unsafe source.withUnsafeBytes { bytes in

@@ -44,10 +44,20 @@ final class ControlService: NodeService {
         var processID: Int32?
         /// The newest request for statuses that was answered.
         var statusTold: UInt64 = 0
+        /// What was last published, and when that is due again.
+        var published = Published()
+        var nextPublication = Instant(nanoseconds: 0)
         /// Whether nobody is left who starts control processes.
         var isLast = false
         /// Until when a closing control process may take leave.
         var leave: Instant?
+    }
+
+    /// What others hear of at once when it changes; the rest is too long to be copied for each datagram.
+    private struct Published: Equatable {
+        var ends: UInt64?
+        var workingSince: Instant?
+        var told: UInt64 = 0
     }
 
     private let initial: ServedConfiguration
@@ -58,6 +68,8 @@ final class ControlService: NodeService {
     /// How long somebody who asks waits, in milliseconds.
     private static let statusPatience = 250
     private static let leavePatience = Duration.seconds(1)
+    /// How old what nobody asked for may be.
+    private static let publicationPeriod = Duration.seconds(1)
 
     /// - Parameters:
     ///   - links: where control datagrams come from; nobody else receives from them.
@@ -73,7 +85,7 @@ final class ControlService: NodeService {
         self.wake = wake
         self.log = log
         hasCommands = try ArrivalEvent()
-        state = Mutex(ControlStatus())
+        state = Mutex(ControlStatus(numbers: served.numbers))
         resolver.setNames(served.names)
     }
 
@@ -83,6 +95,8 @@ final class ControlService: NodeService {
     ) throws(RoleElectionError) {
         let served = try ServedConfiguration(
             file, tunnelled: tunnelled, servesKeys: servesKeys, numbers: state.withLock { $0.numbers })
+        let numbers = served.numbers
+        state.withLock { $0.numbers = numbers }
         resolver.setNames(served.names)
         commands.withLock { $0.append(.serve(served)) }
         hasCommands.signal()
@@ -138,7 +152,7 @@ final class ControlService: NodeService {
             } catch {
                 lose(&run, error)
             }
-            publish(run)
+            publish(&run, at: now)
             wait(run)
         }
     }
@@ -301,7 +315,12 @@ final class ControlService: NodeService {
         _ = unsafe poll(&waiting, nfds_t(waiting.count), milliseconds)
     }
 
-    private func publish(_ run: borrowing Run) {
+    private func publish(_ run: inout Run, at now: Instant) {
+        let new = Published(
+            ends: run.supervision.ends, workingSince: run.supervision.workingSince, told: run.statusTold)
+        guard new != run.published || now >= run.nextPublication else { return }
+        run.published = new
+        run.nextPublication = now.advanced(by: Self.publicationPeriod)
         let status = run.executor.status
         let process = ControlStatus.Process(
             id: run.processID, workingSince: run.supervision.workingSince, ends: run.supervision.ends,
@@ -314,7 +333,6 @@ final class ControlService: NodeService {
             state.process = process
             state.told = run.statusTold
             state.granted = run.executor.granted
-            state.numbers = run.served.numbers
             state.refused = run.executor.refused
         }
     }

@@ -39,8 +39,7 @@ struct WireReader: ~Escapable {
     }
 
     mutating func array(_ count: Int) throws(WireError) -> [UInt8] {
-        let span = try span(count)
-        return unsafe span.withUnsafeBytes { unsafe Array($0) }
+        try span(count).copied
     }
 
     /// All that is left.

@@ -26,11 +26,7 @@ struct WireWriter: ~Copyable, ~Escapable {
 
     mutating func span(_ values: RawSpan) {
         guard !hasOverflown, bytes.byteCount - count >= values.byteCount else { return hasOverflown = true }
-        for index in 0..<values.byteCount {
-            bytes.storeBytes(
-                of: unsafe values.unsafeLoad(fromByteOffset: index, as: UInt8.self), toByteOffset: count + index,
-                as: UInt8.self)
-        }
+        bytes.copy(values, to: count)
         count += values.byteCount
     }
 

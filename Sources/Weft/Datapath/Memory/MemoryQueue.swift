@@ -52,10 +52,3 @@ final class MemoryQueue: Sendable {
         }
     }
 }
-
-extension RawSpan {
-    /// A copy of the bytes.
-    var copied: [UInt8] {
-        unsafe withUnsafeBytes { unsafe Array($0) }
-    }
-}
