@@ -92,9 +92,7 @@ public final class ControlProcess {
         case .activity(let vni, let activity): machine(of: vni)?.port.take(activity, of: vni)
         case .lookedUp(let vni, let endpoint): machine(of: vni)?.setEndpoint(endpoint, of: vni, at: now)
         case .refused(let vni, let why): machine(of: vni)?.port.takeRefusal(of: vni, why: why)
-        case .grantRefused(let vni):
-            for machine in machines.values { machine.port.takeRefusedGrant(vni) }
-        case .applied(let link, let number): machines[link]?.port.takeApplied(number)
+        case .grantRefused(let link, let vni): machines[link]?.port.takeRefusedGrant(vni)
         case .addressesChanged:
             for machine in machines.values { machine.addressesChanged(at: now) }
         case .ping(let number): end.send(.pong(number))

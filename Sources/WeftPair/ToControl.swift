@@ -43,10 +43,8 @@ public enum ToControl: Sendable {
     case addressesChanged
     /// The engine refused SAs.
     case refused(vni: UInt32, why: String)
-    /// The engine couldn't add a network.
-    case grantRefused(vni: UInt32)
-    /// The engine has made changes, but for the networks that were named as refused since the last time.
-    case applied(LinkKind, UInt64)
+    /// A network isn't there, though it was granted. Answered by ``ToData/refusalHeard(_:)``.
+    case grantRefused(LinkKind, vni: UInt32)
     /// Answered by ``ToData/pong(_:)`` with the same number.
     case ping(UInt64)
     /// Say how all are doing now; answered by ``ToData/statusTold(_:)`` with the same number.

@@ -20,8 +20,11 @@ public enum ToData: Sendable {
     case grantRemoved(LinkKind, vni: UInt32)
     case grantChanged(LinkKind, GrantRecord)
     case grantAdded(LinkKind, GrantRecord, SAPair)
-    /// What was said of grants since the last time is one step; answered by ``ToControl/applied(_:_:)``.
-    case apply(LinkKind, UInt64)
+    /// What was said of grants since the last time is one step, done before any datagram that follows is sent.
+    case apply(LinkKind)
+    /// A ``ToControl/grantRefused(_:vni:)`` was heard: until then no datagram of that port is sent, since it may speak of the
+    /// network as granted.
+    case refusalHeard(LinkKind)
     case peerStatus(vni: UInt32, PeerStatusRecord)
     case initiatorStatus(number: UInt32, InitiatorStatusRecord)
     /// Calls that came to nothing.
@@ -34,7 +37,7 @@ public enum ToData: Sendable {
     case closed
 
     /// What both processes speak; they come from one build.
-    public static let version: UInt32 = 1
+    public static let version: UInt32 = 2
     static let longestText = 1024
 }
 

@@ -22,8 +22,14 @@ extension Integration {
                 try await eventually("connected") {
                     try await host.status().peers[0].agreement?.state == "connected"
                 }
-                #expect(try await host.status().peers[0].agreement?.failures == 0)
+                try expectNoFailure(of: await host.status().peers[0])
             }
+        }
+
+        /// On a busy machine the first call may be given up before the other end is up: nothing failed since.
+        private func expectNoFailure(of peer: Status.Peer) throws {
+            let agreement = try #require(peer.agreement)
+            #expect(agreement.lastFailure == nil && agreement.failures <= 1, "\(agreement)")
         }
 
         /// The end with the lower key calls.
@@ -60,7 +66,7 @@ extension Integration {
             }
             let status = try await ours.status()
             #expect(status.peers[0].agreement?.state == "connected")
-            #expect(status.peers[0].agreement?.failures == 0)
+            try expectNoFailure(of: status.peers[0])
             #expect(status.peers[0].endpoint == "192.0.2.2:6081")
             let datagrams = try await captures.end().compactMap(UDPPorts.init)
             let data = datagrams.filter { $0.isGeneve && $0.isFromICX }

@@ -135,6 +135,62 @@ struct HostileControlTests {
         }
     }
 
+    @Test("A port is silent from a grant's refusal on, until that was heard of")
+    func refusedGrant() throws {
+        let fixture = try Fixture(servingKeys: true)
+        let now = Instant(nanoseconds: 1 << 40)
+        let pair = SAPair(
+            receiveSPI: 1, receiveKey: try PacketKey([UInt8](repeating: 1, count: 16)), transmitSPI: 2,
+            transmitKey: try PacketKey([UInt8](repeating: 2, count: 16)), expiry: .distantFuture)
+        func grant(_ vni: UInt32, _ address: String) throws {
+            let record = GrantRecord(
+                vni: vni, address: try #require(IPAddress(address)), initiator: 3, endpoint: Self.places[0],
+                isReceiveOnly: false, expiry: .distantFuture)
+            fixture.executor.take(.grantAdded(.shared, record, pair), at: now)
+            fixture.executor.take(.apply(.shared), at: now)
+        }
+        func hears() -> Bool {
+            fixture.link.targets.withLock { $0.removeAll() }
+            fixture.executor.take(.datagram(.shared, to: Self.places[0], [1]), at: now)
+            return !fixture.link.targets.withLock { $0.isEmpty }
+        }
+        try grant(100, "10.80.0.1")
+        #expect(hears())
+        // Somebody else's network, and an address that isn't the initiator's to have.
+        for (vni, address) in [(9, "10.80.0.2"), (101, "10.81.0.1")] as [(UInt32, String)] { try grant(vni, address) }
+        #expect(!hears())
+        fixture.executor.take(.refusalHeard(.own), at: now)
+        fixture.executor.take(.refusalHeard(.shared), at: now)
+        #expect(!hears())
+        fixture.executor.take(.refusalHeard(.shared), at: now)
+        #expect(hears())
+        // Another control process knows nothing of it.
+        try grant(9, "10.80.0.2")
+        fixture.executor.begin()
+        #expect(hears())
+    }
+
+    @Test("is ended where it asks on and reads no answer")
+    func unread() throws {
+        let fixture = try Fixture(servingKeys: true)
+        var control: FileDescriptor?
+        let end = DataEnd(try PairSocket.makePair { other in control = .some(other) })
+        let record = GrantRecord(
+            vni: 9, address: IPAddress(v4: 0), initiator: 9, endpoint: Self.places[0], isReceiveOnly: false,
+            expiry: .distantFuture)
+        let pair = SAPair(
+            receiveSPI: 1, receiveKey: try PacketKey([UInt8](repeating: 1, count: 16)), transmitSPI: 2,
+            transmitKey: try PacketKey([UInt8](repeating: 2, count: 16)), expiry: .distantFuture)
+        #expect(throws: PairFailure.unread) {
+            for _ in 0..<10_000 {
+                for _ in 0..<1000 { fixture.executor.take(.grantAdded(.shared, record, pair), at: .distantFuture) }
+                try fixture.executor.answer(end)
+                try end.flush()
+            }
+        }
+        _ = control
+    }
+
     @Test("counts what it likes, and nothing overflows")
     func counts() {
         let most = KeyServerStatus.Initiator(

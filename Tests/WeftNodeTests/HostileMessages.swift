@@ -68,7 +68,7 @@ struct HostileMessages {
             initiator: Bool.random(using: &random) ? 3 : .random(in: 0...9, using: &random),
             endpoint: endpoint(&random),
             isReceiveOnly: Bool.random(using: &random), expiry: expiry)
-        switch Int.random(in: 0..<16, using: &random) {
+        switch Int.random(in: 0..<18, using: &random) {
         case 0: return .install(vni: vni, pair)
         case 1: return .installReceive(vni: vni, spi: spi, key, expiry: expiry)
         case 2: return .installTransmit(vni: vni, spi: spi, key, expiry: expiry)
@@ -78,7 +78,7 @@ struct HostileMessages {
         case 7: return .grantRemoved(link, vni: vni)
         case 8: return .grantChanged(link, grant)
         case 9, 10: return .grantAdded(link, grant, pair)
-        case 11, 12: return .apply(link, .random(in: 0...UInt64.max, using: &random))
+        case 11, 12: return .apply(link)
         case 13: return .datagram(link, to: endpoint(&random), [UInt8](repeating: 7, count: 40))
         case 14:
             return .peerStatus(
@@ -86,6 +86,13 @@ struct HostileMessages {
                 PeerStatusRecord(
                     state: .connected, endpoint: endpoint(&random), role: .responder, lastAgreement: expiry,
                     agreements: .max, failures: .max, lastFailure: "\u{1B}[2J"))
+        case 15:
+            return .initiatorStatus(
+                number: Bool.random(using: &random) ? 3 : .random(in: 0...9, using: &random),
+                InitiatorStatusRecord(
+                    sessions: .max, endpoint: endpoint(&random), networks: .max, quarantined: .max, grants: .max,
+                    releases: .max, refusals: [.held: .max, .limit: .max]))
+        case 16: return .refusalHeard(link)
         default: return .closed
         }
     }

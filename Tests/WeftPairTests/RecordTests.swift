@@ -38,8 +38,8 @@ struct RecordTests {
             .datagram(.shared, from: v4, [UInt8](0...255)), .datagram(.shared, from: v4, []),
             .activity(
                 vni: 7, ActivityRecord(sent: .max, lastReceive: instant, roamedTo: v6, usedReceive: 1 << 30)),
-            .lookedUp(vni: 7, v4), .addressesChanged, .refused(vni: 7, why: "no: ümlaut"), .grantRefused(vni: 9),
-            .applied(.own, .max), .ping(3), .tellStatus(4), .close,
+            .lookedUp(vni: 7, v4), .addressesChanged, .refused(vni: 7, why: "no: ümlaut"), .grantRefused(.own, vni: 9),
+            .ping(3), .tellStatus(4), .close,
         ]
     }
 
@@ -53,7 +53,7 @@ struct RecordTests {
             .installReceive(vni: 7, spi: 1, try key(3, count: 32), expiry: instant),
             .installTransmit(vni: 7, spi: 2, try key(4), expiry: instant), .moveEndpoint(vni: 7, v4),
             .keepAlive(vni: 7), .lookUp(vni: 7), .grantRemoved(.own, vni: 9), .grantChanged(.own, grant),
-            .grantAdded(.own, grant, pair), .apply(.own, 3),
+            .grantAdded(.own, grant, pair), .apply(.own), .refusalHeard(.shared),
             .peerStatus(
                 vni: 7,
                 PeerStatusRecord(

@@ -146,7 +146,7 @@ extension KeyResponder {
             isReceiveOnly: holders[grant.address]?.last != grant.vni, expiry: grant.expiry)
     }
 
-    /// Tells the engine; the initiators hear of it once the engine has done it.
+    /// Tells the engine, and then the initiators: nothing reaches them before the engine has done what it was told.
     func commit(at now: Instant) {
         var changes = GrantChanges()
         changes.removed = staged.removed
@@ -156,30 +156,32 @@ extension KeyResponder {
         changes.keys = staged.added
         let answers = staged.answers
         staged = Staged()
-        guard !changes.isEmpty else { return send(answers, refused: []) }
-        lastChange += 1
-        awaited[lastChange] = answers
-        engine.apply(changes, as: lastChange)
-        settle(at: now)
-    }
-
-    /// Answers those whose networks the engine has said something about.
-    func settle(at now: Instant) {
+        if !changes.isEmpty { engine.apply(changes) }
+        var refused: Set<UInt32> = []
         while let event = engine.nextEvent() {
-            guard case .applied(let number, let refused) = event, let answers = awaited.removeValue(forKey: number)
-            else { continue }
-            send(answers, refused: refused)
-            for vni in refused {
-                guard let grant = grants[vni] else { continue }
-                note(.vnis, by: grant.initiator, now)
-                withdraw(grant, at: now)
-                // The engine doesn't have it.
-                staged.removed.remove(vni)
-            }
+            if case .grantRefused(let vni) = event { refused.insert(vni) }
         }
+        send(answers, refused: refused)
+        guard !refused.isEmpty else { return }
+        let answered = refused.subtracting(answers.compactMap(\.vni))
+        for vni in refused { withdraw(refused: vni, wasAnswered: answered.contains(vni), at: now) }
+        commit(at: now)
     }
 
-    private func send(_ answers: [Answer], refused: [UInt32]) {
+    /// The engine doesn't have a network. Whoever was told that it does loses the session, and asks anew.
+    private func withdraw(refused vni: UInt32, wasAnswered: Bool, at now: Instant) {
+        guard let grant = grants[vni] else { return }
+        note(.vnis, by: grant.initiator, now)
+        if wasAnswered, let session = grant.session {
+            forget(session, at: now)
+            transport.close(session.id, code: ControlPlane.CloseCode.failed, now: now)
+        } else {
+            withdraw(grant, at: now)
+        }
+        staged.removed.remove(vni)
+    }
+
+    private func send(_ answers: [Answer], refused: Set<UInt32>) {
         for answer in answers {
             var message = answer.message
             if let vni = answer.vni, refused.contains(vni) {

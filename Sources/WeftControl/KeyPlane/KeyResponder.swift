@@ -50,11 +50,8 @@ public final class KeyResponder: ControlMachine {
     var expired = 0
     /// When networks from before our start end; nil where there are none.
     var orphansEnd: Instant?
-    /// What the engine hasn't been told yet, and what the initiators hear once it has.
+    /// What the engine hasn't been told yet, and what the initiators hear then.
     var staged = Staged()
-    /// What is answered once the engine has made the changes of a number.
-    var awaited: [UInt64: [Answer]] = [:]
-    var lastChange: UInt64 = 0
     /// Calls that came to nothing.
     public var turnedAway: UInt64 { inVain.count }
     var inVain = CallsInVain()
@@ -164,7 +161,6 @@ public final class KeyResponder: ControlMachine {
         expire(at: now)
         endOrphans(at: now)
         handleEvents(at: now)
-        settle(at: now)
         commit(at: now)
     }
 

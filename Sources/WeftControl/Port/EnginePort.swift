@@ -28,9 +28,10 @@ public protocol EnginePort: AnyObject {
     /// Whether anything has come under a network's newest receive SA, if that has this number.
     func isNewestReceive(_ spi: UInt32, usedBy vni: UInt32) -> Bool
 
-    /// Changes the networks that a key server granted, in one step; answered by ``EngineEvent/applied(_:refused:)``.
-    /// - Parameter number: names the changes in the answer.
-    func apply(_ changes: GrantChanges, as number: UInt64)
+    /// Changes the networks that a key server granted, in one step. What can't be added is told by
+    /// ``EngineEvent/grantRefused(vni:)``: before this returns, or later, and then nothing that the machine sends after this
+    /// call reaches anybody until it was told.
+    func apply(_ changes: GrantChanges)
 
     /// Sets our side of granted networks' routes; an engine in another process knows it from elsewhere.
     func setLocalPrefixes(_ prefixes: [Prefix])
@@ -43,6 +44,6 @@ public protocol EnginePort: AnyObject {
 public enum EngineEvent: Hashable, Sendable {
     /// SAs of a network were refused, in words for people.
     case refused(vni: UInt32, why: String)
-    /// Changes were made, but for the networks that couldn't be added.
-    case applied(UInt64, refused: [UInt32])
+    /// A granted network couldn't be added.
+    case grantRefused(vni: UInt32)
 }

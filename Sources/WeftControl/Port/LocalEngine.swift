@@ -47,8 +47,8 @@ public final class LocalEngine: EnginePort {
         engine.isNewestReceive(spi, usedBy: vni)
     }
 
-    public func apply(_ changes: GrantChanges, as number: UInt64) {
-        events.append(.applied(number, refused: refused(of: changes)))
+    public func apply(_ changes: GrantChanges) {
+        events += refused(of: changes).map { .grantRefused(vni: $0) }
     }
 
     public func setLocalPrefixes(_ prefixes: [Prefix]) { localPrefixes = prefixes }

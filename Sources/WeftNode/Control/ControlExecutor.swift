@@ -22,6 +22,12 @@ final class ControlExecutor {
     private var told: [UInt32: ActivityRecord] = [:]
     private var roamed: [UInt32: Endpoint] = [:]
     private var answers: [ToControl] = []
+    /// Refused grants that the control process may not have heard of yet, by the port whose initiator it may be telling of
+    /// them: until it has, nothing is sent there.
+    private var unheard: [LinkKind: Int] = [:]
+
+    /// Answers that may wait for room.
+    private static let mostAnswers = 1 << 16
 
     private(set) var status = ControlStatus()
     /// Counts from control processes before this one.
@@ -61,6 +67,7 @@ final class ControlExecutor {
     func begin() {
         grants.forgetStaged()
         answers.removeAll()
+        unheard.removeAll()
         earlier = status.peers
         forgetTold()
     }
@@ -89,7 +96,13 @@ final class ControlExecutor {
     }
 
     /// Tells what came of what was asked.
-    func answer(_ end: DataEnd) {
+    /// - Throws: where the control process asks on and on, and reads no answer.
+    func answer(_ end: DataEnd) throws(PairFailure) {
+        if end.isWaiting { try end.flush() }
+        guard !end.isWaiting else {
+            if answers.count > Self.mostAnswers { throw .unread }
+            return
+        }
         for answer in answers { end.send(answer) }
         answers.removeAll(keepingCapacity: true)
     }
@@ -100,6 +113,8 @@ final class ControlExecutor {
         switch record {
         case .datagram(let link, let target, let bytes):
             guard Self.canBeReached(target) else { return refuse() }
+            // QUIC sends again what mattered.
+            guard unheard[link] == nil else { return }
             unsafe links[link]?.send(bytes.span.bytes, to: target)
         case .install(let vni, let pair): install(vni) { local.install(pair, for: vni, at: now) }
         case .installReceive(let vni, let spi, let key, let expiry):
@@ -116,6 +131,7 @@ final class ControlExecutor {
             guard let peer = peers[vni], peer.isNamed else { return refuse() }
             resolver.look(up: [peer.publicKey], at: now)
         case .grantRemoved, .grantChanged, .grantAdded, .apply: takeGrant(record)
+        case .refusalHeard(let link): heard(link)
         case .peerStatus(let vni, let status): peers[vni] == nil ? refuse() : note(status, of: vni)
         case .initiatorStatus(let number, let status):
             guard served.keyServer?.initiators[number] != nil else { return refuse() }
@@ -148,23 +164,30 @@ final class ControlExecutor {
         switch record {
         case .grantRemoved(_, let vni): grants.remove(vni)
         case .grantChanged(_, let grant): if !grants.change(grant, server) { refuse() }
-        case .grantAdded(_, let grant, let keys):
+        case .grantAdded(let link, let grant, let keys):
             guard Self.canBeReached(grant.endpoint), grants.add(grant, keys, server) else {
-                answers.append(.grantRefused(vni: grant.vni))
+                tellRefused(grant.vni, link)
                 return refuse()
             }
-        case .apply(let link, let number):
-            local.apply(grants.takeStaged(server), as: number)
+        case .apply(let link):
+            local.apply(grants.takeStaged(server))
             while let event = local.nextEvent() {
-                guard case .applied(number, let refused) = event else { continue }
-                for vni in refused {
-                    grants.forget(vni)
-                    answers.append(.grantRefused(vni: vni))
-                }
-                answers.append(.applied(link, number))
+                guard case .grantRefused(let vni) = event else { continue }
+                grants.forget(vni)
+                tellRefused(vni, link)
             }
         default: refuse()
         }
+    }
+
+    private func tellRefused(_ vni: UInt32, _ link: LinkKind) {
+        answers.append(.grantRefused(link, vni: vni))
+        unheard[link, default: 0] += 1
+    }
+
+    private func heard(_ link: LinkKind) {
+        guard let count = unheard[link] else { return refuse() }
+        unheard[link] = count > 1 ? count - 1 : nil
     }
 
     /// Whether something can be sent there at all.

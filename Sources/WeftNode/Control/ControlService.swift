@@ -192,7 +192,7 @@ final class ControlService: NodeService {
     /// The pair is of no more use: the process ends, if it hasn't.
     private func lose(_ run: inout Run, _ failure: PairFailure) {
         run.end = nil
-        guard case .malformed = failure, run.leave == nil else { return }
+        guard failure != .closed, run.leave == nil else { return }
         if case .kill(let why) = run.supervision.violated(failure.description) {
             log.warning("the control process is ended: \(why)")
         }
@@ -256,7 +256,7 @@ final class ControlService: NodeService {
             run.nextActivity = now.advanced(by: Self.activityPeriod)
             try run.executor.tellActivity(end)
         }
-        run.executor.answer(end)
+        try run.executor.answer(end)
         try end.flush()
     }
 

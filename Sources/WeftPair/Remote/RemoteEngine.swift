@@ -10,7 +10,6 @@ public final class RemoteEngine: EnginePort {
     private let send: (ToData) -> Void
     private var activities: [UInt32: ActivityRecord] = [:]
     private var events: [EngineEvent] = []
-    private var refusedGrants: [UInt32] = []
     private var numbers: [PublicKey: UInt32] = [:]
 
     /// - Parameter send: takes what goes to the data process, in order.
@@ -33,11 +32,10 @@ public final class RemoteEngine: EnginePort {
 
     public func takeRefusal(of vni: UInt32, why: String) { events.append(.refused(vni: vni, why: why)) }
 
-    public func takeRefusedGrant(_ vni: UInt32) { refusedGrants.append(vni) }
-
-    public func takeApplied(_ number: UInt64) {
-        events.append(.applied(number, refused: refusedGrants))
-        refusedGrants.removeAll()
+    /// A network that was granted isn't there. What is sent from now on is sent by a machine that knows it.
+    public func takeRefusedGrant(_ vni: UInt32) {
+        events.append(.grantRefused(vni: vni))
+        send(.refusalHeard(link))
     }
 
     // MARK: What the machine asks
@@ -71,7 +69,7 @@ public final class RemoteEngine: EnginePort {
 
     public func setLocalPrefixes(_ prefixes: [Prefix]) {}
 
-    public func apply(_ changes: GrantChanges, as number: UInt64) {
+    public func apply(_ changes: GrantChanges) {
         for vni in changes.removed { send(.grantRemoved(link, vni: vni)) }
         for network in changes.changed {
             if let record = record(of: network) { send(.grantChanged(link, record)) }
@@ -81,7 +79,7 @@ public final class RemoteEngine: EnginePort {
                 send(.grantAdded(link, record, keys))
             }
         }
-        send(.apply(link, number))
+        send(.apply(link))
     }
 
     private func record(of network: GrantedNetwork) -> GrantRecord? {

@@ -29,11 +29,14 @@ struct PairReader<Record: WireRecord>: ~Copyable {
 public enum PairFailure: Error, Hashable, Sendable, CustomStringConvertible {
     case closed
     case malformed(WireError)
+    /// The other process goes on asking and reads no answer.
+    case unread
 
     public var description: String {
         switch self {
         case .closed: "the other process closed the pair"
         case .malformed(let error): "the other process sent what is no message: \(error)"
+        case .unread: "the other process asks on and on, and reads no answer"
         }
     }
 }

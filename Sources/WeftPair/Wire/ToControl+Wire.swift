@@ -6,7 +6,7 @@ extension ToControl: WireRecord {
     private enum Kind: UInt8 {
         case peer = 1
         case tunnelled, peersComplete, keyServer, localPrefix, reserved, initiator, initiatorPrefix, granted
-        case initiatorsComplete, datagram, activity, lookedUp, addressesChanged, refused, grantRefused, applied, ping
+        case initiatorsComplete, datagram, activity, lookedUp, addressesChanged, refused, grantRefused, ping
         case tellStatus, close
     }
 
@@ -43,8 +43,7 @@ extension ToControl: WireRecord {
         case .lookedUp: return .lookedUp(vni: try reader.vni(), try reader.endpoint())
         case .addressesChanged: return .addressesChanged
         case .refused: return .refused(vni: try reader.vni(), why: try reader.text(most: ToData.longestText))
-        case .grantRefused: return .grantRefused(vni: try reader.vni())
-        case .applied: return .applied(try reader.link(), try reader.number())
+        case .grantRefused: return .grantRefused(try reader.link(), vni: try reader.vni())
         case .ping: return .ping(try reader.number())
         case .tellStatus: return .tellStatus(try reader.number())
         case .close: return .close
@@ -70,7 +69,6 @@ extension ToControl: WireRecord {
             case .addressesChanged: .addressesChanged
             case .refused: .refused
             case .grantRefused: .grantRefused
-            case .applied: .applied
             case .ping: .ping
             case .tellStatus: .tellStatus
             case .close: .close
@@ -118,10 +116,9 @@ extension ToControl: WireRecord {
         case .refused(let vni, let why):
             writer.number(vni)
             writer.text(why, most: ToData.longestText)
-        case .grantRefused(let vni): writer.number(vni)
-        case .applied(let link, let number):
+        case .grantRefused(let link, let vni):
             writer.number(link.rawValue)
-            writer.number(number)
+            writer.number(vni)
         case .ping(let number), .tellStatus(let number): writer.number(number)
         case .addressesChanged, .close: break
         }

@@ -6,7 +6,7 @@ extension ToData: WireRecord {
     private enum Kind: UInt8 {
         case hello = 1
         case pong, datagram, install, installReceive, installTransmit, moveEndpoint, keepAlive, lookUp, grantRemoved
-        case grantChanged, grantAdded, apply, peerStatus, initiatorStatus, turnedAway, statusTold, log
+        case grantChanged, grantAdded, apply, refusalHeard, peerStatus, initiatorStatus, turnedAway, statusTold, log
         case closed
     }
 
@@ -29,7 +29,8 @@ extension ToData: WireRecord {
         case .grantRemoved: return .grantRemoved(try reader.link(), vni: try reader.vni())
         case .grantChanged: return .grantChanged(try reader.link(), try reader.grant())
         case .grantAdded: return .grantAdded(try reader.link(), try reader.grant(), try reader.pair())
-        case .apply: return .apply(try reader.link(), try reader.number())
+        case .apply: return .apply(try reader.link())
+        case .refusalHeard: return .refusalHeard(try reader.link())
         case .peerStatus: return .peerStatus(vni: try reader.vni(), try reader.peerStatus())
         case .initiatorStatus: return .initiatorStatus(number: try reader.number(), try reader.initiatorStatus())
         case .turnedAway: return .turnedAway(try reader.link(), try reader.number())
@@ -55,6 +56,7 @@ extension ToData: WireRecord {
             case .grantChanged: .grantChanged
             case .grantAdded: .grantAdded
             case .apply: .apply
+            case .refusalHeard: .refusalHeard
             case .peerStatus: .peerStatus
             case .initiatorStatus: .initiatorStatus
             case .turnedAway: .turnedAway
@@ -96,7 +98,8 @@ extension ToData: WireRecord {
             writer.number(link.rawValue)
             writer.grant(grant)
             writer.pair(pair)
-        case .apply(let link, let number), .turnedAway(let link, let number):
+        case .apply(let link), .refusalHeard(let link): writer.number(link.rawValue)
+        case .turnedAway(let link, let number):
             writer.number(link.rawValue)
             writer.number(number)
         case .peerStatus(let vni, let status):

@@ -61,14 +61,16 @@ final class KeyPlane {
     static func prefix(_ text: String) -> Prefix { Prefix(text) ?? Prefix(host: IPAddress(v4: 0)) }
     static func address(_ text: String) -> IPAddress { IPAddress(text) ?? IPAddress(v4: 0) }
 
-    init(firstVNI: UInt32 = 1) throws {
+    /// - Parameter port: the way to the engine, where it isn't the shortest.
+    init(firstVNI: UInt32 = 1, port: (Engine) -> any EnginePort = { LocalEngine($0) }) throws {
         let identity = try Identity.generate()
         key = identity.publicKey
         engine = try Engine(EngineConfiguration(lanes: 1))
         endpoint = try QUICEndpoint(identity)
         let log = log
         responder = KeyResponder(
-            Self.configuration, over: endpoint, engine: engine, firstVNI: firstVNI, log: { log.lines.append($0) })
+            Self.configuration, over: endpoint, port: port(engine), firstVNI: firstVNI,
+            log: { log.lines.append($0) })
     }
 
     /// Adds an initiator that may ask for addresses within `prefixes`.

@@ -106,6 +106,56 @@ struct KeyRefusalTests {
         #expect(plane.engine.networks().map(\.vni) == [1])
     }
 
+    /// An engine that is told at once, and heard of when it's told to.
+    private final class LateEngine: EnginePort {
+        private let engine: LocalEngine
+        var isHeard = false
+
+        init(_ engine: Engine) { self.engine = LocalEngine(engine) }
+
+        func install(_ pair: SAPair, for vni: UInt32, at now: Instant) {}
+        func installReceive(spi: UInt32, key: PacketKey, expiry: Instant, for vni: UInt32, at now: Instant) {}
+        func installTransmit(spi: UInt32, key: PacketKey, expiry: Instant, for vni: UInt32, at now: Instant) {}
+        func updateEndpoint(of vni: UInt32, to endpoint: Endpoint) {}
+        func requestKeepAlive(of vni: UInt32) {}
+        func activities(of vnis: [UInt32]) -> [NetworkActivity?] { engine.activities(of: vnis) }
+        func isNewestReceive(_ spi: UInt32, usedBy vni: UInt32) -> Bool { false }
+        func apply(_ changes: GrantChanges) { engine.apply(changes) }
+        func setLocalPrefixes(_ prefixes: [Prefix]) { engine.setLocalPrefixes(prefixes) }
+        func nextEvent() -> EngineEvent? { isHeard ? engine.nextEvent() : nil }
+    }
+
+    @Test("A refusal that is heard of after the answer ends the session, and the initiator asks anew")
+    func lateRefusal() throws {
+        var late: LateEngine?
+        let plane = try KeyPlane { engine in
+            let port = LateEngine(engine)
+            late = port
+            return port
+        }
+        try plane.engine.add(NetworkConfiguration(vni: 2, endpoint: nil, routes: []))
+        let (unlucky, other) = (try plane.add(), try plane.add())
+        plane.ask(unlucky, for: "10.9.1.1")
+        #expect(unlucky.grants.map(\.vni) == [1])
+        // Nothing of the port's leaves from the refusal on until it was heard of.
+        plane.passes = { _ in false }
+        plane.ask(unlucky, for: "10.9.1.2")
+        plane.ask(other, for: "10.9.1.3")
+        plane.run(for: .milliseconds(20))
+        #expect(unlucky.grants.count == 1 && other.grants.isEmpty)
+        late?.isHeard = true
+        plane.responder.advance(to: plane.now)
+        plane.passes = { _ in true }
+        plane.run(for: .seconds(5))
+        #expect(unlucky.grants.count == 1 && unlucky.lost == [[1]])
+        #expect(other.grants.map(\.vni) == [3] && other.lost.isEmpty)
+        #expect(Set(plane.engine.networks().map(\.vni)) == [2, 3])
+        #expect(try plane.status(of: unlucky).networks == 0)
+        plane.ask(unlucky, for: "10.9.1.2")
+        plane.run(for: .seconds(5))
+        #expect(unlucky.grants.map(\.vni) == [1, 4])
+    }
+
     @Test("A network that others took from the engine keeps no other from going")
     func vanishedNetwork() throws {
         let plane = try KeyPlane()
