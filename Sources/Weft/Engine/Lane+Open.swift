@@ -72,7 +72,8 @@ extension Lane {
         return unsafe cipher.open(job, tag: text + opened.plaintext.count)
     }
 
-    /// Whether an opened packet may enter the overlay: its source lies on the peer's side and its destination on ours.
+    /// Whether an opened packet may enter the overlay: its source is one whose longest match leads to the peer, and its
+    /// destination lies on our side.
     @inline(__always)
     @discardableResult
     func permit(_ packet: RawSpan, _ opened: Opened, _ network: NetworkView) throws(DropReason) -> InnerPacket {
@@ -80,6 +81,9 @@ extension Lane {
             throw .innerSourceNotAllowed
         }
         guard network.allowedDestinations.contains(inner.destination) else { throw .innerDestinationNotAllowed }
+        if network.asksRoutes, view.routes.slot(from: inner.destination, to: inner.source) != opened.slot {
+            throw .innerSourceNotAllowed
+        }
         guard inner.protocolType == opened.protocolType, inner.lengthsAreConsistent(in: packet) else {
             throw .innerMalformed
         }

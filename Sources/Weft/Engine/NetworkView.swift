@@ -11,7 +11,10 @@ struct NetworkView: BitwiseCopyable {
     let path: Path?
     let checksUnderlaySource: Bool
     let counters: CounterBlocks.View
-    let allowedSources: AddressSet.View
+    /// What the peer may send from, as far as the peer's own routes say.
+    private(set) var allowedSources: AddressSet.View
+    /// Whether the route table has to be asked for each packet, too.
+    private(set) var asksRoutes: Bool
     let allowedDestinations: AddressSet.View
     let transmit: Transmit?
     /// The newest first.
@@ -27,9 +30,17 @@ struct NetworkView: BitwiseCopyable {
         counters = unsafe network.counters.view
         allowedSources = unsafe network.allowedSources.view
         allowedDestinations = unsafe network.allowedDestinations.view
+        asksRoutes = network.asksRoutes
         transmit = network.transmit.map { Transmit($0) }
         self.receive = receive
         unsafe rateLimit = network.rateLimit.map { unsafe Unmanaged.passUnretained($0) }
+    }
+
+    /// Has the peer send from what other networks leave it.
+    @unsafe
+    mutating func restrict(to permit: borrowing CryptokeyRouting.Permit) {
+        allowedSources = unsafe permit.sources.view
+        asksRoutes = asksRoutes || permit.asksRoutes
     }
 
     /// Which receive SA bears an SPI; the newest where several do.

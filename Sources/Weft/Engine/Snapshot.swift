@@ -36,8 +36,12 @@ final class Snapshot: Sendable {
         var views = FixedArray<NetworkView>(capacity: networks.count)
         let common = min(networks.count, old.networks.count)
         views.append(contentsOf: old.networkViews, first: common)
-        for slot in changed where slot < common { views[slot] = unsafe networks[slot].view }
+        var stale = changed
+        if topology !== old.topology { stale.formUnion(old.topology.cryptokeys.permits.keys) }
+        for slot in stale where slot < common { views[slot] = unsafe networks[slot].view }
         for slot in common..<networks.count { views.append(unsafe networks[slot].view) }
+        // Safe: the topology owns the permits, and the snapshot the topology.
+        for (slot, permit) in topology.cryptokeys.permits { unsafe views[slot].restrict(to: permit) }
         networkViews = views
         self.topology = topology
         generation = old.generation + 1
@@ -52,6 +56,9 @@ final class Topology: Sendable {
     let vnis: VNITable
     /// By slot.
     let vniOfSlot: [UInt32]
+    let cryptokeys: CryptokeyRouting
+    /// VNIs of networks that only receive, with routes to more than single addresses.
+    let receivers: Set<UInt32>
     /// In the order that ``RouteTable`` wants.
     private let owned: [(route: Route, slot: UInt32)]
 
@@ -60,6 +67,8 @@ final class Topology: Sendable {
         vniOfSlot = []
         routes = RouteTable([])
         vnis = VNITable([])
+        receivers = []
+        cryptokeys = CryptokeyRouting([], receivers: [])
     }
 
     /// The next version of `old`.
@@ -67,9 +76,10 @@ final class Topology: Sendable {
     ///   - moved: slots that have another number now, by the old one.
     ///   - dropped: routes that are gone, in any order.
     ///   - gained: routes that are new, in any order, and the VNIs that they lead to; one may be dropped and gained.
+    ///   - receivers: VNIs and routes of networks that only receive from more than single addresses.
     init(
         after old: Topology, vniOfSlot: [UInt32], moved: [Int: Int], dropped: [Route],
-        gained: [(route: Route, vni: UInt32)]
+        gained: [(route: Route, vni: UInt32)], receivers: [UInt32: [Route]]
     ) {
         let vnis = VNITable(vniOfSlot)
         var slots = (0..<UInt32(old.vniOfSlot.count)).map(\.self)
@@ -96,6 +106,10 @@ final class Topology: Sendable {
         self.vniOfSlot = vniOfSlot
         self.owned = owned
         routes = RouteTable(sorted: owned)
+        self.receivers = Set(receivers.keys)
+        cryptokeys = CryptokeyRouting(
+            owned,
+            receivers: receivers.compactMap { vni, routes in vnis.slot(of: vni).map { ($0, routes) } })
     }
 }
 

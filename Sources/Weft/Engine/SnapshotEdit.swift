@@ -13,12 +13,15 @@ struct SnapshotEdit {
     /// Networks that took a removed one's place: the new slot by the old one, and the other way round.
     private var moved: [Int: Int] = [:]
     private var origin: [Int: Int] = [:]
+    /// VNIs of networks that only receive from more than single addresses.
+    private var receivers: Set<UInt32>
     private var isReshaped = false
 
     init(_ old: Snapshot) {
         self.old = old
         networks = old.networks
         vniOfSlot = old.topology.vniOfSlot
+        receivers = old.topology.receivers
     }
 
     /// Whether nothing was changed.
@@ -30,6 +33,17 @@ struct SnapshotEdit {
         get { networks[slot] }
         set {
             let (before, after) = (networks[slot].configuration.ownedRoutes, newValue.configuration.ownedRoutes)
+            let (heard, hears) = (
+                networks[slot].configuration.wideReceiveRoutes, newValue.configuration.wideReceiveRoutes
+            )
+            if heard != hears {
+                if hears.isEmpty {
+                    receivers.remove(newValue.configuration.vni)
+                } else {
+                    receivers.insert(newValue.configuration.vni)
+                }
+                isReshaped = true
+            }
             if before != after {
                 dropped += before
                 gained += after.map { ($0, newValue.configuration.vni) }
@@ -43,6 +57,7 @@ struct SnapshotEdit {
     /// Adds a network, after others were removed.
     mutating func append(_ network: VirtualNetwork) {
         gained += network.configuration.ownedRoutes.map { ($0, network.configuration.vni) }
+        if !network.configuration.wideReceiveRoutes.isEmpty { receivers.insert(network.configuration.vni) }
         changed.insert(networks.count)
         networks.append(network)
         vniOfSlot.append(network.configuration.vni)
@@ -55,6 +70,7 @@ struct SnapshotEdit {
         for slot in slots.sorted(by: >) {
             let last = networks.count - 1
             dropped += networks[slot].configuration.ownedRoutes
+            receivers.remove(networks[slot].configuration.vni)
             networks.swapAt(slot, last)
             vniOfSlot.swapAt(slot, last)
             networks.removeLast()
@@ -73,8 +89,15 @@ struct SnapshotEdit {
         guard isReshaped else {
             return Snapshot(after: old, networks: networks, changed: changed, topology: old.topology)
         }
+        var receiveRoutes: [UInt32: [Route]] = [:]
+        if !receivers.isEmpty {
+            for network in networks where receivers.contains(network.configuration.vni) {
+                receiveRoutes[network.configuration.vni] = network.configuration.routes
+            }
+        }
         let topology = Topology(
-            after: old.topology, vniOfSlot: vniOfSlot, moved: moved, dropped: dropped, gained: gained)
+            after: old.topology, vniOfSlot: vniOfSlot, moved: moved, dropped: dropped, gained: gained,
+            receivers: receiveRoutes)
         return Snapshot(after: old, networks: networks, changed: changed, topology: topology)
     }
 }

@@ -36,6 +36,20 @@ public struct NetworkConfiguration: Sendable {
 
     /// The routes that lead into the network.
     var ownedRoutes: [Route] { isReceiveOnly ? [] : routes }
+
+    /// Whether which of our prefixes a source may send to depends on it: not each pair of prefixes has a route.
+    var asksRoutes: Bool {
+        guard !isReceiveOnly, routes.count > 1 else { return false }
+        let sources = Dictionary(grouping: Set(routes), by: \.destination).mapValues { Set($0.map(\.source)) }
+        return IPAddress.Family.allCases.contains { family in
+            Set(sources.filter { $0.key.family == family }.values).count > 1
+        }
+    }
+
+    /// The routes of a network that only receives, unless they lead to single addresses.
+    var wideReceiveRoutes: [Route] {
+        isReceiveOnly && routes.contains { $0.destination.length < $0.destination.family.bitWidth } ? routes : []
+    }
 }
 
 /// One version of a virtual network. Immutable but for what is marked as shared between versions.
@@ -45,6 +59,8 @@ final class VirtualNetwork: Sendable {
     let local: LocalAddress?
     let allowedSources: AddressSet
     let allowedDestinations: AddressSet
+    /// Whether the route table has to be asked for each packet that was opened.
+    let asksRoutes: Bool
     let transmit: TransmitSA?
     /// The newest first.
     let receive: [ReceiveSA]
@@ -63,6 +79,7 @@ final class VirtualNetwork: Sendable {
         // An opened packet comes from the peer's side: its source is a route's destination.
         allowedSources = AddressSet(configuration.routes.lazy.map(\.destination))
         allowedDestinations = AddressSet(configuration.routes.lazy.map(\.source))
+        asksRoutes = configuration.asksRoutes
         transmit = nil
         receive = []
         receiveViews = FixedArray([])
@@ -82,6 +99,9 @@ final class VirtualNetwork: Sendable {
             sameRoutes ? other.allowedSources : AddressSet(configuration.routes.lazy.map(\.destination))
         allowedDestinations =
             sameRoutes ? other.allowedDestinations : AddressSet(configuration.routes.lazy.map(\.source))
+        asksRoutes =
+            sameRoutes && configuration.isReceiveOnly == other.configuration.isReceiveOnly
+            ? other.asksRoutes : configuration.asksRoutes
         self.local = local
         self.transmit = transmit
         self.receive = receive

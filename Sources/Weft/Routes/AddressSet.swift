@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The addresses that a list of prefixes covers: what a peer may send from, or to. Immutable.
+/// The addresses that a list of prefixes covers, less what is cut out of them: what a peer may send from, or to. Immutable.
 ///
 /// Prefixes nest or are disjoint, so their union is a short sorted list of intervals.
 final class AddressSet: Sendable {
@@ -23,23 +23,59 @@ final class AddressSet: Sendable {
     @unsafe
     var view: View { unsafe View(v4: v4.borrowed, v6: v6.borrowed) }
 
-    init(_ prefixes: some Sequence<Prefix>) {
-        let prefixes = Array(prefixes)
-        v4 = FixedArray(Self.intervals(prefixes.filter { $0.family == .v4 }))
-        v6 = FixedArray(Self.intervals(prefixes.filter { $0.family == .v6 }))
+    /// A prefix without parts of it.
+    struct Region {
+        let prefix: Prefix
+        /// Disjoint prefixes within it, in ascending order.
+        let holes: [Prefix]
+
+        init(_ prefix: Prefix, without holes: [Prefix] = []) {
+            self.prefix = prefix
+            self.holes = holes
+        }
     }
 
-    private static func intervals(_ prefixes: [Prefix]) -> [Interval] {
+    convenience init(_ prefixes: some Sequence<Prefix>) { self.init(prefixes.map { Region($0) }) }
+
+    /// The union of regions, of which some may fill others' holes.
+    init(_ regions: [Region]) {
+        v4 = FixedArray(Self.intervals(regions.filter { $0.prefix.family == .v4 }))
+        v6 = FixedArray(Self.intervals(regions.filter { $0.prefix.family == .v6 }))
+    }
+
+    private static func intervals(_ regions: [Region]) -> [Interval] {
         var result: [Interval] = []
-        for prefix in prefixes.sorted(by: { ($0.address, $0.length) < ($1.address, $1.length) }) {
-            let first = bits(prefix.address)
-            // A left-aligned IPv4 address has 96 zero bits behind it; they count as host bits.
-            let host: UInt128 = prefix.length == 0 ? .max : (1 << UInt128(128 - prefix.length)) - 1
-            let last = first | host
-            if let previous = result.last, previous.last >= last { continue }
-            result.append(Interval(first: first, last: last))
+        for interval in regions.flatMap({ intervals($0) }).sorted(by: { $0.first < $1.first }) {
+            guard let previous = result.last, interval.first <= previous.last || interval.first - previous.last == 1
+            else {
+                result.append(interval)
+                continue
+            }
+            result[result.count - 1] = Interval(
+                first: previous.first, last: max(previous.last, interval.last))
         }
         return result
+    }
+
+    private static func intervals(_ region: Region) -> [Interval] {
+        let whole = interval(region.prefix)
+        var result: [Interval] = []
+        // The last address that is taken care of; nil before the first of all.
+        var done = whole.first == 0 ? nil : whole.first - 1
+        for hole in region.holes.map({ interval($0) }) {
+            let first = done.map { $0 + 1 } ?? 0
+            if hole.first > first { result.append(Interval(first: first, last: hole.first - 1)) }
+            done = hole.last
+        }
+        if done != whole.last { result.append(Interval(first: done.map { $0 + 1 } ?? 0, last: whole.last)) }
+        return result
+    }
+
+    private static func interval(_ prefix: Prefix) -> Interval {
+        let first = bits(prefix.address)
+        // A left-aligned IPv4 address has 96 zero bits behind it; they count as host bits.
+        let host: UInt128 = prefix.length == 0 ? .max : (1 << UInt128(128 - prefix.length)) - 1
+        return Interval(first: first, last: first | host)
     }
 
     @inline(__always)
