@@ -160,39 +160,35 @@ int weft_ethernet_address(const char *name, unsigned char *address) {
     return 0;
 }
 
-struct link_setting {
-    const char *name, *file, *word;
-    int code;
-};
-
-static void *write_link_setting(void *argument) {
-    struct link_setting *setting = argument;
-    char path[128];
-    int descriptor;
-    // The mounts go with the thread. EBUSY: what is mounted there is this network's already.
+static void *open_links(void *argument) {
+    int *result = argument;
+    // The mounts go with the thread; what is open stays. EBUSY: what is mounted there is this network's already.
     if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
         (mount("sysfs", "/sys", "sysfs", 0, NULL) != 0 && errno != EBUSY)) {
-        setting->code = errno;
         return NULL;
     }
-    snprintf(path, sizeof(path), "/sys/class/net/%s/%s", setting->name, setting->file);
-    descriptor = open(path, O_WRONLY | O_CLOEXEC);
-    if (descriptor < 0 || write(descriptor, setting->word, strlen(setting->word)) < 0) {
-        setting->code = errno;
-    }
-    if (descriptor >= 0) {
-        close(descriptor);
-    }
+    *result = open("/sys/class/net", O_PATH | O_DIRECTORY | O_CLOEXEC);
     return NULL;
 }
 
-int weft_write_link_setting(const char *name, const char *file, const char *word) {
-    struct link_setting setting = {name, file, word, 0};
+int weft_open_links(void) {
+    int descriptor = -1;
     pthread_t thread;
-    int code = pthread_create(&thread, NULL, write_link_setting, &setting);
-    if (code != 0) {
-        return code;
+    if (pthread_create(&thread, NULL, open_links, &descriptor) != 0) {
+        return -1;
     }
     pthread_join(thread, NULL);
-    return setting.code;
+    return descriptor;
+}
+
+int weft_write_link_setting(int links, const char *name, const char *file, const char *word) {
+    char path[128];
+    snprintf(path, sizeof(path), "%s/%s", name, file);
+    int descriptor = openat(links, path, O_WRONLY | O_CLOEXEC);
+    if (descriptor < 0) {
+        return -1;
+    }
+    ssize_t count = write(descriptor, word, strlen(word));
+    close(descriptor);
+    return count < 0 ? -1 : 0;
 }

@@ -3,12 +3,15 @@ import Glibc
 
 /// The signals that end a tunnel, or have it read its file again: blocked in every thread, and waited for by the main one.
 package struct Signals {
+    /// What a person, a terminal or a service manager sends.
+    package static let all = [SIGINT, SIGTERM, SIGHUP, SIGUSR1]
+
     private var set = sigset_t()
 
     /// Blocks them in this thread and in those that it starts.
     package init() {
         unsafe sigemptyset(&set)
-        for signal in [SIGINT, SIGTERM, SIGHUP] { unsafe sigaddset(&set, signal) }
+        for signal in Self.all { unsafe sigaddset(&set, signal) }
         unsafe pthread_sigmask(SIG_BLOCK, &set, nil)
     }
 
@@ -16,6 +19,8 @@ package struct Signals {
         case none
         /// The tunnel is to end.
         case end
+        /// SIGUSR1: it is to end, and another start follows.
+        case endBeforeStart
         /// SIGHUP: the file is to be applied.
         case reload
     }
@@ -24,9 +29,14 @@ package struct Signals {
     package mutating func wait(seconds: Int) -> Arrival {
         var patience = timespec(tv_sec: seconds, tv_nsec: 0)
         let signal = unsafe sigtimedwait(&set, nil, &patience)
-        return signal == SIGHUP ? .reload : signal > 0 ? .end : .none
+        return switch signal {
+        case SIGHUP: .reload
+        case SIGUSR1: .endBeforeStart
+        case let other: other > 0 ? .end : .none
+        }
     }
 
     /// Wakes the thread that waits.
-    package static func stop() { kill(getpid(), SIGTERM) }
+    /// - Parameter beforeStart: whether another start follows.
+    package static func stop(beforeStart: Bool = false) { kill(getpid(), beforeStart ? SIGUSR1 : SIGTERM) }
 }

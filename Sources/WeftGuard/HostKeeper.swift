@@ -16,6 +16,8 @@ public final class HostKeeper: Sendable {
         public var ports: [UInt16]
         /// Whether marked datagrams leave from other ports, too, so that answers come to them.
         public var sendsFromOtherPorts = false
+        /// Whether an interface that is gone can be made anew.
+        public var replacesInterface = false
 
         public init(ports: [UInt16]) { self.ports = ports }
     }
@@ -24,8 +26,8 @@ public final class HostKeeper: Sendable {
     public enum Loss: Sendable {
         /// It's there again, and configured.
         case madeAnew
-        /// The tunnel ends.
-        case ended
+        /// The tunnel ends, for this reason.
+        case ended(String)
     }
 
     let host: HostState
@@ -36,7 +38,7 @@ public final class HostKeeper: Sendable {
     private let onLoss: @Sendable () -> Loss
     private let wake: WakeEvent
     private let isClosing = Atomic(false)
-    private let isLost = Atomic(false)
+    private let loss = Mutex<String?>(nil)
     private let hasRun = Atomic(false)
     private let published = Mutex(HostReport())
     private let work: Mutex<Work>
@@ -77,8 +79,8 @@ public final class HostKeeper: Sendable {
     /// How things are, and how often they had to be put back.
     public var report: HostReport { published.withLock { $0 } }
 
-    /// Whether it ended because the interface is gone.
-    public var hasLostInterface: Bool { isLost.load(ordering: .acquiring) }
+    /// Why it ended, if that is because the interface is gone.
+    public var lossText: String? { loss.withLock { $0 } }
 
     /// A clean end: what the tunnel should carry may leave by any way again.
     public func remove() { filter?.remove() }
@@ -175,8 +177,8 @@ public final class HostKeeper: Sendable {
         case .madeAnew:
             note("the interface was removed: it is made anew", restored: ["interface"])
             return SystemCall.now()
-        case .ended:
-            self.isLost.store(true, ordering: .releasing)
+        case .ended(let why):
+            loss.withLock { $0 = why }
             host.abandon()
             close()
             return nil
@@ -186,6 +188,7 @@ public final class HostKeeper: Sendable {
     private func note(_ text: String, restored kinds: Set<String>) {
         log("\(text)")
         work.withLock { work in
+            work.pacing.restored(at: SystemCall.now())
             work.report.note(restored: kinds, at: SystemCall.now())
             published.withLock { $0 = work.report }
         }
@@ -195,8 +198,10 @@ public final class HostKeeper: Sendable {
         var trouble: [String] = []
         do {
             let found = try differences(&work.netlink, atFilter: atFilter)
-            if found.contains(.gone) { return (nil, true) }
             let now = SystemCall.now()
+            if found.contains(.gone), !configuration.replacesInterface || work.pacing.next(at: now) <= now {
+                return (nil, true)
+            }
             let next = work.pacing.next(at: now)
             if !found.isEmpty, next > now {
                 if !work.isPausing { log("something is changed again and again, and is put back every 10 s now") }

@@ -25,7 +25,7 @@ package protocol TunnelDatapath: Datapath {
 
 extension TunnelDatapath {
     /// A TUN device is gone for good: the tunnel ends, and whoever started it starts it anew.
-    package func replaceInterface() -> HostKeeper.Loss { .ended }
+    package func replaceInterface() -> HostKeeper.Loss { .ended("its interface is gone: somebody removed it") }
 }
 
 extension TUNDatapath: TunnelDatapath {
@@ -33,7 +33,16 @@ extension TUNDatapath: TunnelDatapath {
     package var transport: UnderlayTransport { underlay }
 }
 
-extension XDPDatapath: TunnelDatapath {}
+extension XDPDatapath: TunnelDatapath {
+    package func replaceInterface() -> HostKeeper.Loss {
+        do throws(DatapathError) {
+            try replacePair()
+            return .madeAnew
+        } catch {
+            return .ended("its interface is gone, and can't be made anew: \(error)")
+        }
+    }
+}
 
 /// Which driver carries a tunnel, and why.
 struct DriverChoice {

@@ -103,8 +103,9 @@ package final class WeftNode: Sendable {
 
     /// Makes the socket for requests; they are answered from ``start()`` on. It takes the right to make files in the run folder,
     /// which the process needn't have any more later.
-    /// - Parameter stop: called when somebody asks for the tunnel's end, from any thread.
-    package func listen(stop: @escaping @Sendable () -> Void) throws(TransportError) {
+    /// - Parameter stop: called when somebody asks for the tunnel's end, and says whether its guard is to stay closed, from any
+    ///   thread.
+    package func listen(stop: @escaping @Sendable (_ keepingGuard: Bool) -> Void) throws(TransportError) {
         let server = try AdminServer(at: RuntimeFolder.socket(of: name), of: self, stop: stop)
         admin.withLock { $0 = server }
     }
@@ -120,14 +121,16 @@ package final class WeftNode: Sendable {
     package var failure: String? { services.failureText }
 
     /// Ends all services and waits for them; the device and its routes are gone then.
-    package func close() {
+    /// - Parameter keepingGuard: whether what it guards stays closed for the next start.
+    package func close(keepingGuard: Bool = false) {
         // Who didn't end it wants it closed, as if it had been killed.
-        if failure != nil { datapath.host.abandon() }
+        let isClosed = failure != nil || keepingGuard && datapath.host.wants.routes.isGuarded
+        if isClosed { datapath.host.abandon() }
         services.close()
         launcher?.close()
         // It may not have been started.
         admin.withLock { $0.take() }?.close()
-        if failure == nil { host.remove() }
+        if !isClosed { host.remove() }
     }
 
     /// What the file asks of STUN; nil where that is nothing.

@@ -20,6 +20,20 @@ final class FrameWriter: OverlaySender {
             Glibc.socket(AF_PACKET, Int32(SOCK_RAW.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         }
         output = FileDescriptor(owning: raw)
+        try Self.bind(raw, to: overlay)
+        var header = InlineArray<14, UInt8>(repeating: 0)
+        for index in 0..<6 {
+            header[index] = UInt8(truncatingIfNeeded: host.bits >> UInt64(40 - index * 8))
+            header[6 + index] = UInt8(truncatingIfNeeded: neighbor.bits >> UInt64(40 - index * 8))
+        }
+        self.header = header
+    }
+
+    /// The pair was made anew.
+    /// - Parameter overlay: its end whose frames the host's end receives.
+    func move(to overlay: Int32) throws(TransportError) { try Self.bind(output.raw, to: overlay) }
+
+    private static func bind(_ raw: Int32, to overlay: Int32) throws(TransportError) {
         var address = sockaddr_ll()
         address.sll_family = UInt16(AF_PACKET)
         address.sll_ifindex = overlay
@@ -27,16 +41,10 @@ final class FrameWriter: OverlaySender {
             // Safe: every socket address begins with the same field, and the length says how much of it counts.
             unsafe withUnsafePointer(to: &address) { pointer in
                 unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    unsafe bind(raw, $0, socklen_t(MemoryLayout<sockaddr_ll>.size))
+                    unsafe Glibc.bind(raw, $0, socklen_t(MemoryLayout<sockaddr_ll>.size))
                 }
             }
         }
-        var header = InlineArray<14, UInt8>(repeating: 0)
-        for index in 0..<6 {
-            header[index] = UInt8(truncatingIfNeeded: host.bits >> UInt64(40 - index * 8))
-            header[6 + index] = UInt8(truncatingIfNeeded: neighbor.bits >> UInt64(40 - index * 8))
-        }
-        self.header = header
     }
 
     func send(

@@ -65,16 +65,19 @@ struct OverlayPair: ~Copyable, Sendable {
     }
 
     /// Lets the host take in what we send it in larger pieces. To be called once the host's end is up.
-    func speedUp() {
+    /// - Parameter links: what `weft_open_links` gave.
+    func speedUp(_ links: borrowing FileDescriptor) {
         // What we send to the host would be taken in packet by packet, within our own calls; a thread of the kernel's
         // takes what has gathered, and merges it. Only faster, so a refusal does no harm.
         _ = unsafe weft_set_offload(name, WEFT_ETHTOOL_GRO, 1)
-        _ = unsafe weft_write_link_setting(name, "threaded", "1")
+        _ = unsafe weft_write_link_setting(links.raw, name, "threaded", "1")
     }
 
     deinit {
         guard var netlink = try? Netlink() else { return }
         try? netlink.removeLink(interface)
+        // Either end takes the other with it, but somebody may have moved the host's end into another network namespace.
+        try? netlink.removeLink(peer)
     }
 
     /// Removes the pair that a killed process left behind under this name. Anybody else's interface stays, and so does

@@ -1,10 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 import Weft
 
-/// The underlay's interface, which comes and goes, and what the queue says of itself.
+/// The interfaces, which come and go, and what the queue says of itself.
 extension Queue {
-    /// Binds anew when the underlay's interface went or came back.
-    mutating func followLink(_ now: Instant) {
+    /// Binds anew when an interface went or came back.
+    mutating func followLinks(_ now: Instant) {
+        followUnderlay(now)
+        followOverlay(now)
+    }
+
+    private mutating func followOverlay(_ now: Instant) {
+        guard overlayGeneration != overlayLink.generation || (overlay == nil && now >= nextOverlayTry) else { return }
+        let state = overlayLink.current
+        if overlayGeneration != state.generation {
+            overlayGeneration = state.generation
+            missedBefore &+= overlay?.missed ?? 0
+            overlay = nil
+            pool.recoverAll(from: .overlayReceive)
+            pool.recoverAll(from: .overlayTransmit)
+        }
+        nextOverlayTry = now.advanced(by: .milliseconds(200))
+        guard overlay == nil, let interface = state.interface else { return }
+        overlay = try? Self.connect(.overlay, interface, number, &pool, program, options)
+    }
+
+    private mutating func followUnderlay(_ now: Instant) {
         guard generation != link.generation || (underlay == nil && now >= nextTry) else { return }
         let state = link.current
         if generation != state.generation {
@@ -35,13 +55,17 @@ extension Queue {
     /// - Parameter accounted: frames that are free or with the kernel.
     private func status(_ accounted: Int) -> XDPQueueStatus {
         var status = XDPQueueStatus(
-            underlay: nil, overlay: overlay.copying, frames: pool.count, accounted: accounted,
+            underlay: nil, frames: pool.count, accounted: accounted,
             inFlight: pool.count(of: .underlayTransmit) + pool.count(of: .overlayTransmit),
-            missed: missedBefore &+ overlay.missed, sentByKernel: sentByKernel)
+            missed: missedBefore, sentByKernel: sentByKernel)
         switch underlay {
         case .some(let socket):
             status.underlay = socket.copying
             status.missed &+= socket.missed
+        case nil: break
+        }
+        switch overlay {
+        case .some(let socket): status.missed &+= socket.missed
         case nil: break
         }
         return status

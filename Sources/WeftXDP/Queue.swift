@@ -22,12 +22,15 @@ struct Queue: ~Copyable, Sendable {
     let number: UInt32
     let options: XDPOptions
     let program: XDPProgram
-    let link: UnderlayLink
+    let link: DeviceLink
+    let overlayLink: DeviceLink
     var pool: FramePool
-    var overlay: XDPSocket
+    var overlay: XDPSocket?
     var underlay: XDPSocket?
     var generation: UInt64
+    var overlayGeneration: UInt64
     var nextTry = Instant(nanoseconds: 0)
+    var nextOverlayTry = Instant(nanoseconds: 0)
     var nextReport = Instant(nanoseconds: 0)
     var tooBigLeft = Self.tooBigPerTick
     var missedBefore: UInt64 = 0
@@ -37,13 +40,16 @@ struct Queue: ~Copyable, Sendable {
 
     /// Makes the overlay's socket and, when the interface is there, the underlay's.
     init(
-        _ number: UInt32, frameSize: Int, overlay interface: Int32, link: UnderlayLink, program: XDPProgram,
+        _ number: UInt32, frameSize: Int, overlay overlayLink: DeviceLink, link: DeviceLink, program: XDPProgram,
         socket: UDPSocket, _ options: XDPOptions, dropper: FrameDropper? = nil
     ) throws(TransportError) {
         // Each ring may be full at a time.
         var pool = try FramePool(count: options.ringSize * 4, frameSize: frameSize)
         let state = link.current
-        let overlay = try Self.connect(.overlay, interface, number, &pool, program, options)
+        let overlayState = overlayLink.current
+        let overlay = try overlayState.interface.map { index throws(TransportError) in
+            try Self.connect(.overlay, index, number, &pool, program, options)
+        }
         let underlay = try state.interface.map { index throws(TransportError) in
             try Self.connect(.underlay, index, number, &pool, program, options)
         }
@@ -51,11 +57,13 @@ struct Queue: ~Copyable, Sendable {
         self.options = options
         self.program = program
         self.link = link
+        self.overlayLink = overlayLink
         self.socket = socket
         self.pool = pool
         self.overlay = overlay
         self.underlay = underlay
         generation = state.generation
+        overlayGeneration = overlayState.generation
         lost = dropper
     }
 
@@ -80,11 +88,11 @@ struct Queue: ~Copyable, Sendable {
         while !isClosing() {
             lane.refresh()
             let now = clock()
-            followLink(now)
+            followLinks(now)
             if now >= nextReport { publish(to: report, now) }
-            overlay.reclaim(into: &pool)
+            overlay?.reclaim(into: &pool)
             underlay?.reclaim(into: &pool)
-            overlay.refill(from: &pool)
+            overlay?.refill(from: &pool)
             underlay?.refill(from: &pool)
             let moved = fromUnderlay(&lane, now) + fromOverlay(&lane, now)
             let waiting = flush(&lane)
@@ -105,13 +113,13 @@ struct Queue: ~Copyable, Sendable {
                 idleSince = since
                 if now.nanoseconds &- since.nanoseconds < UInt64(microseconds) * 1000 {
                     underlay?.poll()
-                    overlay.poll()
+                    overlay?.poll()
                     continue
                 }
             }
             _ = try wake.wait(
-                forEither: overlay.raw, or: underlay?.raw ?? -1,
-                timeout: waiting ? Self.shortPatience : underlay == nil ? 50 : Self.patience)
+                forEither: overlay?.raw ?? -1, or: underlay?.raw ?? -1,
+                timeout: waiting ? Self.shortPatience : underlay == nil || overlay == nil ? 50 : Self.patience)
             idleSince = nil
         }
         publish(to: report, clock())
@@ -134,7 +142,12 @@ struct Queue: ~Copyable, Sendable {
             }
             switch outcome {
             case .forward(let place):
-                if !overlay.send(place, of: frame, pool: &pool) {
+                guard overlay != nil else {
+                    pool.put(frame)
+                    lane.countDrop(.overlayRefused, vni: lane.lastVNI)
+                    continue
+                }
+                if overlay?.send(place, of: frame, pool: &pool) != true {
                     lane.countDrop(.overlayRefused, vni: lane.lastVNI)
                 }
             case .reply, .consumed, .dropped: pool.put(frame)
@@ -149,7 +162,7 @@ struct Queue: ~Copyable, Sendable {
     private mutating func fromOverlay(_ lane: inout Lane, _ now: Instant) -> Int {
         var count = 0
         let largest = link.largestInner.load(ordering: .relaxed)
-        while count < Self.batch, let packet = overlay.receive(from: &pool) {
+        while count < Self.batch, let packet = overlay?.receive(from: &pool) {
             count += 1
             let place = packet.place
             let frame = packet.intoFrame()
@@ -179,11 +192,11 @@ struct Queue: ~Copyable, Sendable {
                 if underlay?.send(place, of: frame, pool: &pool) != true {
                     lane.countDrop(.underlayRefused, vni: lane.lastVNI)
                 }
-            case .reply(let place): _ = overlay.send(place, of: frame, pool: &pool)
+            case .reply(let place): sendToOverlay(place, of: frame)
             case .consumed, .dropped: pool.put(frame)
             }
         }
-        if count > 0 { overlay.releaseReceived() }
+        if count > 0 { overlay?.releaseReceived() }
         return count
     }
 
@@ -231,16 +244,22 @@ struct Queue: ~Copyable, Sendable {
         pool.withBytes(of: answer) { bytes in
             Ethernet.write(to: source, from: destination, message.bytes.extracting(0..<length), into: &bytes, at: start)
         }
-        _ = overlay.send(start..<start + Ethernet.headerLength + length, of: answer, pool: &pool)
+        sendToOverlay(start..<start + Ethernet.headerLength + length, of: answer)
+    }
+
+    /// An answer of ours to the host, which does without if the overlay has no socket.
+    private mutating func sendToOverlay(_ place: Range<Int>, of frame: consuming Frame) {
+        guard overlay != nil else { return pool.put(frame) }
+        _ = overlay?.send(place, of: frame, pool: &pool)
     }
 
     /// Has both devices send. Whether packets are left over.
     private mutating func flush(_ lane: inout Lane) -> Bool {
         var isWaiting = false
-        if overlay.hasQueued {
-            let refused = overlay.flush()
+        if overlay?.hasQueued == true {
+            let refused = overlay?.flush() ?? 0
             if refused > 0 { lane.countDrop(.overlayRefused, vni: .max, packets: refused) }
-            isWaiting = overlay.hasQueued
+            isWaiting = overlay?.hasQueued == true
         }
         if underlay?.hasQueued == true {
             let refused = underlay?.flush() ?? 0

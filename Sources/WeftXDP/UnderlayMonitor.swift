@@ -18,7 +18,7 @@ final class UnderlayMonitor: Sendable {
     private let mark: UInt32
     private let engine: Engine
     private let program: XDPProgram
-    private let link: UnderlayLink
+    private let link: DeviceLink
     private let options: XDPOptions
     private let state: Mutex<State>
 
@@ -33,7 +33,7 @@ final class UnderlayMonitor: Sendable {
 
     /// Attaches to the interface, which must be there, and looks for the first time.
     init(
-        interface name: String, mark: UInt32, engine: Engine, program: XDPProgram, link: UnderlayLink,
+        interface name: String, mark: UInt32, engine: Engine, program: XDPProgram, link: DeviceLink,
         _ options: XDPOptions
     ) throws(DatapathError) {
         self.name = name

@@ -36,9 +36,8 @@ public struct XDPConfiguration: Sendable {
 
 /// What a queue is doing.
 public struct XDPQueueStatus: Hashable, Sendable {
-    /// How its sockets are bound; nil for the underlay's while its interface is gone.
+    /// How its socket on the underlay is bound; nil while that interface is gone.
     public var underlay: XDPOptions.Copying?
-    public var overlay: XDPOptions.Copying
     /// Frames of the UMEM, and how many of them are free, in rings, or on their way.
     public var frames: Int
     public var accounted: Int

@@ -12,7 +12,8 @@ extension XDPDatapath {
         } else {
             way = monitor.trouble ?? "\(underlay) gone"
         }
-        var text = "xdp (\(way), overlay \(overlayMode.rawValue) copy)"
+        let overlay = overlayProgram.withLock { $0.map { "\($0.mode.rawValue) copy" } } ?? "gone"
+        var text = "xdp (\(way), overlay \(overlay))"
         if reports.count > 1 { text += ", \(reports.count) queues" }
         if configuration.options.busyPoll != nil { text += ", busy polling" }
         if !configuration.options.needsWakeup { text += ", no need-wakeup" }

@@ -16,17 +16,20 @@ public final class XDPDatapath: Datapath {
     private let engine: Engine
     private let socket: UDPSocket
     let program: XDPProgram
-    private let link = UnderlayLink()
+    private let link = DeviceLink()
+    let overlayLink = DeviceLink()
     let monitor: UnderlayMonitor
     let kernel: KernelPath
-    private let writer: FrameWriter
+    let writer: FrameWriter
     private let timer: PumpedDatapath
     private let wake: WakeEvent
     private let queues: [QueueBox]
     let reports: [QueueReport]
-    private let pair: Mutex<OverlayPair?>
-    private let overlayProgram: Mutex<XDPAttachment?>
-    let overlayMode: XDPOptions.Attachment
+    let virtualPair: VirtualPair
+    /// Where settings of interfaces are, which a confined process finds no other way.
+    let links = FileDescriptor(owning: weft_open_links())
+    let pair: Mutex<OverlayPair?>
+    let overlayProgram: Mutex<XDPAttachment?>
     private let isClosing = Atomic(false)
     private let failure = Mutex<DatapathError?>(nil)
     /// What the tunnel has put into the host.
@@ -94,17 +97,18 @@ public final class XDPDatapath: Datapath {
         monitor = try UnderlayMonitor(
             interface: underlay, mark: configuration.mark, engine: engine, program: program, link: link, options)
         let count = min(Int(unsafe weft_receive_queues(underlay)), Self.mostQueues)
-        let pair = try Self.makePair(
-            VirtualPair(
-                name: configuration.name, mac: host, peerName: OverlayPair.peerName(of: configuration.name),
-                peerMAC: neighbor, queues: count, mtu: configuration.mtu))
+        virtualPair = VirtualPair(
+            name: configuration.name, mac: host, peerName: OverlayPair.peerName(of: configuration.name),
+            peerMAC: neighbor, queues: count, mtu: configuration.mtu)
+        let pair = try Self.makePair(virtualPair)
+        overlayLink.set(pair.peer)
         do throws(TransportError) {
             wake = try WakeEvent()
             var queues: [QueueBox] = []
             var reports: [QueueReport] = []
             for number in 0..<UInt32(count) {
                 let queue = try Queue(
-                    number, frameSize: frameSize, overlay: pair.peer, link: link, program: program,
+                    number, frameSize: frameSize, overlay: overlayLink, link: link, program: program,
                     socket: socket, options, dropper: dropper)
                 reports.append(QueueReport(queue.firstStatus))
                 queues.append(QueueBox(queue))
@@ -119,7 +123,6 @@ public final class XDPDatapath: Datapath {
             throw Self.explain(error)
         }
         let attachment = try program.attach(.overlay, to: pair.peer, name: pair.peerName, nil)
-        overlayMode = attachment.mode
         overlayProgram = Mutex(attachment)
         try monitor.attach()
         do throws(LinkError) {
@@ -128,14 +131,14 @@ public final class XDPDatapath: Datapath {
                 routes: configuration.routes, gateways: .standard)
             wants.isTakenOver = configuration.isTakenOver
             self.host = try HostState(wants, device: pair.interface)
-            pair.speedUp()
+            pair.speedUp(links)
         } catch {
             throw .setup(error.description)
         }
         self.pair = Mutex(consume pair)
     }
 
-    private static func makePair(_ pair: VirtualPair) throws(DatapathError) -> OverlayPair {
+    static func makePair(_ pair: VirtualPair) throws(DatapathError) -> OverlayPair {
         OverlayPair.removeLeftover(pair.name)
         do throws(LinkError) {
             return try OverlayPair(pair)

@@ -40,7 +40,7 @@ enum MapRun {
         status.write(file.name)
         while true {
             let arrival = signals.wait(seconds: 1)
-            if arrival == .end { break }
+            if arrival == .end || arrival == .endBeforeStart { break }
             let now = FileStamp(path)
             if now != stamp || arrival == .reload {
                 stamp = now

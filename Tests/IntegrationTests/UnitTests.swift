@@ -25,6 +25,14 @@ struct UnitTests {
 
     @Test("all are there") func found() { #expect(Self.names.count == 3) }
 
+    @Test("keep what a tunnel guards closed while systemd restarts it", arguments: names)
+    func restartSignal(_ name: String) async throws {
+        try await installed(name) { path in
+            let text = try String(contentsOfFile: path, encoding: .utf8)
+            #expect(text.contains("\nRestartKillSignal=SIGUSR1\n") != name.contains("map"))
+        }
+    }
+
     @Test("expose at most 3.0 of 10", arguments: names)
     func exposure(_ name: String) async throws {
         try await installed(name) { path in

@@ -6,7 +6,8 @@ import Testing
 @Suite("Requests at a tunnel's socket")
 struct AdminRequestTests {
     static let requests: [AdminRequest] = [
-        .status(listingNetworks: false), .status(listingNetworks: true), .stop, .file,
+        .status(listingNetworks: false), .status(listingNetworks: true), .stop(keepingGuard: false),
+        .stop(keepingGuard: true), .file,
         .reload(files: ["/etc/weft/weft0.conf"]), .plan(files: ["relative.conf", "keys/host key.pem", "/ä"]),
         .reload(files: Array(repeating: "x", count: AdminRequest.mostFiles)),
     ]

@@ -30,7 +30,7 @@ struct AdminServerTests {
     private func serving(_ body: (_ path: String, _ tunnel: Echo) throws -> Void) throws {
         let path = "/tmp/weft-admin-\(UInt32.random(in: .min ... .max)).sock"
         let tunnel = Echo()
-        let server = try AdminServer(at: path, of: tunnel, stop: {})
+        let server = try AdminServer(at: path, of: tunnel, stop: { _ in })
         let thread = try WorkerThread(name: "admin") { server.run() }
         do {
             try body(path, tunnel)

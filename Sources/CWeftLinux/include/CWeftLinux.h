@@ -91,6 +91,9 @@ int weft_is_bpf_file_system(const char *path);
 /// The six bytes of an interface's MAC address. Returns -1 when it is gone or its packets have no Ethernet header.
 int weft_ethernet_address(const char *name, unsigned char *address);
 
-/// Writes a word to /sys/class/net/`name`/`file`, of the calling thread's network whatever is mounted at /sys: a thread
-/// with mounts of its own does it. Returns 0, or an errno.
-int weft_write_link_setting(const char *name, const char *file, const char *word);
+/// Opens /sys/class/net of the calling thread's network, whatever is mounted at /sys: a thread with mounts of its own does
+/// it. Returns a descriptor that only leads to what is below, or -1.
+int weft_open_links(void);
+
+/// Writes a word to `name`/`file` below what `weft_open_links` gave. Returns 0, or -1 with errno.
+int weft_write_link_setting(int links, const char *name, const char *file, const char *word);

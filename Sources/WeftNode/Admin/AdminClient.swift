@@ -29,8 +29,12 @@ package enum AdminClient {
         try hand(name, path) { .plan(files: $0) }
     }
 
-    /// Stops a tunnel and waits until it is gone; false when it isn't up.
-    package static func stop(_ name: String) -> Bool { ask(name, .stop, limit: AdminRequest.limit) != nil }
+    /// Stops a tunnel and waits until it is gone; nil when it isn't up.
+    /// - Parameter keepingGuard: whether what it guards is to stay closed for the next start.
+    /// - Returns: whether it did as asked; a tunnel of an earlier release may not know how.
+    package static func stop(_ name: String, keepingGuard: Bool = false) -> Bool? {
+        ask(name, .stop(keepingGuard: keepingGuard), limit: AdminRequest.limit).map { $0.starts(with: "ok".utf8) }
+    }
 
     private static func hand(
         _ name: String, _ path: String, _ request: ([String]) -> AdminRequest

@@ -9,7 +9,9 @@ enum AdminRequest: Equatable {
     /// Answered with ``Status`` as JSON.
     case status(listingNetworks: Bool)
     /// Answered with `ok`; the connection closes when the tunnel is gone.
-    case stop
+    ///
+    /// What the tunnel guards stays closed for the next start if that is asked for.
+    case stop(keepingGuard: Bool)
     /// Answered with a line that has the path of the tunnel's file.
     case file
     /// Applies a file. Answered with a line `good` or `bad`, and then what changed or why nothing did.
@@ -62,7 +64,8 @@ enum AdminRequest: Equatable {
     }
 
     private static let simple: [String: AdminRequest] = [
-        "status": .status(listingNetworks: false), "status networks": .status(listingNetworks: true), "stop": .stop,
-        "file": .file, "differences": .differences,
+        "status": .status(listingNetworks: false), "status networks": .status(listingNetworks: true),
+        "stop": .stop(keepingGuard: false), "stop guarded": .stop(keepingGuard: true), "file": .file,
+        "differences": .differences,
     ]
 }

@@ -30,7 +30,7 @@ final class AdminServer: NodeService {
     private let wake: WakeEvent
     // The server is one of the tunnel's services, which are gone before it is.
     private unowned let tunnel: any Tunnel
-    private let stop: @Sendable () -> Void
+    private let stop: @Sendable (_ keepingGuard: Bool) -> Void
     private let isOpen = Atomic(true)
 
     /// More wait until one of these is done.
@@ -39,7 +39,9 @@ final class AdminServer: NodeService {
     /// - Parameters:
     ///   - path: where the socket is made.
     ///   - stop: called when somebody asks for the tunnel's end.
-    init(at path: String, of tunnel: any Tunnel, stop: @escaping @Sendable () -> Void) throws(TransportError) {
+    init(
+        at path: String, of tunnel: any Tunnel, stop: @escaping @Sendable (_ keepingGuard: Bool) -> Void
+    ) throws(TransportError) {
         let slash = path.lastIndex(of: "/")
         let parent = slash.map { String(path[..<$0]) } ?? "."
         file = slash.map { String(path[path.index(after: $0)...]) } ?? path
@@ -92,9 +94,9 @@ final class AdminServer: NodeService {
             connection.answer(tunnel.statusText(listingNetworks: listingNetworks) + "\n", at: now)
         case .request(.file, _): connection.answer(tunnel.filePath + "\n", at: now)
         case .request(.differences, _): connection.answer(Self.text(of: tunnel.differences()), at: now)
-        case .request(.stop, _):
+        case .request(.stop(let keepingGuard), _):
             connection.answerAndStay("ok\n")
-            stop()
+            stop(keepingGuard)
         case .request(.reload(let names), let files):
             connection.answer(Self.answer(names, files, connection.caller, tunnel.reload), at: now)
         case .request(.plan(let names), let files):

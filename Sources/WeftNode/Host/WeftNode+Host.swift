@@ -37,6 +37,7 @@ extension WeftNode {
         var keeping = HostKeeper.Configuration(ports: [configuration.interface.listenPort])
         if let port = configuration.ownControlPort(servesKeys: servesKeys) { keeping.ports.append(port) }
         keeping.sendsFromOtherPorts = configuration.interface.sourcePorts > 1 || !configuration.names.isEmpty
+        keeping.replacesInterface = driver.driver == .xdp
         let filter = try HostKeeper.close(for: routes, name: name, keeping)
         let isTakenOver = filter?.wasThere ?? false
         do {

@@ -2,6 +2,7 @@
 import CWeftLinux
 import Glibc
 import Weft
+import WeftCommand
 import WeftSandbox
 
 /// The process that starts, kills and reaps control processes, and holds the identity key for them.
@@ -28,7 +29,7 @@ struct Spawner: ~Copyable {
         // The data process says when we end; what a terminal or a service manager sends to all is for it.
         var ending = sigset_t()
         unsafe sigemptyset(&ending)
-        for signal in [SIGINT, SIGTERM, SIGHUP] { unsafe sigaddset(&ending, signal) }
+        for signal in Signals.all { unsafe sigaddset(&ending, signal) }
         unsafe sigprocmask(SIG_BLOCK, &ending, nil)
         var spawner = Spawner(socket: socket, program: program, name: name)
         while spawner.step() {}

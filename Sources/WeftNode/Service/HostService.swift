@@ -10,7 +10,7 @@ final class HostService: NodeService {
 
     func run() throws(ServiceFailure) {
         keeper.run()
-        if keeper.hasLostInterface { throw ServiceFailure("its interface is gone: somebody removed it") }
+        if let why = keeper.lossText { throw ServiceFailure(why) }
     }
 
     func close() { keeper.close() }

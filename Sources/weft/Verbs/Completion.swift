@@ -33,7 +33,7 @@ enum Completion {
                 reload) COMPREPLY=($(compgen -W "$running" -- "$current")) ;;
                 stun) COMPREPLY=($(compgen -W "--json" -- "$current")) ;;
                 identify) COMPREPLY=($(compgen -W "--json" -- "$current") $(compgen -f -- "$current")) ;;
-                down) COMPREPLY=($(compgen -W "$running" -- "$current")) ;;
+                down) COMPREPLY=($(compgen -W "$running --keep-guard" -- "$current")) ;;
                 show) COMPREPLY=($(compgen -W "$running --json --networks" -- "$current")) ;;
                 genkey) COMPREPLY=($(compgen -W "--force --manual" -- "$current") $(compgen -f -- "$current")) ;;
                 pubkey) COMPREPLY=($(compgen -f -- "$current")) ;;
@@ -72,7 +72,8 @@ enum Completion {
             case $words[2] in
                 up|keyserve) compadd -- $files --detach; _files ;;
                 check) compadd -- $files $running --json --against --live; _files ;;
-                down|reload) compadd -- $running ;;
+                down) compadd -- $running --keep-guard ;;
+                reload) compadd -- $running ;;
                 stun) compadd -- --json ;;
                 identify) compadd -- --json; _files ;;
                 show) compadd -- $running --json --networks ;;
@@ -109,6 +110,7 @@ enum Completion {
         complete -c weft -n '__fish_seen_subcommand_from check' -l against -l live
         complete -c weft -n '__fish_seen_subcommand_from check show stun identify' -l json
         complete -c weft -n '__fish_seen_subcommand_from show' -l networks
+        complete -c weft -n '__fish_seen_subcommand_from down' -l keep-guard
         complete -c weft -n '__fish_seen_subcommand_from stun' -f
         complete -c weft -n '__fish_seen_subcommand_from genkey' -l force
         complete -c weft -n '__fish_seen_subcommand_from genkey' -l manual

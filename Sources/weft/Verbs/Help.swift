@@ -9,7 +9,7 @@ enum Help {
 
           weft up FILE [--detach]      bring a tunnel up
           weft keyserve FILE [--detach]    hand out networks and their keys to those who may ask
-          weft down NAME               take it down
+          weft down NAME [--keep-guard]    take it down
           weft show [NAME] [--json] [--networks]    who is connected, how much went through, what was dropped and why
           weft reload NAME             apply its changed file, all of it or nothing
           weft check FILE [--json]     find what is wrong with a file
@@ -42,7 +42,7 @@ enum Help {
         switch verb {
         case .up: "usage: weft up FILE [--detach]"
         case .keyserve: "usage: weft keyserve FILE [--detach]"
-        case .down: "usage: weft down NAME"
+        case .down: "usage: weft down NAME [--keep-guard]"
         case .show: "usage: weft show [NAME] [--json] [--networks]"
         case .reload: "usage: weft reload NAME"
         case .check:
@@ -76,7 +76,7 @@ enum Help {
         case .down:
             """
             Stops a tunnel and waits until its interface, routes and rules are gone. Of one that was killed it opens what that
-            left closed.
+            left closed. With --keep-guard what the tunnel guards stays closed until the next start, as `systemctl restart` has it.
             """
         case .show:
             """

@@ -59,12 +59,16 @@ extension AdminClient {
 /// `weft down`: stops a tunnel and waits until its device and routes are gone.
 enum Down {
     static func run(_ arguments: [String]) throws(CommandFailure) {
-        let arguments = try Arguments(arguments, of: .down, operands: 1...1)
+        let arguments = try Arguments(arguments, of: .down, options: ["keep-guard"], operands: 1...1)
         let name = TunnelPath(arguments.operands[0]).name
         try RuntimeFolder.checkAccess()
-        if AdminClient.stop(name) { return }
+        let keepsGuard = arguments.has("keep-guard")
+        if let isDone = AdminClient.stop(name, keepingGuard: keepsGuard) {
+            if isDone { return }
+            throw CommandFailure(.failed, "\(name) runs another release, which can't end so: leave --keep-guard out")
+        }
         // One that was killed may have left its guard closed.
-        guard InterfaceName.isValidForTunnel(name), (try? Leftovers.remove(of: name)) == true else {
+        guard !keepsGuard, InterfaceName.isValidForTunnel(name), (try? Leftovers.remove(of: name)) == true else {
             throw CommandFailure(.notUp, "no tunnel \(name) is up; `weft show` lists those that are")
         }
         Console.print("\(name) wasn't up; what it had left closed is open")

@@ -73,9 +73,9 @@ enum Up {
         let launcher = try handOver(configuration, control)
         let node = try WeftNode(
             name: name, configuration, servesKeys: servesKeys, owner: FileOwner(user: user.user, group: user.group),
-            launcher: launcher, log, onFailure: Signals.stop)
+            launcher: launcher, log, onFailure: { Signals.stop() })
         do {
-            try node.listen(stop: Signals.stop)
+            try node.listen { keepingGuard in Signals.stop(beforeStart: keepingGuard) }
             // Capabilities are a thread's: there is none but this one yet.
             try Sandbox.enter(.data(usesXDP: node.usesXDP), as: user)
             try carry(node, signals)
@@ -107,12 +107,16 @@ enum Up {
 
     /// Carries packets and answers at the socket until a signal comes or the node can't go on.
     private static func carry(_ node: WeftNode, _ signals: consuming Signals) throws(TransportError) {
-        defer { node.close() }
+        var isRestart = false
+        defer { node.close(keepingGuard: isRestart) }
         try node.start()
         Ready.tell()
         while true {
             switch signals.wait(seconds: 60) {
             case .end: return
+            case .endBeforeStart:
+                isRestart = true
+                return
             case .reload: node.reload()
             case .none: break
             }

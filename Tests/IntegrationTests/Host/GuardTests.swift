@@ -64,6 +64,39 @@ extension Integration {
             if driver == "tun" { #expect(try await world.left.networkState() == before) }
         }
 
+        @Test("A restart leaves it closed, and what follows opens it", arguments: ["tun", "xdp"])
+        func restart(driver: String) async throws {
+            let world = try await World(driver: driver)
+            let before = try await world.left.networkState()
+            try await world.bringUp()
+            let clear = try await world.sending {
+                // As a person restarts it, and as systemd does.
+                for isByHand in [true, false] {
+                    let process = try await world.left.process()
+                    try await world.left.shell(
+                        isByHand ? "'\(WeftCommand.path)' down --keep-guard weft0" : "kill -USR1 \(process)")
+                    try await eventually("the end") { try await world.left.weft("show", "weft0").status == 3 }
+                    try await Task.sleep(for: .milliseconds(500))
+                    try await world.left.up()
+                    for address in World.addresses { try await world.left.expectAnswer(from: address) }
+                }
+                #expect(try await world.left.weft("down", "--keep-guard", "weft0").status == 0)
+            }
+            #expect(clear == 0)
+            #expect(try await world.left.weft("down", "weft0").status == 0)
+            #expect(try await world.left.networkState() == before)
+        }
+
+        @Test("A restart of one that guards nothing leaves nothing behind")
+        func restartUnguarded() async throws {
+            let world = try await World(interface: ["Guard = off"])
+            let before = try await world.left.networkState()
+            try await world.bringUp()
+            try await world.left.run(WeftCommand.path, "down", "--keep-guard", "weft0")
+            #expect(try await world.left.networkState() == before)
+            #expect(try await world.left.weft("down", "--keep-guard", "weft0").status == 3)
+        }
+
         @Test("Guard = off leaves the way open, and Guard = on closes one that isn't a default route")
         func choice() async throws {
             let open = try await World(interface: ["Guard = off"])

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+import Glibc
 import Testing
 
+@testable import WeftNode
 @testable import weft
 
 /// Something that happens to a host with a tunnel, and what the tunnel says that it put back.
@@ -52,6 +54,19 @@ struct HostChange: Sendable, CustomTestStringConvertible {
         HostChange(
             testDescription: "redirects on again", script: "sysctl -qw net.ipv4.conf.weft0.send_redirects=1",
             kind: "settings"),
+    ]
+
+    /// What takes an AF_XDP tunnel's interface away.
+    static let removals = [
+        HostChange(testDescription: "the interface removed", script: "ip link delete weft0", kind: "interface"),
+        HostChange(testDescription: "its other end removed", script: "ip link delete weft0-x", kind: "interface"),
+        HostChange(
+            testDescription: "the interface taken into another network namespace",
+            script: "unshare --net sleep 2 & sleep 0.3; ip link set weft0 netns $!", kind: "interface"),
+        HostChange(
+            testDescription: "the interface removed twice",
+            script: "ip link delete weft0; sleep 1; ip link delete weft0",
+            kind: "interface"),
     ]
 }
 
@@ -105,6 +120,58 @@ extension Integration {
             try await world.left.down()
             let rest = try await world.left.networkState()
             #expect(rest.contains("fwmark 0x7") && rest.contains("10.99.0.0/16"), "\(rest)")
+        }
+
+        @Test("An AF_XDP tunnel makes its interface anew, and keeps its sessions, keys and streams")
+        func pairRemoved() async throws {
+            let world = try await World(driver: "xdp")
+            let before = try await world.left.networkState()
+            try await world.bringUp()
+            let first = try await world.left.status()
+            for change in HostChange.removals {
+                let count = try await world.left.status().host.restored["interface"]?.count ?? 0
+                let clear = try await world.sending {
+                    try await world.left.shell(change.script)
+                    try await eventually("the interface after \(change)", within: 10) {
+                        let isWhole = try await world.left.weft("check", "--live", "weft0").status == 0
+                        let now = try await world.left.status().host.restored["interface"]?.count ?? 0
+                        return isWhole && now > count
+                    }
+                    for address in World.addresses { try await world.left.expectAnswer(from: address) }
+                }
+                #expect(clear == 0, "\(change)")
+            }
+            let last = try await world.left.status()
+            #expect(last.processID == first.processID)
+            #expect(last.control?.processID == first.control?.processID)
+            #expect(last.peers[0].agreement?.count == first.peers[0].agreement?.count)
+            #expect(last.peers[0].send?.spi == first.peers[0].send?.spi)
+            #expect(last.refusedCalls.isEmpty, "\(last.refusedCalls)")
+            expectFramesAccounted(last)
+            try await world.left.down()
+            #expect(try await world.left.networkState() == before)
+        }
+
+        @Test("An AF_XDP tunnel whose interface can't be made anew ends with an error, closed")
+        func pairTaken() async throws {
+            let world = try await World(driver: "xdp")
+            try await world.right.up()
+            let daemon = try world.left.start([WeftCommand.path, "up", "\(world.left.folder)/weft0.conf"])
+            try await eventually("the tunnel") { try await world.left.weft("show", "weft0").status == 0 }
+            for address in World.addresses { try await world.left.expectAnswer(from: address, within: 20) }
+            let process = try await world.left.process()
+            let clear = try await world.sending {
+                // Somebody else's interface has the name before anybody could notice.
+                try await world.left.shell(
+                    "kill -STOP \(process); ip link delete weft0; ip link add weft0 type ifb; kill -CONT \(process)")
+                // What waits for it has stopped with it.
+                daemon.kill(SIGCONT)
+                let output = try await daemon.wait()
+                #expect(output.status == 1, "\(output)")
+                #expect(output.standardError.contains("can't be made anew"), "\(output)")
+            }
+            #expect(clear == 0)
+            #expect(try await world.left.run("ip", "-o", "link", "show", "weft0").contains("weft0"))
         }
 
         @Test("A tunnel whose interface is gone ends with an error, and leaves its guard closed")

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import Synchronization
 
-/// Where the underlay is at present, for queues that are to bind to it.
-final class UnderlayLink: Sendable {
+/// Where a device is at present, for queues that are to bind to it.
+final class DeviceLink: Sendable {
     struct State: Sendable {
         /// Nil while the interface is gone.
         var interface: Int32?
@@ -12,7 +12,7 @@ final class UnderlayLink: Sendable {
 
     private let state = Mutex(State())
     private let published = Atomic<UInt64>(0)
-    /// The largest inner packet that fits one frame on the underlay, in bytes: 0 or more.
+    /// The largest inner packet that fits one frame of the device, as an underlay, in bytes: 0 or more.
     let largestInner = Atomic<Int>(.max)
 
     var current: State { state.withLock { $0 } }
