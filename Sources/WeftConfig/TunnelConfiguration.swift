@@ -52,6 +52,8 @@ public struct InterfaceConfiguration: Sendable {
     public let table: RoutingTable
     /// Whether what the tunnel should carry may leave otherwise.
     public let guarding: Guarding
+    /// The tunnel that this one's own datagrams go through; nil for none, whatever other tunnels carry.
+    public let through: String?
     /// The folder where key states are kept, an absolute path. Two folders know nothing of each other: a key that has
     /// been used with one of them must not be used with another.
     public let stateDirectory: String

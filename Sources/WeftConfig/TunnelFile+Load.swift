@@ -10,7 +10,31 @@ extension TunnelFile {
     ///
     /// - Throws: everything that is wrong with the file, or why it can't be read. Messages call it `path`.
     public static func load(path: String) throws(TunnelFileError) -> TunnelConfiguration {
-        try open(path: path).1
+        let configuration = try open(path: path).1
+        try checkThrough(configuration, path)
+        return configuration
+    }
+
+    /// Follows the tunnels that this one goes through, as far as their files lie beside this one's.
+    private static func checkThrough(_ configuration: TunnelConfiguration, _ path: String) throws(TunnelFileError) {
+        let start = path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex
+        let file = path[start...]
+        var chain = [String(file.hasSuffix(".conf") ? file.dropLast(5) : file)]
+        var next = configuration.interface.through
+        while let name = next {
+            guard !chain.contains(name) else {
+                let words = (chain + [name]).joined(separator: " goes through ")
+                throw TunnelFileError(
+                    file: path,
+                    diagnostics: [
+                        TunnelFileDiagnostic(
+                            line: configuration.interface.lines[.through],
+                            message: "Through: \(words): expected one that goes through none of them")
+                    ])
+            }
+            chain.append(name)
+            next = (try? open(path: "\(path[..<start])\(name).conf").1)?.interface.through
+        }
     }
 
     static func attempt<Result: ~Copyable>(

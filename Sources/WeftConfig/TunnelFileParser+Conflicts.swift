@@ -47,12 +47,24 @@ extension TunnelFileParser {
         }
     }
 
-    /// A guard works by rules, which only Table = auto makes.
+    /// A guard, and the way through another tunnel, work by rules, which only Table = auto makes.
     private mutating func checkRouting() {
-        guard let interface, let table = interface.table, table != .automatic, interface.guarding == .on else { return }
-        diagnostics.add(
-            line: interface.lines[.guarding],
-            "Guard: needs Table = auto (line \(interface.lines[.table])): leave one of them out")
+        guard let interface else { return }
+        if interface.through != nil, interface.driver == .xdp {
+            diagnostics.add(
+                line: interface.lines[.through],
+                "Through: AF_XDP sends by an Ethernet device alone: take Driver = tun (line \(interface.lines[.driver]))"
+            )
+        }
+        guard let table = interface.table, table != .automatic else { return }
+        for (key, isWanted) in [
+            (InterfaceKey.guarding, interface.guarding == .on), (.through, interface.through != nil),
+        ]
+        where isWanted {
+            diagnostics.add(
+                line: interface.lines[key],
+                "\(key.rawValue): needs Table = auto (line \(interface.lines[.table])): leave one of them out")
+        }
     }
 
     /// A key in two places would seal two streams of packets with the same nonces, or let them be played back.

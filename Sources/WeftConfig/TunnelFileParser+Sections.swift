@@ -13,6 +13,7 @@ struct InterfaceDraft {
     var firewallMark: UInt32?
     var table: InterfaceConfiguration.RoutingTable?
     var guarding: InterfaceConfiguration.Guarding?
+    var through: String?
     var stateDirectory: String?
     /// 0 for auto.
     var queues: UInt32?
@@ -59,6 +60,7 @@ struct InterfaceDraft {
             firewallMark: firewallMark == 0 ? nil : firewallMark,
             table: table ?? .automatic,
             guarding: guarding ?? .auto,
+            through: through,
             stateDirectory: stateDirectory ?? InterfaceConfiguration.defaultStateDirectory,
             queues: queues.flatMap { $0 == 0 ? nil : Int($0) },
             pinsThreads: pinsThreads ?? false,
@@ -134,6 +136,7 @@ extension TunnelFileParser {
         draft.firewallMark = value(of: .firewallMark, in: entries, FileValues.firewallMark)
         draft.table = value(of: .table, in: entries, FileValues.table)
         draft.guarding = value(of: .guarding, in: entries, FileValues.guarding)
+        draft.through = value(of: .through, in: entries) { InterfaceName.isValidForTunnel($0) ? $0 : nil }
         draft.stateDirectory = value(of: .stateDirectory, in: entries, FileValues.path)
         draft.queues = value(of: .queues, in: entries, FileValues.queues)
         draft.pinsThreads = value(of: .pinThreads, in: entries, FileValues.onOrOff)

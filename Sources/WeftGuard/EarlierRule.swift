@@ -15,7 +15,10 @@ struct EarlierRule {
     /// What follows can't say what it asks for.
     static func isFollowed(_ rule: KernelRule) -> Bool {
         switch rule.action {
-        case .table: !rule.hasMore && [rule.incoming, rule.outgoing].allSatisfy { $0.map(isPlain) ?? true }
+        // What passes over a route in a rule of Weft's own only makes the guard let through less.
+        case .table:
+            (!rule.hasMore || rule.owner == .weft)
+                && [rule.incoming, rule.outgoing].allSatisfy { $0.map(isPlain) ?? true }
         case .dead, .nothing: true
         case .other: false
         }

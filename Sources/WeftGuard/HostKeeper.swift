@@ -211,6 +211,7 @@ public final class HostKeeper: Sendable {
             }
             work.isPausing = false
             if !found.isEmpty { trouble = restore(found, &work, now) }
+            if let line = try host.followWay(&work.netlink) { trouble.append(line) }
             // Last: what is open is closed first.
             if let filter {
                 try filter.apply(plan(for: host.wants.routes), &work.netlink)

@@ -8,6 +8,8 @@ public enum HostDifference: Hashable, Sendable {
     /// The interface bears another name.
     case renamed(String)
     case down
+    /// The interface isn't among tunnels' ones.
+    case group
     /// The interface has another MTU, in bytes.
     case mtu(Int)
     case address(InterfaceAddress)
@@ -21,7 +23,7 @@ public enum HostDifference: Hashable, Sendable {
     /// What it belongs to, in one word that stays: people and programs count by it.
     public var kind: String {
         switch self {
-        case .gone, .renamed, .down, .mtu: "interface"
+        case .gone, .renamed, .down, .group, .mtu: "interface"
         case .address: "addresses"
         case .route: "routes"
         case .rule: "rules"
@@ -37,6 +39,7 @@ extension HostDifference: CustomStringConvertible {
         case .gone: "the interface is gone"
         case .renamed(let name): "the interface is now called \(name)"
         case .down: "the interface is down"
+        case .group: "the interface isn't in group \(InterfaceGroup.tunnels)"
         case .mtu(let mtu): "the interface has MTU \(mtu)"
         case .address(let address): "address \(address) is missing"
         case .route(let route): "route \(route) is missing"

@@ -18,6 +18,7 @@ extension HostState {
         if link.name != wants.name { found.append(.renamed(link.name)) }
         if link.mtu != wants.mtu { found.append(.mtu(link.mtu)) }
         if !link.isUp { found.append(.down) }
+        if link.group != InterfaceGroup.tunnels { found.append(.group) }
         let carriesIPv6 = Self.hasIPv6(link.name)
         state.withLock { $0.carriesIPv6 = carriesIPv6 }
         if !carriesIPv6 { wants = wants.withoutIPv6(isKnown: Self.knowsIPv6) }
@@ -37,8 +38,15 @@ extension HostState {
             }
         }
         let rules = Set(try netlink.rules())
-        found += wants.routes.rules.filter { !rules.contains($0) }.map { .rule($0) }
+        found += wants.rules.filter { !rules.contains($0) }.map { .rule($0) }
         return found
+    }
+
+    /// Has the tunnel's own datagrams go as the host's routes are now.
+    /// - Returns: what is wrong, in words; nil for nothing.
+    public func followWay(_ netlink: inout Netlink) throws(LinkError) -> String? {
+        let (wants, device) = state.withLock { ($0.wants, $0.device) }
+        return try wants.routes.way.flatMap { way throws(LinkError) in try netlink.follow(way, own: device) }
     }
 
     /// Puts one thing back. What a difference calls gone, a setting or a table of nftables is not this one's to put back.
@@ -46,6 +54,7 @@ extension HostState {
         let (wants, device) = state.withLock { ($0.wants, $0.device) }
         switch difference {
         case .renamed: try netlink.rename(device, to: wants.name)
+        case .group: try netlink.joinTunnels(device)
         case .down, .mtu: try netlink.setUp(device, mtu: wants.mtu)
         case .address(let address):
             try netlink.replaceAddress(address, on: device, makesRoute: wants.gateways == nil)

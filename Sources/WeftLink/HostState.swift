@@ -50,11 +50,14 @@ public final class HostState: Sendable {
         var netlink = try Netlink()
         // A life that was killed leaves its rules behind, though not its routes.
         try netlink.removeStrayRules()
+        try netlink.removeStrayWays()
         try install(&netlink)
     }
 
     private func install(_ netlink: inout Netlink) throws(LinkError) {
         var (wants, device) = state.withLock { ($0.wants, $0.device) }
+        // Before anything leads there.
+        try netlink.joinTunnels(device)
         try netlink.setUp(device, mtu: wants.mtu)
         let carriesIPv6 = Self.hasIPv6(wants.name)
         state.withLock { $0.carriesIPv6 = carriesIPv6 }
@@ -67,7 +70,8 @@ public final class HostState: Sendable {
             }
             for route in wants.allRoutes(into: device) { try netlink.addRoute(route) }
             // In their own order, so that the tunnel never takes what main's longer routes keep, not for a moment.
-            for rule in wants.routes.rules { try netlink.addRule(rule) }
+            if let way = wants.routes.way { _ = try netlink.follow(way, own: device) }
+            for rule in wants.rules { try netlink.addRule(rule) }
             try netlink.prune(wants)
         } catch {
             // The first error says what went wrong; one while tidying up would only hide it.
@@ -96,17 +100,17 @@ public final class HostState: Sendable {
         var netlink = try Netlink()
         if let taken = try netlink.routesTaken(of: new, device: device) { throw taken }
         let (before, after) = (Set(old.allRoutes(into: device)), Set(new.allRoutes(into: device)))
-        let (rulesBefore, rulesAfter) = (Set(old.routes.rules), Set(new.routes.rules))
+        let (rulesBefore, rulesAfter) = (Set(old.rules), Set(new.rules))
         let (freshRoutes, freshRules) = (after.subtracting(before).sorted(), rulesAfter.subtracting(rulesBefore))
         do {
             for route in freshRoutes { try netlink.addRoute(route) }
-            for rule in new.routes.rules where freshRules.contains(rule) { try netlink.addRule(rule) }
+            for rule in new.rules where freshRules.contains(rule) { try netlink.addRule(rule) }
         } catch {
             for rule in freshRules { try? netlink.removeUnshared(rule, of: new.routes.table) }
             for route in freshRoutes.reversed() { try? netlink.removeRoute(route) }
             throw error
         }
-        for rule in old.routes.rules.reversed() where !rulesAfter.contains(rule) {
+        for rule in old.rules.reversed() where !rulesAfter.contains(rule) {
             try? netlink.removeUnshared(rule, of: old.routes.table)
         }
         for route in before.subtracting(after).sorted().reversed() { try? netlink.removeRoute(route) }
@@ -151,6 +155,9 @@ public final class HostState: Sendable {
 }
 
 extension HostWants {
+    /// All the rules that it takes.
+    var rules: [Rule] { routes.rules(knowsIPv6: HostState.knowsIPv6) }
+
     /// All the routes that it takes, each dead end before what hides it.
     func allRoutes(into device: Int32) -> [WantedRoute] {
         var routes = routes.routes(into: device, gateways: gateways)
@@ -188,7 +195,7 @@ extension Netlink {
     mutating func prune(_ wants: HostWants) throws(LinkError) {
         guard let table = wants.routes.table else { return }
         for rule in RulePriority.rules(of: table, among: try rules()).reversed()
-        where !wants.routes.rules.contains(rule) { try removeUnshared(rule, of: table) }
+        where !wants.rules.contains(rule) { try removeUnshared(rule, of: table) }
         let wanted = Set(wants.routes.routes(into: 0, gateways: nil).filter { $0.way == .unreachable }.map(\.prefix))
         for family in IPAddress.Family.allCases {
             for route in try tableRoutes(family, table: table)
@@ -201,6 +208,7 @@ extension Netlink {
     /// Takes routes and rules out of the kernel, the rules first.
     mutating func take(_ wants: HostWants, from device: Int32) throws(LinkError) {
         if let table = wants.routes.table { try removeRules(table: table) }
+        if let way = wants.routes.way { try removeWay(way.table) }
         for route in wants.allRoutes(into: device).reversed() { try removeRoute(route) }
     }
 

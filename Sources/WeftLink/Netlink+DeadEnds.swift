@@ -8,6 +8,7 @@ extension Netlink {
     /// - Returns: whether there were any.
     public mutating func openDeadEnds(of table: UInt32?, except claimed: Set<UInt32>) throws(LinkError) -> Bool {
         var tables = Set(try rules().map(\.table)).subtracting(claimed).subtracting(RouteTable.reserved)
+            .filter { !UnderlayMark.isWay($0) }
         if let table { tables.insert(table) }
         var isFound = false
         for table in tables.sorted() where try openDeadEnds(of: table) { isFound = true }
@@ -17,6 +18,7 @@ extension Netlink {
     /// Removes rules and dead ends of one table, unless anything leads somewhere by it.
     /// - Returns: whether it was so.
     public mutating func openDeadEnds(of table: UInt32) throws(LinkError) -> Bool {
+        try removeStrayWays()
         var routes: [KernelRoute] = []
         for family in IPAddress.Family.allCases { routes += try tableRoutes(family, table: table) }
         guard routes.allSatisfy({ $0.kind == .unreachable && $0.owner == .weft }) else { return false }

@@ -37,6 +37,8 @@ public struct LinkStatus: Hashable, Sendable {
     /// Bytes of an IP packet.
     public let mtu: Int
     public let isUp: Bool
+    /// The number of its group; 0 for the kernel's default.
+    public let group: UInt32
     /// The kind, such as `veth`; nil for a physical device.
     public let kind: String?
     public let alias: String?
@@ -108,6 +110,7 @@ extension Netlink {
             index: index, name: rtnl_link_get_name(link.pointer).map { unsafe String(cString: $0) } ?? "\(index)",
             mac: macAddress(of: rtnl_link_get_addr(link.pointer)), mtu: Int(rtnl_link_get_mtu(link.pointer)),
             isUp: rtnl_link_get_flags(link.pointer) & UInt32(IFF_UP) != 0,
+            group: rtnl_link_get_group(link.pointer),
             kind: rtnl_link_get_type(link.pointer).map { unsafe String(cString: $0) },
             alias: rtnl_link_get_ifalias(link.pointer).map { unsafe String(cString: $0) },
             hasXDP: try hasXDP(index))

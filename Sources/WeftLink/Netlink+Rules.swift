@@ -15,7 +15,11 @@ extension Netlink {
     /// on its behalf, which `RulePriority` tells apart. Anybody else's rules stay.
     public mutating func removeRules(table: UInt32) throws(LinkError) {
         // The last first, so that the tunnel never takes traffic which a rule before its own would have kept.
-        while let rule = RulePriority.rules(of: table, among: try rules()).last {
+        // The one that names the table of the tunnel's own datagrams goes at the very end: it tells their mark.
+        let way = UnderlayWay.table(of: table)
+        while true {
+            let rest = RulePriority.rules(of: table, among: try rules())
+            guard let rule = rest.last(where: { $0.table != way }) ?? rest.last else { return }
             try removeRule(rule)
         }
     }
@@ -23,7 +27,8 @@ extension Netlink {
     /// Removes the rules of tunnels that are gone: those whose table holds no route any more. Routes go with a device, and
     /// a tunnel makes its routes before its rules.
     public mutating func removeStrayRules() throws(LinkError) {
-        for table in Set(try rules().map(\.table)) where table != RouteTable.main {
+        for table in Set(try rules().map(\.table))
+        where table != 0 && table != RouteTable.main && !UnderlayMark.isWay(table) {
             if try routes(table: table).isEmpty { try removeRules(table: table) }
         }
     }

@@ -66,6 +66,18 @@ extension Netlink {
     public mutating func tableRoutes(
         _ family: IPAddress.Family, table: UInt32, device: Int32? = nil
     ) throws(LinkError) -> [KernelRoute] {
+        try routeMessages(family, table: table, device: device).compactMap { KernelRoute(message: $0) }.filter {
+            route in
+            route.table == table && route.prefix.family == family
+                && (device.map { index in route.nexthops.contains { $0.device == index } } ?? true)
+        }
+    }
+
+    /// The same as messages with their headers, where an older kernel also gives others.
+    /// - Parameter table: 0 for all of them.
+    mutating func routeMessages(
+        _ family: IPAddress.Family, table: UInt32, device: Int32? = nil
+    ) throws(LinkError) -> [[UInt8]] {
         let message = try unsafe NetlinkObject(
             nlmsg_alloc_simple(Int32(RTM_GETROUTE), NLM_F_DUMP), release: nlmsg_free)
         var header = rtmsg()
@@ -78,9 +90,8 @@ extension Netlink {
             guard unsafe nla_put_u32(message.pointer, Int32(RTA_OIF.rawValue), UInt32(bitPattern: device)) >= 0
             else { throw .outOfMemory }
         }
-        let answers: [[UInt8]]
         do throws(LinkError) {
-            answers = try unsafe dump(to: "list routes") { socket in
+            return try unsafe dump(to: "list routes") { socket in
                 // Only for this request: libnl's own ones are not strict.
                 unsafe Self.setStrict(true, of: socket)
                 defer { unsafe Self.setStrict(false, of: socket) }
@@ -88,10 +99,6 @@ extension Netlink {
             }
         } catch .refused(_, ENOENT), .refused(_, EAFNOSUPPORT), .refused(_, ENODEV) {
             return []  // No such table yet, no such family, or no such device any more.
-        }
-        return answers.compactMap { KernelRoute(message: $0) }.filter { route in
-            route.table == table && route.prefix.family == family
-                && (device.map { index in route.nexthops.contains { $0.device == index } } ?? true)
         }
     }
 

@@ -8,13 +8,11 @@ import Weft
 /// default route always counts as such) would catch the tunnel's own datagrams, so it goes to the tunnel's own table.
 /// The underlay socket marks its datagrams (SO_MARK), and rules send only what is not marked there:
 /// ```
-/// fwmark MARK lookup main
-/// lookup main suppress_prefixlength L
+/// not fwmark MARK lookup main suppress_prefixlength L
 /// not fwmark MARK lookup TABLE suppress_prefixlength L-1
 /// ```
-/// the last two once for each length L among these prefixes, longest first. The first keeps the datagrams out of other
-/// tunnels' tables, and on their way when somebody removes all rules, the kernel's own too. In the last one MARK stands for
-/// all tunnels of the host, unless this one's was chosen by hand. Main's routes that are longer than L come first, so the
+/// once for each length L among these prefixes, longest first. MARK stands for all tunnels of the host, unless this one's was
+/// chosen by hand. How the datagrams themselves go is ``UnderlayWay``'s. Main's routes that are longer than L come first, so the
 /// longest match wins as it would in one table and the local network stays reachable. With L = 0 these are the two
 /// rules that wg-quick makes for a default route.
 ///
@@ -35,6 +33,8 @@ public struct PolicyRouting: Hashable, Sendable {
     public let mark: UInt32
     /// Whether what the tunnel doesn't carry goes nowhere.
     public let isGuarded: Bool
+    /// How the tunnel's own datagrams go.
+    public let way: UnderlayWay
 
     /// Plans the routes for one tunnel.
     /// - Parameters:
@@ -43,10 +43,11 @@ public struct PolicyRouting: Hashable, Sendable {
     ///   - mark: the mark of the tunnel's own datagrams, not 0.
     ///   - table: a routing table that nobody else uses: not 0 and not 253...255.
     ///   - isGuarded: whether what the tunnel doesn't carry is to go nowhere.
+    ///   - through: the tunnel that this one's own datagrams go through; nil for none.
     /// - Throws: `LinkError.unusablePlan` for a mark or a table that can't work.
     public init(
         allowedIPs: some Sequence<Prefix>, endpoints: some Sequence<IPAddress>, mark: UInt32, table: UInt32,
-        isGuarded: Bool = false
+        isGuarded: Bool = false, through: String? = nil
     ) throws(LinkError) {
         guard mark != 0 else {
             throw .unusablePlan("a mark of 0 cannot tell the tunnel's own datagrams apart: choose another")
@@ -67,16 +68,10 @@ public struct PolicyRouting: Hashable, Sendable {
         self.table = table
         self.mark = mark
         self.isGuarded = isGuarded
+        way = UnderlayWay(mark: mark, tunnelTable: table, through: through)
         var rules: [Rule] = []
         for family in IPAddress.Family.allCases {
             let lengths = Set(tunnelPrefixes.filter { $0.family == family }.map(\.length))
-            // What other tunnels tell by its mark alone doesn't need it.
-            if !lengths.isEmpty || !UnderlayMark.isCommon(mark) && endpoints.contains(where: { $0.family == family }) {
-                rules.append(
-                    Rule(
-                        family: family, priority: RulePriority.underlay(table: table), mark: mark,
-                        table: RouteTable.main))
-            }
             for length in lengths.sorted(by: >) {
                 rules += Self.rules(family, length: length, mark: mark, table: table)
             }
@@ -107,15 +102,14 @@ public struct PolicyRouting: Hashable, Sendable {
     }
 
     private static func rules(_ family: IPAddress.Family, length: Int, mark: UInt32, table: UInt32) -> [Rule] {
-        [
+        let (others, mask) = UnderlayMark.isCommon(mark) ? (UnderlayMark.common, UnderlayMark.mask) : (mark, nil)
+        return [
             Rule(
-                family: family, priority: RulePriority.main(length: length, table: table),
-                table: RouteTable.main, suppressPrefixLength: UInt8(length)),
+                family: family, priority: RulePriority.main(length: length, table: table), mark: others, markMask: mask,
+                invert: true, table: RouteTable.main, suppressPrefixLength: UInt8(length)),
             Rule(
-                family: family, priority: RulePriority.tunnel(length: length, table: table),
-                mark: UnderlayMark.isCommon(mark) ? UnderlayMark.common : mark,
-                markMask: UnderlayMark.isCommon(mark) ? UnderlayMark.mask : nil, invert: true,
-                table: table, suppressPrefixLength: length == 0 ? nil : UInt8(length - 1)),
+                family: family, priority: RulePriority.tunnel(length: length, table: table), mark: others,
+                markMask: mask, invert: true, table: table, suppressPrefixLength: length == 0 ? nil : UInt8(length - 1)),
         ]
     }
 }
@@ -135,7 +129,7 @@ extension Netlink {
             for prefix in plan.deadEnds { try addRoute(WantedRoute(prefix, table: plan.table, .unreachable)) }
             try replaceRoutes(plan.tunnelPrefixes, device: device, table: plan.table, mtu: mtu)
             // In their own order, so that the tunnel never takes what main's longer routes keep, not for a moment.
-            for rule in plan.rules { try addRule(rule) }
+            for rule in plan.way.rules + plan.rules { try addRule(rule) }
         } catch {
             // The first error says what went wrong; one while tidying up would only hide it.
             try? uninstall(plan, device: device)

@@ -17,10 +17,15 @@ public struct Rule: Hashable, Sendable {
     public var table: UInt32
     /// The lookup passes over routes whose prefix is this long or shorter, 0...128; nil takes them all.
     public var suppressPrefixLength: UInt8?
+    /// The lookup passes over a route into an interface of this group; nil takes them all.
+    public var suppressGroup: UInt32?
+    /// Whether packets that fit go nowhere, rather than to a table, which is 0 then.
+    public var isDeadEnd: Bool
 
     public init(
         family: IPAddress.Family, priority: UInt32, mark: UInt32? = nil, markMask: UInt32? = nil,
-        invert: Bool = false, table: UInt32, suppressPrefixLength: UInt8? = nil
+        invert: Bool = false, table: UInt32, suppressPrefixLength: UInt8? = nil, suppressGroup: UInt32? = nil,
+        isDeadEnd: Bool = false
     ) {
         self.family = family
         self.priority = priority
@@ -29,6 +34,8 @@ public struct Rule: Hashable, Sendable {
         self.invert = invert
         self.table = table
         self.suppressPrefixLength = suppressPrefixLength
+        self.suppressGroup = suppressGroup
+        self.isDeadEnd = isDeadEnd
     }
 }
 
@@ -38,14 +45,17 @@ extension Rule: CustomStringConvertible {
         var text = "\(priority): \(invert ? "not " : "")from all"
         if let mark { text += " fwmark 0x\(String(mark, radix: 16))" }
         if mark != nil, let markMask { text += "/0x\(String(markMask, radix: 16))" }
+        if isDeadEnd { return text + " unreachable" }
         text += " lookup \(RouteTable.name(of: table))"
+        if let suppressGroup { text += " suppress_ifgroup \(suppressGroup)" }
         if let suppressPrefixLength { text += " suppress_prefixlength \(suppressPrefixLength)" }
         return text
     }
 }
 
 extension Rule {
-    /// Reads an RTM_NEWRULE message with its header; nil unless it is a rule of Weft's that looks a table up.
+    /// Reads an RTM_NEWRULE message with its header; nil unless it is a rule of Weft's that looks a table up or says that there is
+    /// no way.
     init?(message: [UInt8]) {
         let headerSize = MemoryLayout<nlmsghdr>.size
         guard message.count >= headerSize + MemoryLayout<fib_rule_hdr>.size else { return nil }
@@ -54,8 +64,9 @@ extension Rule {
             fromByteOffset: headerSize, as: fib_rule_hdr.self)
         let attributes = NetlinkAttributes(message, from: headerSize + MemoryLayout<fib_rule_hdr>.size)
         guard attributes.uint8(FRA_PROTOCOL) == RouteProtocol.weft.rawValue,
-            Int(header.action) == Int(FR_ACT_TO_TBL)
+            [Int(FR_ACT_TO_TBL), Int(FR_ACT_UNREACHABLE)].contains(Int(header.action))
         else { return nil }
+        isDeadEnd = Int(header.action) == Int(FR_ACT_UNREACHABLE)
         switch Int32(header.family) {
         case AF_INET: family = .v4
         case AF_INET6: family = .v6
@@ -66,8 +77,9 @@ extension Rule {
         // The kernel fills in what was left out: a mask of all ones, and a suppression of nothing.
         markMask = attributes.uint32(FRA_FWMASK).flatMap { $0 == .max ? nil : $0 }
         invert = header.flags & UInt32(FIB_RULE_INVERT) != 0
-        table = attributes.uint32(FRA_TABLE) ?? UInt32(header.table)
+        table = isDeadEnd ? 0 : attributes.uint32(FRA_TABLE) ?? UInt32(header.table)
         suppressPrefixLength = attributes.uint32(FRA_SUPPRESS_PREFIXLEN).flatMap(UInt8.init(exactly:))
+        suppressGroup = attributes.uint32(FRA_SUPPRESS_IFGROUP).flatMap { $0 == .max ? nil : $0 }
     }
 
     /// An RTM_NEWRULE or RTM_DELRULE message for this rule, with Weft's protocol number.
@@ -77,16 +89,16 @@ extension Rule {
         let message = try unsafe NetlinkObject(nlmsg_alloc_simple(type, flags), release: nlmsg_free)
         var header = fib_rule_hdr()
         header.family = UInt8(family.addressFamily)
-        header.action = UInt8(FR_ACT_TO_TBL)
+        header.action = UInt8(isDeadEnd ? FR_ACT_UNREACHABLE : FR_ACT_TO_TBL)
         header.flags = invert ? UInt32(FIB_RULE_INVERT) : 0
         // SAFETY: libnl copies the header's bytes, whose count stands beside it, before the call returns.
         guard unsafe nlmsg_append(message.pointer, &header, MemoryLayout<fib_rule_hdr>.size, Int32(NLMSG_ALIGNTO)) >= 0,
             unsafe nla_put_u8(message.pointer, Int32(FRA_PROTOCOL), RouteProtocol.weft.rawValue) >= 0
         else { throw .outOfMemory }
         let attributes: [(Int, UInt32?)] = [
-            (FRA_PRIORITY, priority), (FRA_TABLE, table), (FRA_FWMARK, mark),
+            (FRA_PRIORITY, priority), (FRA_TABLE, isDeadEnd ? nil : table), (FRA_FWMARK, mark),
             (FRA_FWMASK, mark.map { _ in markMask ?? .max }),
-            (FRA_SUPPRESS_PREFIXLEN, suppressPrefixLength.map(UInt32.init)),
+            (FRA_SUPPRESS_PREFIXLEN, suppressPrefixLength.map(UInt32.init)), (FRA_SUPPRESS_IFGROUP, suppressGroup),
         ]
         for case (let type, let value?) in attributes {
             guard unsafe nla_put_u32(message.pointer, Int32(type), value) >= 0 else { throw .outOfMemory }

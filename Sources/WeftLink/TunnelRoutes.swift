@@ -28,13 +28,22 @@ extension TunnelRoutes {
         case .none: []
         case .table(let prefixes, let table): prefixes.map { into($0, table) }
         case .policy(let plan):
-            plan.deadEnds.map { WantedRoute($0, table: plan.table, .unreachable) }
+            [UnderlayWay.sign].compactMap { $0 }.map {
+                WantedRoute($0, table: plan.way.table, .device(device, gateway: nil))
+            } + plan.deadEnds.map { WantedRoute($0, table: plan.table, .unreachable) }
                 + plan.tunnelPrefixes.map { into($0, plan.table) } + plan.mainPrefixes.map { into($0, RouteTable.main) }
         }
     }
 
     /// The rules that it takes.
-    var rules: [Rule] { if case .policy(let plan) = self { plan.rules } else { [] } }
+    /// - Parameter knowsIPv6: whether the kernel does.
+    func rules(knowsIPv6: Bool) -> [Rule] {
+        guard case .policy(let plan) = self else { return [] }
+        return plan.way.rules.filter { knowsIPv6 || $0.family == .v4 } + plan.rules
+    }
+
+    /// How the tunnel's own datagrams go; nil where that isn't ours to say.
+    public var way: UnderlayWay? { if case .policy(let plan) = self { plan.way } else { nil } }
 
     /// The number of the tunnel's own table; nil where it has none.
     var table: UInt32? { if case .policy(let plan) = self { plan.table } else { nil } }

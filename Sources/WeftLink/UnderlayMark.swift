@@ -11,6 +11,9 @@ public enum UnderlayMark {
     /// The mark of the tunnel on a port, and the number of its table.
     public static func own(port: UInt16) -> UInt32 { common | UInt32(port) }
 
+    /// Whether a table is one that tunnels' own datagrams go by.
+    static func isWay(_ table: UInt32) -> Bool { table & mask == UnderlayWay.table(of: common) }
+
     /// Whether other tunnels know the mark for one of a tunnel's own datagrams.
     public static func isCommon(_ mark: UInt32) -> Bool { mark & mask == common }
 }

@@ -66,6 +66,8 @@ struct DriverChoice {
         switch interface.driver {
         case .tun: (driver, reason) = (.tun, "")
         case .xdp: (driver, reason) = (.xdp, "")
+        case .auto where interface.through != nil:
+            (driver, reason) = (.tun, "Driver = auto: tun, since it goes through a tunnel")
         case .auto:
             (driver, reason) = Self.choose(XDPProbe.run(underlay: underlay, endpoints: endpoints))
         }

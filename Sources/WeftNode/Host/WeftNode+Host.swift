@@ -18,13 +18,14 @@ extension WeftNode {
             case .auto: prefixes.contains { $0.isDefault }
             }
         switch interface.table {
-        case .off: return (.none, interface.firewallMark ?? 0)
-        case .number(let table): return (.table(prefixes, table), interface.firewallMark ?? 0)
+        // Other tunnels' rules leave marked datagrams alone.
+        case .off: return (.none, interface.firewallMark ?? own)
+        case .number(let table): return (.table(prefixes, table), interface.firewallMark ?? own)
         case .automatic:
             let mark = interface.firewallMark ?? own
             let plan = try PolicyRouting(
                 allowedIPs: prefixes, endpoints: configuration.peers.compactMap(\.endpoint?.address), mark: mark,
-                table: own, isGuarded: isGuarded)
+                table: own, isGuarded: isGuarded, through: interface.through)
             return (.policy(plan), mark)
         }
     }
@@ -34,6 +35,7 @@ extension WeftNode {
         _ name: String, _ configuration: TunnelConfiguration, _ driver: DriverChoice, routes: TunnelRoutes,
         mark: UInt32, _ engine: Engine, servesKeys: Bool, _ log: Log
     ) throws -> (any TunnelDatapath, HostKeeper) {
+        try checkWay(configuration, routes, log)
         var keeping = HostKeeper.Configuration(ports: [configuration.interface.listenPort])
         if let port = configuration.ownControlPort(servesKeys: servesKeys) { keeping.ports.append(port) }
         keeping.sendsFromOtherPorts = configuration.interface.sourcePorts > 1 || !configuration.names.isEmpty
@@ -49,6 +51,33 @@ extension WeftNode {
         } catch {
             if !isTakenOver { filter?.remove() }
             throw error
+        }
+    }
+
+    /// Whether the tunnel's own datagrams have a way through the tunnel that the file names; what else is to be said of it.
+    private static func checkWay(_ configuration: TunnelConfiguration, _ routes: TunnelRoutes, _ log: Log) throws {
+        guard let way = routes.way else { return }
+        let endpoints = configuration.peers.compactMap(\.endpoint?.address)
+        var netlink = try Netlink()
+        guard let through = way.through else {
+            for endpoint in endpoints {
+                guard let name = try netlink.tunnelPassed(on: way, to: endpoint) else { continue }
+                log.warning(
+                    "the endpoint \(endpoint) is \(name)'s to carry, and this tunnel's own datagrams go past it; if they are to go into "
+                        + "it, say Through = \(name)")
+            }
+            return
+        }
+        if let obstacle = try netlink.obstacle(through: through, to: endpoints) {
+            throw LinkError.unusablePlan(obstacle)
+        }
+        let family: IPAddress.Family? = endpoints.isEmpty || endpoints.contains { $0.family == .v6 } ? .v6 : .v4
+        let (wanted, outer) = (configuration.interface.mtu, try netlink.linkStatus(of: through).mtu)
+        let most = TunnelMTU.inner(underlay: outer, family: family)
+        if wanted > most {
+            log.warning(
+                "packets of more than \(most) bytes don't fit through \(through): set MTU to \(most) here, or to "
+                    + "\(wanted + outer - most) in \(through)'s file")
         }
     }
 

@@ -41,7 +41,8 @@ struct ReloadPlan {
         for (name, isSame) in [
             ("Address", old.addresses == new.addresses), ("ListenPort", old.listenPort == new.listenPort),
             ("MTU", old.mtu == new.mtu), ("FwMark", old.firewallMark == new.firewallMark),
-            ("Table", old.table == new.table), ("StateDirectory", old.stateDirectory == new.stateDirectory),
+            ("Table", old.table == new.table), ("Through", old.through == new.through),
+            ("StateDirectory", old.stateDirectory == new.stateDirectory),
             ("Queues", old.queues == new.queues), ("PinThreads", old.pinsThreads == new.pinsThreads),
             ("SourcePorts", old.sourcePorts == new.sourcePorts), ("Offloads", old.offloads == new.offloads),
             ("ControlPort", old.controlPort == new.controlPort), ("Driver", old.driver == new.driver),

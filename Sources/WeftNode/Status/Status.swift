@@ -6,7 +6,7 @@ import WeftPair
 
 /// What a running tunnel says of itself: over its socket, and to `weft show --json`. Names and units are stable.
 package struct Status: Codable, Sendable {
-    struct Interface: Codable, Sendable {
+    package struct Interface: Codable, Sendable {
         let name: String
         /// Ours, which the other ends' files name; nil where all keys are manual.
         let publicKey: String?
@@ -16,6 +16,8 @@ package struct Status: Codable, Sendable {
         let mtu: Int
         /// The mark of the underlay's datagrams; 0 for none.
         let mark: UInt32
+        /// The tunnel that those datagrams go through; nil for none.
+        package let through: String?
     }
 
     struct Traffic: Codable, Sendable {
@@ -120,7 +122,7 @@ package struct Status: Codable, Sendable {
     let complaints: [String]
     /// Seconds.
     let uptime: Double
-    let interface: Interface
+    package let interface: Interface
     let driver: String
     /// What the driver counts beside the packets' totals; empty for TUN.
     let driverCounters: [String: UInt64]

@@ -19,6 +19,7 @@ extension Status {
             let counters = driverCounters.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
             lines.append("  \(Console.bold("driver counters")): \(counters.joined(separator: ", "))")
         }
+        if let through = interface.through { lines.append("  \(Console.bold("through")): \(through)") }
         if interface.mark != 0 {
             lines.append("  \(Console.bold("fwmark")): 0x\(String(interface.mark, radix: 16))")
         }

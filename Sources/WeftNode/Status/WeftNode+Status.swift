@@ -24,7 +24,7 @@ extension WeftNode {
             interface: .init(
                 name: name, publicKey: interface.identity?.publicKey.description,
                 addresses: interface.addresses.map(\.description), listenPort: interface.listenPort,
-                mtu: interface.mtu, mark: mark),
+                mtu: interface.mtu, mark: mark, through: interface.through),
             driver: datapath.capabilities, driverCounters: datapath.counters,
             cipher: "\(Suite.aes128GCM.name), \(engine.cipherName)",
             peers: configuration.peers.compactMap { peer in

@@ -28,11 +28,28 @@ enum Up {
         try path.checkName()
         try RuntimeFolder.checkAccess()
         if let answer = AdminClient.status(of: path.name) { throw isUp(path.name, answer) }
+        try checkThrough(path.name, configuration)
         if arguments.has("detach") {
             try Detach.run(verb, path.file)
         } else {
             try run(path.name, configuration, servesKeys: verb == .keyserve, control)
         }
+    }
+
+    /// Whether a tunnel that is up, and that this one goes through, goes through this one itself.
+    private static func checkThrough(_ name: String, _ configuration: TunnelConfiguration) throws(CommandFailure) {
+        var chain = [name]
+        while let next = chain.count == 1 ? configuration.interface.through : through(chain.last) {
+            let isLoop = chain.contains(next)
+            chain.append(next)
+            guard isLoop else { continue }
+            throw CommandFailure(
+                .failed, "Through: \(chain.joined(separator: " goes through ")): change that, or take one of them down")
+        }
+    }
+
+    private static func through(_ name: String?) -> String? {
+        name.flatMap { AdminClient.status(of: $0) }.flatMap { JSON.decode(Status.self, from: $0) }?.interface.through
     }
 
     /// Sockets have one folder for all network namespaces that share their files.

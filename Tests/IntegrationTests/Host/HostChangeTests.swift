@@ -11,7 +11,9 @@ struct HostChange: Sendable, CustomTestStringConvertible {
     let script: String
     let kind: String
 
-    static let table = "$(ip rule | sed -n 's/.*lookup \\([0-9]*\\) proto 119.*/\\1/p' | head -n 1)"
+    static let table = "$(ip rule | sed -n 's/.*not from .* lookup \\([0-9]*\\) proto 119.*/\\1/p' | head -n 1)"
+    /// What the tunnel's own datagrams go by.
+    static let way = "$(ip rule | sed -n 's/^[0-9]*:.from all fwmark .* lookup \\([0-9]*\\) proto 119.*/\\1/p' | head -n 1)"
 
     static let all = [
         HostChange(
@@ -36,6 +38,12 @@ struct HostChange: Sendable, CustomTestStringConvertible {
         HostChange(
             testDescription: "the dead end deleted", script: "ip route delete unreachable default table \(table)",
             kind: "routes"),
+        HostChange(
+            testDescription: "the table of the tunnel's own datagrams flushed", script: "ip route flush table \(way)",
+            kind: "routes"),
+        HostChange(
+            testDescription: "the interface taken out of tunnels' group", script: "ip link set weft0 group default",
+            kind: "interface"),
         HostChange(
             testDescription: "the interface down and up", script: "ip link set weft0 down; ip link set weft0 up",
             kind: "routes"),
