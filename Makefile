@@ -21,19 +21,25 @@ fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 unitdir = $(DESTDIR)$(PREFIX)/lib/systemd/system
 sysusersdir = $(DESTDIR)$(PREFIX)/lib/sysusers.d
 
-# The programs carry the Swift runtime along, so that they run where no toolchain is.
-RELEASE = -c release --static-swift-stdlib
+# The programs carry the runtimes of Swift and of C++ along, so that they run where no toolchain is. Nothing in them says where they were
+# built, so that the same sources give the same bytes. The linker takes the C++ library from a folder that has its archive only.
+STATIC = $(CURDIR)/.build/static
+RELEASE = -c release --static-swift-stdlib --disable-local-rpath -debug-info-format none -Xcc -ffile-prefix-map='$(CURDIR)=.' \
+    -Xlinker -L'$(STATIC)' -Xlinker --icf=safe -Xlinker -z -Xlinker relro -Xlinker -z -Xlinker now \
+    -Xswiftc -Xclang-linker -Xswiftc -static-libgcc
 PROGRAMS = weft weft-control weft-map
 WEFT = .build/release/weft
 
 .PHONY: help build demo test test-exhaustive test-thread test-address test-control lint fuzz bench bench-packets bench-engine bench-keys \
-    bench-peers bench-map install clean
+    bench-peers bench-map install install-built deb clean
 
 help: ## list the targets
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the programs for use: .build/release/weft, with weft-control and weft-map beside it
 	@scripts/install-dependencies.sh build
+	@install -d '$(STATIC)'
+	@ln -sf "$$("$$(dirname "$$(readlink -f "$$(command -v $(SWIFT))")")/clang" --print-file-name=libstdc++.a)" '$(STATIC)'
 	for program in $(PROGRAMS); do $(SWIFT) build $(RELEASE) --product $$program || exit; done
 
 demo: build ## three hosts made of namespaces, tunnels between them, and proof that they work: DRIVER=tun, xdp, or one each as in tun,xdp
@@ -109,7 +115,10 @@ bench-map: ## the kernel's tunnel map: time to load and change it, memory, cost 
 	Benchmarks/.build/release/weft-bench-map > Benchmarks/results/map.md
 	@cat Benchmarks/results/map.md
 
-install: build ## install the programs, their manual pages, completions and systemd unit: PREFIX, DESTDIR
+install: build install-built ## install the programs, their manual pages, completions and systemd units: PREFIX, DESTDIR
+
+# Without building first.
+install-built:
 	install -d '$(bindir)' '$(libexecdir)' '$(mandir)/man8' '$(mandir)/man5' '$(bashdir)' '$(zshdir)' '$(fishdir)' '$(unitdir)' \
 	    '$(sysusersdir)'
 	install -m 755 $(WEFT) $(WEFT)-map '$(bindir)'
@@ -127,6 +136,10 @@ install: build ## install the programs, their manual pages, completions and syst
 	sed 's|@bindir@|$(PREFIX)/bin|' docs/systemd/weft-keyserve@.service > '$(unitdir)/weft-keyserve@.service'
 	sed 's|@bindir@|$(PREFIX)/bin|' docs/systemd/weft-tunnel-map@.service \
 	    > '$(unitdir)/weft-tunnel-map@.service'
+
+deb: build ## Debian packages of the programs and of the libraries' sources, for the Debian that runs here: .build/packages
+	@scripts/install-dependencies.sh deb
+	scripts/deb.sh $(DEB_VERSION)
 
 clean: ## remove everything that was built
 	rm -rf .build Fuzz/.build Benchmarks/.build
