@@ -31,7 +31,7 @@ PROGRAMS = weft weft-control weft-map
 WEFT = .build/release/weft
 
 .PHONY: help build demo test test-exhaustive test-thread test-address test-control lint fuzz bench bench-packets bench-engine bench-keys \
-    bench-peers bench-map install install-built deb clean
+    bench-peers bench-map install install-built deb check-programs test-deb test-reproducible debian13 release clean
 
 help: ## list the targets
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -140,6 +140,27 @@ install-built:
 deb: build ## Debian packages of the programs and of the libraries' sources, for the Debian that runs here: .build/packages
 	@scripts/install-dependencies.sh deb
 	scripts/deb.sh $(DEB_VERSION)
+
+check-programs: build ## hold the programs to what they may take: shared libraries, bytes
+	scripts/check-programs.sh
+
+test-deb: build ## make, install, upgrade and purge the packages in chroots of Debian 12 and 13, under systemd too; as root
+	@scripts/install-dependencies.sh deb chroot
+	scripts/test-deb.sh bookworm
+	scripts/test-deb.sh trixie
+	scripts/test-embedder.sh .build/packages/debian*/weft-dev_*.deb
+
+test-reproducible: ## build the packages twice from nothing, in two folders, and compare their bytes
+	@scripts/install-dependencies.sh deb
+	scripts/test-reproducible.sh
+
+debian13: ## build and test in a chroot of Debian 13, which has this machine's toolchain; as root
+	@scripts/install-dependencies.sh chroot
+	scripts/debian.sh trixie make build test SWIFT_TEST_FLAGS='$(SWIFT_TEST_FLAGS)'
+
+release: ## a release of what is committed: VERSION=1.2.0; as root
+	@scripts/install-dependencies.sh deb chroot
+	scripts/release.sh '$(VERSION)'
 
 clean: ## remove everything that was built
 	rm -rf .build Fuzz/.build Benchmarks/.build

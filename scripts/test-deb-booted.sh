@@ -12,6 +12,7 @@ done
 mkdir "$group"
 snapshot >"$work/before"
 
+# shellcheck disable=SC2016 # The inner shells'.
 root=$root group=$group unshare --mount --fork --kill-child --propagation=private bash -euc '
     echo $$ >"$group/cgroup.procs"
     exec unshare --cgroup --pid --net --uts --ipc --fork --kill-child bash -euc "
@@ -141,12 +142,12 @@ say "an upgrade with a packet every 10 ms: $lost of $(sent tunnel) lost by the t
 booted apt-get -q -y purge weft weft-map >>"$work/apt.log" 2>&1 || fail "can't be purged: $work/apt.log"
 [[ -z $(booted ip -o link show weft0 2>/dev/null) ]] || fail "a purge leaves the interface"
 [[ -z $(booted nft list ruleset) ]] || fail "a purge leaves this in the packet filter: $(booted nft list ruleset)"
-[[ -z $(booted ip rule | grep -v -E 'lookup (local|main|default)') ]] || fail "a purge leaves rules: $(booted ip rule)"
-[[ -z $(booted find /sys/fs/bpf /run/weft -mindepth 1 2>/dev/null) ]] || fail "a purge leaves $(booted find /sys/fs/bpf /run/weft -mindepth 1)"
+! booted ip rule | grep -q -v -E 'lookup (local|main|default)' || fail "a purge leaves rules: $(booted ip rule)"
+for folder in /sys/fs/bpf/weft /run/weft; do ! booted test -e $folder || fail "a purge leaves $folder"; done
 [[ -z $(booted systemctl list-units --all --plain --no-legend 'weft*') ]] || fail "a purge leaves $(booted systemctl list-units --all 'weft*')"
 [[ -z $(pgrep --ns "$pid" --nslist pid weft) ]] || fail "a purge leaves processes"
 outside "$weft" down outer >/dev/null || true
-kill -KILL "$pid"
+kill -KILL "$pid" || true
 wait "$init" || true
 init=
 snapshot >"$work/after"

@@ -59,6 +59,7 @@ cp "${first[@]}" "${second[@]}" "$root/packages"
 
 # chrooted COMMAND...: in the bare chroot, with nothing but /proc and /dev.
 chrooted() {
+    # shellcheck disable=SC2016 # The inner shell's.
     root=$root unshare --mount --pid --fork --kill-child --net --propagation=private bash -euc '
         mount --bind "$root" "$root"
         mount -t proc proc "$root/proc"
