@@ -31,7 +31,7 @@ PROGRAMS = weft weft-control weft-map
 WEFT = .build/release/weft
 
 .PHONY: help build demo test test-exhaustive test-thread test-address test-control lint fuzz bench bench-packets bench-engine bench-keys \
-    bench-peers bench-map install install-built deb check-programs test-deb test-reproducible debian13 release clean
+    bench-peers bench-show bench-map install install-built deb check-programs test-deb test-reproducible debian13 release clean
 
 help: ## list the targets
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -107,6 +107,9 @@ bench-peers: build ## many peers in one file beside one: start, memory, cost per
 	@scripts/install-dependencies.sh bench
 	$(SWIFT) build -c release --package-path Benchmarks --product weft-bench-peers
 	scripts/bench-peers.sh
+
+bench-show: build ## how long `weft show` takes: ROUNDS; as root
+	scripts/bench-show.sh
 
 bench-map: ## the kernel's tunnel map: time to load and change it, memory, cost per packet; as root
 	@scripts/install-dependencies.sh build
