@@ -21,19 +21,25 @@ fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 unitdir = $(DESTDIR)$(PREFIX)/lib/systemd/system
 sysusersdir = $(DESTDIR)$(PREFIX)/lib/sysusers.d
 
-# The programs carry the Swift runtime along, so that they run where no toolchain is.
-RELEASE = -c release --static-swift-stdlib
+# The programs carry the runtimes of Swift and of C++ along, so that they run where no toolchain is. Nothing in them says where they were
+# built, so that the same sources give the same bytes. The linker takes the C++ library from a folder that has its archive only.
+STATIC = $(CURDIR)/.build/static
+RELEASE = -c release --static-swift-stdlib --disable-local-rpath -debug-info-format none -Xcc -ffile-prefix-map='$(CURDIR)=.' \
+    -Xlinker -L'$(STATIC)' -Xlinker --icf=safe -Xlinker -z -Xlinker relro -Xlinker -z -Xlinker now \
+    -Xswiftc -Xclang-linker -Xswiftc -static-libgcc
 PROGRAMS = weft weft-control weft-map
 WEFT = .build/release/weft
 
 .PHONY: help build demo test test-exhaustive test-thread test-address test-control lint fuzz bench bench-packets bench-engine bench-keys \
-    bench-peers bench-map install clean
+    bench-peers bench-show bench-map install install-built deb check-programs test-deb test-reproducible debian13 release clean
 
 help: ## list the targets
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the programs for use: .build/release/weft, with weft-control and weft-map beside it
 	@scripts/install-dependencies.sh build
+	@install -d '$(STATIC)'
+	@ln -sf "$$("$$(dirname "$$(readlink -f "$$(command -v $(SWIFT))")")/clang" --print-file-name=libstdc++.a)" '$(STATIC)'
 	for program in $(PROGRAMS); do $(SWIFT) build $(RELEASE) --product $$program || exit; done
 
 demo: build ## three hosts made of namespaces, tunnels between them, and proof that they work: DRIVER=tun, xdp, or one each as in tun,xdp
@@ -102,6 +108,9 @@ bench-peers: build ## many peers in one file beside one: start, memory, cost per
 	$(SWIFT) build -c release --package-path Benchmarks --product weft-bench-peers
 	scripts/bench-peers.sh
 
+bench-show: build ## how long `weft show` takes: ROUNDS; as root
+	scripts/bench-show.sh
+
 bench-map: ## the kernel's tunnel map: time to load and change it, memory, cost per packet; as root
 	@scripts/install-dependencies.sh build
 	$(SWIFT) build -c release --package-path Benchmarks --product weft-bench-map
@@ -109,7 +118,10 @@ bench-map: ## the kernel's tunnel map: time to load and change it, memory, cost 
 	Benchmarks/.build/release/weft-bench-map > Benchmarks/results/map.md
 	@cat Benchmarks/results/map.md
 
-install: build ## install the programs, their manual pages, completions and systemd unit: PREFIX, DESTDIR
+install: build install-built ## install the programs, their manual pages, completions and systemd units: PREFIX, DESTDIR
+
+# Without building first.
+install-built:
 	install -d '$(bindir)' '$(libexecdir)' '$(mandir)/man8' '$(mandir)/man5' '$(bashdir)' '$(zshdir)' '$(fishdir)' '$(unitdir)' \
 	    '$(sysusersdir)'
 	install -m 755 $(WEFT) $(WEFT)-map '$(bindir)'
@@ -127,6 +139,31 @@ install: build ## install the programs, their manual pages, completions and syst
 	sed 's|@bindir@|$(PREFIX)/bin|' docs/systemd/weft-keyserve@.service > '$(unitdir)/weft-keyserve@.service'
 	sed 's|@bindir@|$(PREFIX)/bin|' docs/systemd/weft-tunnel-map@.service \
 	    > '$(unitdir)/weft-tunnel-map@.service'
+
+deb: build ## Debian packages of the programs and of the libraries' sources, for the Debian that runs here: .build/packages
+	@scripts/install-dependencies.sh deb
+	scripts/deb.sh $(DEB_VERSION)
+
+check-programs: build ## hold the programs to what they may take: shared libraries, bytes
+	scripts/check-programs.sh
+
+test-deb: build ## make, install, upgrade and purge the packages in chroots of Debian 12 and 13, under systemd too; as root
+	@scripts/install-dependencies.sh deb chroot
+	scripts/test-deb.sh bookworm
+	scripts/test-deb.sh trixie
+	scripts/test-embedder.sh .build/packages/debian*/weft-dev_*.deb
+
+test-reproducible: ## build the packages twice from nothing, in two folders, and compare their bytes
+	@scripts/install-dependencies.sh deb
+	scripts/test-reproducible.sh
+
+debian13: ## build and test in a chroot of Debian 13, which has this machine's toolchain; as root
+	@scripts/install-dependencies.sh chroot
+	scripts/debian.sh trixie make build test SWIFT_TEST_FLAGS='$(SWIFT_TEST_FLAGS)'
+
+release: ## a release of what is committed: VERSION=1.2.0; as root
+	@scripts/install-dependencies.sh deb chroot
+	scripts/release.sh '$(VERSION)'
 
 clean: ## remove everything that was built
 	rm -rf .build Fuzz/.build Benchmarks/.build

@@ -27,16 +27,9 @@ func moduleWithBPF(_ name: String, _ dependencies: [Target.Dependency]) -> Targe
         name: name, dependencies: dependencies, exclude: ["BPF"], swiftSettings: swiftSettings, plugins: ["BPFPlugin"])
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .testTarget(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
-}
-
 let package = Package(
     name: "weft",
     products: [
-        .executable(name: "weft", targets: ["weft"]),
-        .executable(name: "weft-control", targets: ["weft-control"]),
-        .executable(name: "weft-map", targets: ["weft-map"]),
         .library(name: "Weft", targets: ["Weft"]),
         .library(name: "WeftTUN", targets: ["WeftTUN"]),
         .library(name: "WeftUDP", targets: ["WeftUDP"]),
@@ -85,7 +78,6 @@ let package = Package(
         module("WeftConfig", ["WeftControl", "Weft", "WeftDiscovery", "CWeftOpenSSL"]),
         module("WeftQUIC", ["WeftControl", "Weft", "CWeftQUIC"]),
         module("WeftPair", ["WeftControl", "Weft", "CWeftLinux"]),
-        module("WeftControlProcess", ["WeftPair", "WeftQUIC", "WeftControl", "Weft"]),
         module(
             "WeftNode",
             [
@@ -95,71 +87,87 @@ let package = Package(
             ]),
         module("WeftKeys", ["WeftControl", "WeftQUIC", "WeftUDP", "Weft"]),
         module("WeftCommand", ["Weft", "WeftControl", "CWeftCapability", "CWeftLinux"]),
-        .executableTarget(
-            name: "weft",
-            dependencies: [
-                "WeftCommand", "WeftNode", "WeftSandbox", "Weft", "WeftControl", "WeftConfig", "WeftDiscovery",
-                "WeftCapture", "CWeftCapability", "CWeftLinux", "SanitizedMutex",
-            ],
-            swiftSettings: swiftSettings),
-        .executableTarget(
-            name: "weft-control",
-            dependencies: [
-                "WeftControlProcess", "WeftPair", "WeftQUIC", "WeftSandbox", "WeftControl", "Weft", "SanitizedMutex",
-            ],
-            swiftSettings: swiftSettings),
-        .executableTarget(
-            name: "weft-map",
-            dependencies: [
-                "WeftCommand", "WeftTunnelMap", "WeftEtcd", "WeftControl", "Weft", "CWeftCapability", "CWeftLinux",
-                "SanitizedMutex",
-            ],
-            swiftSettings: swiftSettings),
-        .target(
-            name: "WeftTestSupport", dependencies: ["SanitizedMutex"], path: "Tests/Support",
-            swiftSettings: swiftSettings),
-        // Without it the thread sanitizer takes what Swift's Mutex guards for races. Otherwise there is nothing in it.
-        .target(name: "SanitizedMutex", path: "Tests/SanitizedMutex"),
-        // Counts allocations for the test that a steady tunnel makes none.
-        .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
-        tests("WeftTests", ["Weft", "WeftTestSupport", "AllocationCounter"]),
-        tests("WeftTUNTests", ["WeftTUN", "WeftUDP", "Weft", "WeftTestSupport", "AllocationCounter"]),
-        tests("WeftUDPTests", ["WeftUDP", "Weft", "CWeftLinux", "WeftTestSupport"]),
-        tests("WeftXDPTests", ["WeftXDP", "Weft", "CWeftLinux", "WeftTestSupport"]),
-        tests("WeftControlTests", ["WeftControl", "Weft", "WeftTestSupport"]),
-        tests("WeftCaptureTests", ["WeftCapture", "Weft", "WeftTestSupport"]),
-        tests("WeftDiscoveryTests", ["WeftDiscovery", "Weft", "WeftUDP", "WeftTestSupport"]),
-        tests("WeftTunnelMapTests", ["WeftTunnelMap", "Weft", "CWeftBPF", "CWeftTunnelMap", "WeftTestSupport"]),
-        .testTarget(
-            name: "WeftQUICTests",
-            dependencies: ["WeftQUIC", "WeftKeys", "WeftUDP", "WeftControl", "Weft", "WeftTestSupport"],
-            exclude: ["Aioquic/peer.py", "Aioquic/hostile.py"], swiftSettings: swiftSettings),
-        tests("WeftKeysTests", ["WeftKeys", "WeftUDP", "WeftControl", "Weft"]),
-        tests("WeftConfigTests", ["WeftConfig", "WeftControl", "WeftTestSupport"]),
-        tests("WeftCommandTests", ["WeftCommand"]),
-        tests("WeftEtcdTests", ["WeftEtcd"]),
-        // Confines itself and tries what it is told, for the tests of that.
-        .executableTarget(
-            name: "sandbox-probe", dependencies: ["WeftSandbox", "Weft", "CWeftSeccomp", "CWeftLinux", "CTestSupport"],
-            path: "Tests/SandboxProbe", swiftSettings: swiftSettings),
-        tests("WeftSandboxTests", ["WeftSandbox", "Weft", "sandbox-probe", "CTestSupport"]),
-        tests(
-            "WeftNodeTests",
-            [
-                "WeftNode", "WeftPair", "WeftUDP", "WeftControl", "WeftCommand", "WeftConfig", "Weft", "CWeftLinux",
-                "WeftTestSupport",
-            ]),
-        tests("WeftPairTests", ["WeftPair", "WeftControl", "Weft", "WeftTestSupport"]),
-        tests("WeftLinkTests", ["WeftLink", "WeftTestSupport"]),
-        tests("WeftGuardTests", ["WeftGuard", "WeftLink", "Weft", "WeftTestSupport"]),
-        .target(name: "CTestSupport", path: "Tests/CTestSupport"),
-        tests(
-            "IntegrationTests",
-            [
-                "weft", "weft-control", "weft-map", "WeftNode", "Weft", "WeftTUN", "WeftXDP", "WeftQUIC", "WeftControl",
-                "WeftKeys", "WeftUDP", "CWeftLinux",
-                "CTestSupport",
-            ]),
     ],
     swiftLanguageModes: [.v6]
 )
+
+// -- The programs and the tests. The package weft-dev has what is above this line. --
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
+
+package.products += [
+    .executable(name: "weft", targets: ["weft"]),
+    .executable(name: "weft-control", targets: ["weft-control"]),
+    .executable(name: "weft-map", targets: ["weft-map"]),
+]
+
+package.targets += [
+    module("WeftControlProcess", ["WeftPair", "WeftQUIC", "WeftControl", "Weft"]),
+    .executableTarget(
+        name: "weft",
+        dependencies: [
+            "WeftCommand", "WeftNode", "WeftSandbox", "Weft", "WeftControl", "WeftConfig", "WeftDiscovery",
+            "WeftCapture", "CWeftCapability", "CWeftLinux", "SanitizedMutex",
+        ],
+        swiftSettings: swiftSettings),
+    .executableTarget(
+        name: "weft-control",
+        dependencies: [
+            "WeftControlProcess", "WeftPair", "WeftQUIC", "WeftSandbox", "WeftControl", "Weft", "SanitizedMutex",
+        ],
+        swiftSettings: swiftSettings),
+    .executableTarget(
+        name: "weft-map",
+        dependencies: [
+            "WeftCommand", "WeftTunnelMap", "WeftEtcd", "WeftControl", "Weft", "CWeftCapability", "CWeftLinux",
+            "SanitizedMutex",
+        ],
+        swiftSettings: swiftSettings),
+    .target(
+        name: "WeftTestSupport", dependencies: ["SanitizedMutex"], path: "Tests/Support",
+        swiftSettings: swiftSettings),
+    // Without it the thread sanitizer takes what Swift's Mutex guards for races. Otherwise there is nothing in it.
+    .target(name: "SanitizedMutex", path: "Tests/SanitizedMutex"),
+    // Counts allocations for the test that a steady tunnel makes none.
+    .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
+    tests("WeftTests", ["Weft", "WeftTestSupport", "AllocationCounter"]),
+    tests("WeftTUNTests", ["WeftTUN", "WeftUDP", "Weft", "WeftTestSupport", "AllocationCounter"]),
+    tests("WeftUDPTests", ["WeftUDP", "Weft", "CWeftLinux", "WeftTestSupport"]),
+    tests("WeftXDPTests", ["WeftXDP", "Weft", "CWeftLinux", "WeftTestSupport"]),
+    tests("WeftControlTests", ["WeftControl", "Weft", "WeftTestSupport"]),
+    tests("WeftCaptureTests", ["WeftCapture", "Weft", "WeftTestSupport"]),
+    tests("WeftDiscoveryTests", ["WeftDiscovery", "Weft", "WeftUDP", "WeftTestSupport"]),
+    tests("WeftTunnelMapTests", ["WeftTunnelMap", "Weft", "CWeftBPF", "CWeftTunnelMap", "WeftTestSupport"]),
+    .testTarget(
+        name: "WeftQUICTests",
+        dependencies: ["WeftQUIC", "WeftKeys", "WeftUDP", "WeftControl", "Weft", "WeftTestSupport"],
+        exclude: ["Aioquic/peer.py", "Aioquic/hostile.py"], swiftSettings: swiftSettings),
+    tests("WeftKeysTests", ["WeftKeys", "WeftUDP", "WeftControl", "Weft"]),
+    tests("WeftConfigTests", ["WeftConfig", "WeftControl", "WeftTestSupport"]),
+    tests("WeftCommandTests", ["WeftCommand"]),
+    tests("WeftEtcdTests", ["WeftEtcd"]),
+    // Confines itself and tries what it is told, for the tests of that.
+    .executableTarget(
+        name: "sandbox-probe", dependencies: ["WeftSandbox", "Weft", "CWeftSeccomp", "CWeftLinux", "CTestSupport"],
+        path: "Tests/SandboxProbe", swiftSettings: swiftSettings),
+    tests("WeftSandboxTests", ["WeftSandbox", "Weft", "sandbox-probe", "CTestSupport"]),
+    tests(
+        "WeftNodeTests",
+        [
+            "WeftNode", "WeftPair", "WeftUDP", "WeftControl", "WeftCommand", "WeftConfig", "Weft", "CWeftLinux",
+            "WeftTestSupport",
+        ]),
+    tests("WeftPairTests", ["WeftPair", "WeftControl", "Weft", "WeftTestSupport"]),
+    tests("WeftLinkTests", ["WeftLink", "WeftTestSupport"]),
+    tests("WeftGuardTests", ["WeftGuard", "WeftLink", "Weft", "WeftTestSupport"]),
+    .target(name: "CTestSupport", path: "Tests/CTestSupport"),
+    tests(
+        "IntegrationTests",
+        [
+            "weft", "weft-control", "weft-map", "WeftNode", "Weft", "WeftTUN", "WeftXDP", "WeftQUIC", "WeftControl",
+            "WeftKeys", "WeftUDP", "CWeftLinux",
+            "CTestSupport",
+        ]),
+]

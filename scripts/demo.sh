@@ -302,6 +302,18 @@ show_all() {
     done
 }
 
+# The proportional memory of all processes of each tunnel, after all that traffic.
+show_memory() {
+    local host pids kibibytes
+    for host in "${hosts[@]}"; do
+        pids=$(ip netns pids "$(namespace "$host")")
+        kibibytes=$(for pid in $pids; do cat "/proc/$pid/smaps_rollup"; done | awk '$1 == "Pss:" { sum += $2 } END { print sum }')
+        echo "$host: $((kibibytes / 1024)) MiB in $(wc -w <<<"$pids") processes"
+        # Frames of AF_XDP are memory of their own.
+        [[ $drivers == *xdp* ]] || ((kibibytes <= 36 * 1024)) || fail "$host's tunnel has more than 36 MiB"
+    done
+}
+
 stop_tunnels() {
     local host
     for host in "${hosts[@]}"; do on "$host" "$weft" down weft0; done
@@ -327,6 +339,8 @@ step "Look for plaintext on the underlay"
 look_for_plaintext
 step "Kill a host's tunnel and start it again"
 restart_top
+step "Memory"
+show_memory
 step "weft show"
 show_all
 step "weft down on all, and clean up"

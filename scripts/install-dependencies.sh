@@ -22,6 +22,8 @@ build=(make pkg-config libssl-dev libnl-route-3-dev libnftables-dev libcap-dev l
     linux-libc-dev libngtcp2-dev libngtcp2-crypto-gnutls-dev libgnutls28-dev libcurl4-openssl-dev)
 # Debian packages ipsec-mb for amd64 only; everywhere else OpenSSL seals.
 [[ $(uname -m) != x86_64 ]] || build+=(libipsec-mb-dev)
+# The linker that Swift takes, which later Debians have in a package of its own.
+command -v ld.gold >/dev/null || build+=(binutils-gold)
 # What makes hosts out of namespaces, and looks at them.
 hosts=(iproute2 iputils-ping util-linux ethtool tcpdump)
 
@@ -32,6 +34,8 @@ for purpose; do
     demo) packages+=("${build[@]}" "${hosts[@]}" iperf3 socat) ;;
     test) packages+=("${build[@]}" "${hosts[@]}" nftables systemd iperf3 coturn python3-venv etcd-server etcd-client) ;;
     bench) packages+=("${build[@]}" "${hosts[@]}" iperf3 nftables wireguard-go wireguard-tools nebula gcc libc6-dev python3) ;;
+    deb) packages+=("${build[@]}" debhelper dpkg-dev lintian) ;;
+    chroot) packages+=(debootstrap debian-archive-keyring iproute2 iputils-ping util-linux) ;;
     lint) packages+=(make shellcheck groff-base) ;;
     *) usage ;;
     esac

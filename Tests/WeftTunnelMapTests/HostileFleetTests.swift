@@ -82,17 +82,22 @@ struct HostileFleetTests {
         #expect(wish(items, try file(#", "fleet": {"protocols": []}"#)).entries.isEmpty)
     }
 
-    @Test func sendersAreTheFilesWhereItSaysSo() throws {
+    @Test func sendersAreTheFilesUnlessItSaysOtherwise() throws {
         let items = [
             "agents/b":
                 #"{"remote": ["192.0.2.2"], "vni": 7, "protocol": "geneve-direct", "prefixes": {"10.8.0.0/16": 1}}"#
         ]
         let own =
             #", "prefixes": [{"prefix": "10.2.0.0/16", "nexthops": [{"remote": "192.0.2.5", "vni": 3, "protocol": "geneve-direct"}]}]"#
-        #expect(wish(items, try file(own)).senders == nil)
+        #expect(wish(items, try file(own + #", "fleet": {"senders": true}"#)).senders == nil)
         let address = try #require(IPAddress("192.0.2.5"))
-        let found = wish(items, try file(own + #", "fleet": {"senders": false}"#))
-        #expect(found.senders == [GeneveSender(address: address, vni: 3)] && found.entries.count == 2)
+        for text in ["", #", "fleet": {}"#, #", "fleet": {"senders": false}"#] {
+            let found = wish(items, try file(own + text))
+            #expect(found.senders == [GeneveSender(address: address, vni: 3)] && found.entries.count == 2)
+            #expect(found.complaints.isEmpty)
+            let heard = wish(items, try file(own + text + #", "decapsulate": ["eth0"]"#))
+            #expect(heard.complaints.count == 1 && heard.complaints[0].contains("senders"))
+        }
     }
 
     @Test func whoAnnouncesTooMuchIsLeftOut() throws {

@@ -8,7 +8,7 @@ public struct FleetRights: Hashable, Sendable {
     public var protocols: Set<NexthopProtocol>
     /// Which interfaces its nexthops may name; those of `devices` unless the file says otherwise.
     public var interfaces: Set<String>
-    /// Whether the nexthops that it names may send us Geneve without a device.
+    /// Whether the nexthops that it names may send us Geneve without a device; not unless the file says so.
     public var namesSenders: Bool
 }
 

@@ -57,7 +57,7 @@ extension FileText.File {
 
     private func rights(_ devices: [NexthopProtocol: String], _ place: String) throws(MapFileError) -> FleetRights {
         var rights = FleetRights(
-            protocols: Set(devices.keys), interfaces: Set(devices.values), namesSenders: fleet?.senders ?? true)
+            protocols: Set(devices.keys), interfaces: Set(devices.values), namesSenders: fleet?.senders ?? false)
         if let names = fleet?.protocols {
             rights.protocols = []
             for name in names {

@@ -36,6 +36,7 @@ extension Fleet {
         builder.takeFile(hasInterface)
         builder.takePrefixes(entries, root: root, hasInterface)
         builder.takeAnnouncements(mustNotBeClear: gone.mapValues(\.record), own: agents[file.agent], hasInterface)
+        builder.complainOfSenders()
         builder.finish()
         return builder.wish
     }
@@ -150,6 +151,16 @@ private struct WishBuilder {
             if hops[prefix] == nil, !isNeverClear { continue }
             take(entry(prefix, hops[prefix] ?? [], isNeverClear), hasInterface)
         }
+    }
+
+    /// Says so where hosts that the fleet names are not heard, since it looks like an underlay that loses packets.
+    mutating func complainOfSenders() {
+        guard let known = wish.senders, !file.decapsulate.isEmpty,
+            !TunnelMap.senders(of: wish.entries).isSubset(of: known)
+        else { return }
+        wish.complain(
+            "what etcd's nexthops send by geneve-direct is left alone, since the file doesn't say \"fleet\": {\"senders\": true}"
+        )
     }
 
     private mutating func leaveOutTheLargest(_ served: inout [String: [(prefix: Prefix, weight: Int)]]) {
