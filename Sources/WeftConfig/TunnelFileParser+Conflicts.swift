@@ -35,15 +35,21 @@ extension TunnelFileParser {
     }
 
     private mutating func checkVirtualNetworks() {
-        var lines: [UInt32: Int] = [:]
+        var places: [UInt32: (line: Int, isDerived: Bool)] = [:]
         for peer in peers {
             guard let vni = peer.vni else { continue }
             let line = peer.lines[.vni]
-            if let first = lines[vni] {
-                diagnostics.add(line: line, "VNI: \(vni) is the peer's of line \(first) too: expected one of its own")
-            } else {
-                lines[vni] = line
+            // What a file leaves out follows from the keys of both ends.
+            let isDerived = line == peer.lines.header
+            guard let first = places[vni] else {
+                places[vni] = (line, isDerived)
+                continue
             }
+            var help = "expected one of its own"
+            if isDerived || first.isDerived {
+                help = "it follows from public keys, which happens: give one of these peers a VNI here and at its own end"
+            }
+            diagnostics.add(line: line, "VNI: \(vni) is the peer's of line \(first.line) too: \(help)")
         }
     }
 
