@@ -160,7 +160,7 @@ package final class WeftNode: Sendable {
             links[.shared] = try SharedPort(datapath.plane, sendingBy: datapath.transport)
         }
         let served = try ServedConfiguration(configuration, tunnelled: routes.catchingAll, servesKeys: servesKeys)
-        return try ControlService(served, engine, launcher, links: links, wake: wake, log)
+        return try ControlService(served, engine, launcher, links: links, wake: wake, mark: mark, log)
     }
 
     func replaceConfiguration(with new: TunnelConfiguration) { current.withLock { $0 = new } }

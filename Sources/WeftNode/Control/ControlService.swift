@@ -37,7 +37,7 @@ final class ControlService: NodeService {
         var end: DataEnd?
         var served: ServedConfiguration
         var executor: ControlExecutor
-        var addresses = LocalAddresses()
+        var addresses: LocalAddresses
         /// Peers whose endpoint is another name since a reload, and who weren't found under it yet.
         var renamed: Set<PublicKey> = []
         var nextActivity = Instant(nanoseconds: 0)
@@ -61,6 +61,7 @@ final class ControlService: NodeService {
     }
 
     private let initial: ServedConfiguration
+    private let mark: UInt32
     private let resolver = Resolver()
 
     /// How often a control process hears of networks' signs of life.
@@ -74,11 +75,13 @@ final class ControlService: NodeService {
     /// - Parameters:
     ///   - links: where control datagrams come from; nobody else receives from them.
     ///   - wake: what ends the links' waits.
+    ///   - mark: of the tunnel's own datagrams.
     init(
         _ served: ServedConfiguration, _ engine: Engine, _ launcher: any ControlLauncher,
-        links: [LinkKind: any ControlLink], wake: WakeEvent, _ log: Log
+        links: [LinkKind: any ControlLink], wake: WakeEvent, mark: UInt32 = 0, _ log: Log
     ) throws(TransportError) {
         initial = served
+        self.mark = mark
         self.engine = engine
         self.launcher = launcher
         self.links = links
@@ -131,7 +134,7 @@ final class ControlService: NodeService {
         let now = SystemCall.now()
         var run = Run(
             supervision: ControlSupervision(at: now), end: nil, served: initial,
-            executor: ControlExecutor(initial, engine, links, resolver, log))
+            executor: ControlExecutor(initial, engine, links, resolver, log), addresses: LocalAddresses(mark: mark))
         defer { resolver.close() }
         while true {
             let now = SystemCall.now()
@@ -246,7 +249,11 @@ final class ControlService: NodeService {
             }
             if let failure { throw failure }
         }
-        if run.addresses.changed(at: now) { end.send(.addressesChanged) }
+        let isElsewhere = run.addresses.changed(at: now) {
+            // A key server is dialled, and has nobody to tell.
+            run.served.peers.isEmpty ? [] : Set(engine.networks().compactMap(\.endpoint?.address))
+        }
+        if isElsewhere { end.send(.addressesChanged) }
         for answer in resolver.takeAnswers() {
             guard let (vni, endpoint) = run.served.vni(of: answer) else { continue }
             if run.renamed.remove(answer.0) != nil { try? engine.updateEndpoint(of: vni, to: endpoint) }

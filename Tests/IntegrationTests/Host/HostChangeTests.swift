@@ -13,7 +13,8 @@ struct HostChange: Sendable, CustomTestStringConvertible {
 
     static let table = "$(ip rule | sed -n 's/.*not from .* lookup \\([0-9]*\\) proto 119.*/\\1/p' | head -n 1)"
     /// What the tunnel's own datagrams go by.
-    static let way = "$(ip rule | sed -n 's/^[0-9]*:.from all fwmark .* lookup \\([0-9]*\\) proto 119.*/\\1/p' | head -n 1)"
+    static let way =
+        "$(ip rule | sed -n 's/^[0-9]*:.from all fwmark .* lookup \\([0-9]*\\) proto 119.*/\\1/p' | head -n 1)"
 
     static let all = [
         HostChange(
