@@ -47,7 +47,7 @@ extension TunnelFileParser {
             }
             var help = "expected one of its own"
             if isDerived || first.isDerived {
-                help = "it follows from public keys, which happens: give one of these peers a VNI here and at its own end"
+                help = "it follows from public keys: give one of these peers a VNI, here and at its own end"
             }
             diagnostics.add(line: line, "VNI: \(vni) is the peer's of line \(first.line) too: \(help)")
         }
