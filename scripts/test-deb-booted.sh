@@ -110,7 +110,7 @@ agent=$(process weft-tunnel-map@default)
 
 # What leaves in the clear, what the map makes, and both while everything is replaced.
 outside tcpdump -n --immediate-mode -p -i out -w "$work/wire.pcap" \
-    'icmp or (udp dst port 6081 and udp[12] = 0 and udp[13] = 0 and udp[14] = 7)' >"$work/tcpdump.log" 2>&1 &
+    '(icmp and host 198.51.100.1) or (udp dst port 6081 and udp[12] = 0 and udp[13] = 0 and udp[14] = 7)' >"$work/tcpdump.log" 2>&1 &
 capture=$!
 until_true "a capture" grep -q listening "$work/tcpdump.log"
 booted ping -n -q -i 0.01 -w 25 198.51.100.1 >"$work/tunnel.txt" &
@@ -147,7 +147,7 @@ for folder in /sys/fs/bpf/weft /run/weft; do ! booted test -e $folder || fail "a
 [[ -z $(booted systemctl list-units --all --plain --no-legend 'weft*') ]] || fail "a purge leaves $(booted systemctl list-units --all 'weft*')"
 [[ -z $(pgrep --ns "$pid" --nslist pid weft) ]] || fail "a purge leaves processes"
 outside "$weft" down outer >/dev/null || true
-kill -KILL "$pid" || true
+kill -KILL "$pid" 2>/dev/null || true
 wait "$init" || true
 init=
 snapshot >"$work/after"

@@ -2,6 +2,10 @@
 import Glibc
 import Synchronization
 
+#if canImport(CWeftIPSecMB)
+    import CWeftIPSecMB
+#endif
+
 /// Memory for keys: locked against swapping and left out of core dumps, wiped when a key goes.
 ///
 /// Keys stand in cells of whole cache lines within pages of their own, since locking works on pages: a page for each
@@ -10,9 +14,16 @@ import Synchronization
 final class KeyPool: Sendable {
     static let shared = KeyPool()
 
-    /// An expanded ipsec-mb key takes 1,008 bytes; the raw key and its number stand behind it.
-    static let cellSize = 1152
-    private static let cellsPerChunk = 56
+    /// What ipsec-mb expands a key into, in whole cache lines: 1,008 bytes in version 1, more in version 2. The raw key stands behind it.
+    static var expandedSize: Int {
+        #if canImport(CWeftIPSecMB)
+            (MemoryLayout<gcm_key_data>.size + alignment - 1) & ~(alignment - 1)
+        #else
+            0
+        #endif
+    }
+    static var cellSize: Int { expandedSize + 2 * alignment }
+    private static var cellsPerChunk: Int { chunkSize / cellSize }
     private static let chunkSize = 64 * 1024
     /// Cells begin on cache lines, as ipsec-mb wants its keys.
     private static let alignment = 64

@@ -15,7 +15,7 @@ public final class PacketKey: Sendable {
     /// A key's memory without its ownership, for the packet path: valid as long as the ``PacketKey`` lives.
     @unsafe
     struct Reference: BitwiseCopyable, @unchecked Sendable {
-        fileprivate static let rawOffset = 1024
+        fileprivate static var rawOffset: Int { KeyPool.expandedSize }
 
         /// Where ipsec-mb's expanded key begins.
         let expanded: UnsafeMutableRawPointer
@@ -23,7 +23,7 @@ public final class PacketKey: Sendable {
         /// Tells keys apart for ciphers that keep the last one expanded; never reused.
         let serial: UInt64
 
-        /// What ipsec-mb reads of its expanded form: round keys, and powers of the hash key.
+        /// What ipsec-mb reads of its expanded form for packets of usual sizes: round keys, and powers of the hash key.
         private static let expandedSize = 1008
 
         /// Fetches what the cipher will read.
