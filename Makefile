@@ -30,7 +30,7 @@ RELEASE = -c release --static-swift-stdlib --disable-local-rpath -debug-info-for
 PROGRAMS = weft weft-control weft-map
 WEFT = .build/release/weft
 
-.PHONY: help build demo test test-exhaustive test-thread test-address test-control lint fuzz bench bench-packets bench-engine bench-keys \
+.PHONY: help build demo test test-exhaustive test-thread test-address test-control soak lint fuzz bench bench-packets bench-engine bench-keys \
     bench-peers bench-show bench-map install install-built deb check-programs test-deb test-reproducible debian13 release clean
 
 help: ## list the targets
@@ -70,6 +70,12 @@ test-control: ## what a control process can do to a tunnel: 100 of them ended un
 	WEFT_CONTROL_ENDS=100 WEFT_CONTROL_PATIENCE=3 $(SWIFT) test --filter ControlProcesses
 	WEFT_HOSTILE_ROUNDS=1000000 ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path .build/address \
 	    --filter HostileControl
+
+soak: ## a year in an hour: WEFT_SOAK_EVENTS (500) events on four tunnels, each back within 3 s, drawn by WEFT_SOAK_SEED; as root
+	@[ "$$(id -u)" = 0 ] || { echo 'make soak: run it as root: it makes network namespaces' >&2; exit 1; }
+	@scripts/install-dependencies.sh test
+	WEFT_SOAK_EVENTS="$${WEFT_SOAK_EVENTS:-500}" WEFT_SOAK_PATIENCE="$${WEFT_SOAK_PATIENCE:-3}" \
+	    $(SWIFT) test --filter 'Integration.Soak'
 
 lint: ## check format, scripts, licence lines, manual pages
 	@scripts/install-dependencies.sh lint

@@ -101,6 +101,8 @@ package.products += [
     .executable(name: "weft", targets: ["weft"]),
     .executable(name: "weft-control", targets: ["weft-control"]),
     .executable(name: "weft-map", targets: ["weft-map"]),
+    // For tests alone, which need it as a file.
+    .library(name: "SteppedClock", type: .dynamic, targets: ["SteppedClock"]),
 ]
 
 package.targets += [
@@ -132,6 +134,8 @@ package.targets += [
     .target(name: "SanitizedMutex", path: "Tests/SanitizedMutex"),
     // Counts allocations for the test that a steady tunnel makes none.
     .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
+    // Gives a host of the tests a wall clock that can be stepped, and nobody else.
+    .target(name: "SteppedClock", path: "Tests/SteppedClock"),
     tests("WeftTests", ["Weft", "WeftTestSupport", "AllocationCounter"]),
     tests("WeftTUNTests", ["WeftTUN", "WeftUDP", "Weft", "WeftTestSupport", "AllocationCounter"]),
     tests("WeftUDPTests", ["WeftUDP", "Weft", "CWeftLinux", "WeftTestSupport"]),
@@ -168,6 +172,6 @@ package.targets += [
         [
             "weft", "weft-control", "weft-map", "WeftNode", "Weft", "WeftTUN", "WeftXDP", "WeftQUIC", "WeftControl",
             "WeftKeys", "WeftUDP", "CWeftLinux",
-            "CTestSupport",
+            "CTestSupport", "WeftTestSupport",
         ]),
 ]

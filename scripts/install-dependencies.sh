@@ -32,7 +32,7 @@ for purpose; do
     case $purpose in
     build | fuzz) packages+=("${build[@]}") ;;
     demo) packages+=("${build[@]}" "${hosts[@]}" iperf3 socat) ;;
-    test) packages+=("${build[@]}" "${hosts[@]}" nftables systemd iperf3 coturn python3-venv etcd-server etcd-client) ;;
+    test) packages+=("${build[@]}" "${hosts[@]}" nftables conntrack procps systemd iperf3 coturn python3-venv etcd-server etcd-client) ;;
     bench) packages+=("${build[@]}" "${hosts[@]}" iperf3 nftables wireguard-go wireguard-tools nebula gcc libc6-dev python3) ;;
     deb) packages+=("${build[@]}" debhelper dpkg-dev lintian) ;;
     chroot) packages+=(debootstrap debian-archive-keyring iproute2 iputils-ping util-linux) ;;

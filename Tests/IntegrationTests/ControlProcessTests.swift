@@ -135,6 +135,9 @@ extension Integration {
             try await Task.sleep(for: .seconds(1))
             #expect(try await hosts.left.pings("10.77.0.2"))
             #expect(try await hosts.left.controlProcess() == process)
+            let status = try await hosts.left.status()
+            #expect(status.control?.spawnerID == nil)
+            #expect(status.complaints.contains { $0.contains("the spawner is gone") }, "\(status.complaints)")
             try await hosts.left.shell("kill -KILL \(process)")
             try await eventually("the tunnel's end") { try await hosts.left.weft("show", "weft0").status == 3 }
             #expect(try await hosts.left.attempt(["ip", "link", "show", "weft0"]).status != 0)

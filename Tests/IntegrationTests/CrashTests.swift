@@ -48,6 +48,21 @@ extension Integration {
             #expect(nonces.count > 1000)
         }
 
+        @Test("down takes away what a killed tunnel has left, once", arguments: ["tun", "xdp"])
+        func leftovers(driver: String) async throws {
+            let hosts = try await HostPair()
+            let before = try await hosts.left.networkState()
+            var file = TunnelText.pair().left
+            file.moreOfInterface = ["Driver = \(driver)", "Underlay = underlay", "Guard = on"]
+            try hosts.left.write(file)
+            try await hosts.left.up()
+            try await hosts.left.crash()
+            #expect(try await hosts.left.weft("down", "weft0").status == 0)
+            #expect(try FileManager.default.contentsOfDirectory(atPath: "\(hosts.left.folder)/run").isEmpty)
+            expectSame(try await hosts.left.networkState(), before)
+            #expect(try await hosts.left.weft("down", "weft0").status == 3)
+        }
+
         @Test("What was captured more than a second before a crash is refused after the restart")
         func replay() async throws {
             let hosts = try await HostPair()

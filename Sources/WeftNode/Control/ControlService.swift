@@ -21,6 +21,7 @@ final class ControlService: NodeService {
     private let commands = Mutex<[Command]>([])
     private let hasCommands: ArrivalEvent
     private let isClosing = Atomic(false)
+    private let hasLostSpawner = Atomic(false)
     private let lastRequest = Atomic<UInt64>(0)
     let state: Mutex<ControlStatus>
 
@@ -125,10 +126,16 @@ final class ControlService: NodeService {
         return state.withLock { $0 }
     }
 
-    /// The process that starts control processes; nil where it is this one.
-    var spawner: Int32? { (launcher as? SpawnedControl)?.spawner }
+    /// The process that starts control processes; nil where it is this one, and once it's gone.
+    var spawner: Int32? {
+        hasLostSpawner.load(ordering: .relaxed) ? nil : (launcher as? SpawnedControl)?.spawner
+    }
 
-    var complaint: String? { state.withLock { $0.complaint(at: SystemCall.now()) } }
+    var complaint: String? {
+        state.withLock { $0.complaint(at: SystemCall.now()) }
+            ?? (hasLostSpawner.load(ordering: .relaxed)
+                ? "the spawner is gone: the tunnel ends with its control process" : nil)
+    }
 
     func run() throws(ServiceFailure) {
         let now = SystemCall.now()
@@ -146,6 +153,7 @@ final class ControlService: NodeService {
                     log.warning("the spawner is gone (\(error)): the tunnel ends with its control process")
                 }
                 run.isLast = true
+                hasLostSpawner.store(true, ordering: .relaxed)
             }
             if run.isLast, run.end == nil, run.leave == nil {
                 throw ServiceFailure("the spawner and the control process are gone: nobody is left to renew keys")

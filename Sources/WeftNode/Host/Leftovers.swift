@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import Glibc
+import WeftCommand
 import WeftGuard
 import WeftXDP
 
@@ -8,6 +10,8 @@ package enum Leftovers {
     /// - Returns: whether there was anything.
     package static func remove(of tunnel: String) throws -> Bool {
         let hadPair = XDPDatapath.removeLeftover(tunnel)
-        return try HostGuard.open(tunnel: tunnel) || hadPair
+        let hadGuard = try HostGuard.open(tunnel: tunnel)
+        let hadSocket = unsafe unlink(RuntimeFolder.socket(of: tunnel)) == 0
+        return hadPair || hadGuard || hadSocket
     }
 }

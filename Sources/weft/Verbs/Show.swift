@@ -68,9 +68,15 @@ enum Down {
             throw CommandFailure(.failed, "\(name) runs another release, which can't end so: leave --keep-guard out")
         }
         // One that was killed may have left its guard closed.
-        guard !keepsGuard, InterfaceName.isValidForTunnel(name), (try? Leftovers.remove(of: name)) == true else {
+        let wasThere: Bool
+        do {
+            wasThere = try !keepsGuard && InterfaceName.isValidForTunnel(name) && Leftovers.remove(of: name)
+        } catch {
+            throw CommandFailure(.failed, "\(name) isn't up; what it has left can't be taken away: \(error)")
+        }
+        guard wasThere else {
             throw CommandFailure(.notUp, "no tunnel \(name) is up; `weft show` lists those that are")
         }
-        Console.print("\(name) wasn't up; what it had left closed is open")
+        Console.print("\(name) wasn't up; what it had left is gone, and what it had closed is open")
     }
 }

@@ -71,6 +71,17 @@ final class Socket: Sendable {
     /// Ends our half of a stream.
     func endSending() { shutdown(descriptor, Int32(SHUT_WR)) }
 
+    /// What of a stream has come, at most `count` bytes; none at its end, nil if nothing comes.
+    func receiveSome(_ count: Int) throws -> [UInt8]? {
+        var bytes = [UInt8](repeating: 0, count: count)
+        let received = unsafe bytes.withUnsafeMutableBytes { unsafe recv(descriptor, $0.baseAddress, $0.count, 0) }
+        guard received >= 0 else {
+            if errno == EAGAIN { return nil }
+            throw TestFailure("no more of the stream: \(lastError)")
+        }
+        return Array(bytes.prefix(received))
+    }
+
     /// The bytes of a stream until its end.
     func receiveAll() throws -> [UInt8] {
         var bytes: [UInt8] = []
