@@ -14,7 +14,12 @@ final class QUICConnection {
     private var rootSecret: SecretBytes?
     private let reference: UnsafeMutablePointer<ngtcp2_crypto_conn_ref>
     private let wanted: (PublicKey) -> Bool
+    let tags: ConnectionTags
     let resets: ResetTokens
+    /// When a server's handshake ends unless a whole ClientHello has come.
+    private let helloDue: Instant
+    /// Whether TLS has read a whole ClientHello, where we are called.
+    var sawClientHello = false
     private let credentials: Credentials
 
     /// Who the other end proved to be, once it has.
@@ -41,6 +46,7 @@ final class QUICConnection {
     // What callbacks note while ngtcp2 reads a datagram.
     var sawAuthentic = false
     var sawReset = false
+    var sawRetry = false
     var handshakeIsDone = false
     var refusedKey = false
     private var frameGuard = FrameGuard()
@@ -58,7 +64,9 @@ final class QUICConnection {
         id = beginning.id
         isDialed = first == nil
         wanted = beginning.wanted
+        tags = beginning.tags
         resets = beginning.resets
+        helloDue = first == nil ? .distantFuture : beginning.now.advanced(by: QUICRules.helloPatience)
         credentials = beginning.credentials
         unsafe reference = .allocate(capacity: 1)
         unsafe reference.initialize(to: ngtcp2_crypto_conn_ref())
@@ -118,7 +126,10 @@ final class QUICConnection {
     /// When ``advance(to:)`` has something to do.
     var deadline: Instant {
         switch state {
-        case .open: unsafe connection.map { Instant(nanoseconds: unsafe ngtcp2_conn_get_expiry($0)) } ?? .distantFuture
+        case .open:
+            min(
+                unsafe connection.map { Instant(nanoseconds: unsafe ngtcp2_conn_get_expiry($0)) } ?? .distantFuture,
+                sawClientHello ? .distantFuture : helloDue)
         case .over(_, let until): until
         }
     }
@@ -131,6 +142,7 @@ final class QUICConnection {
         }
         guard isOpen, let connection = unsafe connection else { return }
         sawAuthentic = false
+        sawRetry = false
         let code = unsafe datagram.withUnsafeBufferPointer { bytes in
             ReadingConnection.during(self) {
                 // Safe: ngtcp2 reads `count` bytes, and the path and the bytes live until it returns.
@@ -139,7 +151,8 @@ final class QUICConnection {
                     now.nanoseconds)
             }
         }
-        if code == 0 { lastHeard = now }
+        // Anybody can send what doesn't decrypt.
+        if code == 0, sawAuthentic || sawRetry { lastHeard = now }
         if handshakeIsDone, !isEstablished, code == 0 { establish(at: path.remote, now) }
         if sawAuthentic, isEstablished {
             lastAuthentic = now
@@ -174,6 +187,7 @@ final class QUICConnection {
 
     func advance(to now: Instant) {
         guard isOpen, let connection = unsafe connection else { return }
+        if !sawClientHello, now >= helloDue { return end(.timeout, now) }
         let code = unsafe ngtcp2_conn_handle_expiry(connection, now.nanoseconds)
         if code != 0 {
             end(

@@ -153,10 +153,11 @@ private func presentedKey(_ session: gnutls_session_t) -> PublicKey? {
 private let refuseResumption:
     @convention(c) (
         gnutls_session_t?, UInt32, UInt32, UInt32, UnsafePointer<gnutls_datum_t>?
-    ) -> Int32 = { _, type, _, incoming, message in
+    ) -> Int32 = { session, type, _, incoming, message in
         guard incoming != 0 else { return 0 }
         if type == GNUTLS_HANDSHAKE_NEW_SESSION_TICKET.rawValue { return GNUTLS_E_UNEXPECTED_HANDSHAKE_PACKET }
         guard type == GNUTLS_HANDSHAKE_CLIENT_HELLO.rawValue, let message = unsafe message else { return 0 }
+        if let session = unsafe session { unsafe QUICConnection.of(session)?.sawClientHello = true }
         let code = unsafe gnutls_ext_raw_parse(
             nil,
             { _, extensionType, _, _ in

@@ -37,7 +37,10 @@ public enum SessionEnd: Hashable, Sendable, CustomStringConvertible {
         case .closed: "closed"
         case .closedByPeer(code: 0): "the peer ended the session"
         case .closedByPeer(let code): "the peer closed the session (code \(code))"
-        case .timeout: "no answer: check the peer's endpoint, and that nothing between blocks UDP"
+        // Who is called by a key that isn't its own stays silent.
+        case .timeout:
+            "no answer: check the peer's endpoint, that each end's PublicKey is the other's `weft pubkey`, and that nothing "
+                + "between blocks UDP"
         case .reset: "the peer was restarted"
         case .wrongKey:
             "the other end has another key than PublicKey says, or none: compare it with `weft pubkey` there"
@@ -69,8 +72,9 @@ public enum SessionEvent: Sendable {
 /// It does no I/O and reads no clock: datagrams go in and come out, and every call that could depend on the time is
 /// given it. It is used by one thread at a time.
 public protocol SessionTransport: AnyObject {
-    /// Whose sessions are accepted, and how many streams each may have open.
-    func authorize(_ peers: [PublicKey: Int])
+    /// Whose sessions are accepted, and by which terms. Calls without a tag are answered only while somebody is among them
+    /// who can't make one.
+    func authorize(_ peers: [PublicKey: PeerTerms])
 
     /// Begins a session with the peer of that key and no other.
     func dial(_ peer: PublicKey, at endpoint: Endpoint, now: Instant) -> SessionID?
