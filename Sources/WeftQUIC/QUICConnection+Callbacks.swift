@@ -106,7 +106,8 @@ extension QUICConnection {
         }
         unsafe callbacks.acked_stream_data_offset = { _, stream, offset, count, owner, _ in
             guard let connection = unsafe QUICConnection.from(owner), let outgoing = connection.outgoing[stream],
-                offset + count >= UInt64(outgoing.count)
+                offset + count >= UInt64(outgoing.count),
+                !connection.hasGreeting || stream != Greeting.stream.rawValue
             else { return 0 }
             connection.events.append(.delivered(connection.id, StreamID(rawValue: stream)))
             return 0

@@ -15,7 +15,11 @@ extension QUICConnection {
         let resets: ResetTokens
         let streamLimit: Int
         let now: Instant
+        /// Whether `weft/1` is offered, or taken.
+        let speaksWeft: Bool
         let wanted: (PublicKey) -> Bool
+        /// Whether a caller may speak as Weft's first release does.
+        let mayBeFirstRelease: (PublicKey) -> Bool
     }
 
     /// What a first packet says that came back with a token of ours.

@@ -50,6 +50,8 @@ public final class QUICEndpoint: SessionTransport {
     var authorized: [PublicKey: PeerTerms] = [:]
     /// Whether first packets without a tag are answered.
     var answersStrangers = false
+    /// Whether callers may choose `weft/1`: not where only ICX's ends call.
+    private var acceptsWeft = true
     /// Streams that any peer may have open: whose a call is isn't known before it has been answered.
     var streamLimit = defaultStreams
     var connections: [SessionID: QUICConnection] = [:]
@@ -92,25 +94,29 @@ public final class QUICEndpoint: SessionTransport {
         authorized = peers
         streamLimit = peers.values.map(\.streams).max() ?? Self.defaultStreams
         answersStrangers = peers.values.contains { $0.speaks != .weft }
+        acceptsWeft = peers.values.contains { $0.speaks != .icx }
     }
 
     public func dial(_ peer: PublicKey, at endpoint: Endpoint, now: Instant) -> SessionID? {
         guard let key = try? TagKey(callsTo: peer) else { return nil }
         let streams = authorized[peer]?.streams ?? Self.defaultStreams
-        return begin(at: endpoint, streams: streams, now, calling: ConnectionID(ConnectionTags.makeCall(key))) {
+        return begin(at: endpoint, streams: streams, now, calling: ConnectionID(ConnectionTags.makeCall(key)), peer) {
             $0 == peer
         }
     }
 
     func begin(
         at endpoint: Endpoint, streams: Int, _ now: Instant, calling target: ConnectionID? = nil,
+        _ peer: PublicKey? = nil,
         accepting first: QUICConnection.FirstPacket? = nil, wanted: @escaping (PublicKey) -> Bool
     ) -> SessionID? {
         let id = SessionID(rawValue: nextSession)
         nextSession += 1
         let beginning = QUICConnection.Beginning(
             id: id, endpoint: endpoint, target: target, credentials: credentials, tags: tags, resets: resets,
-            streamLimit: streams, now: later(now), wanted: wanted)
+            streamLimit: streams, now: later(now),
+            speaksWeft: peer.map { authorized[$0]?.speaks ?? .weft == .weft } ?? acceptsWeft, wanted: wanted,
+            mayBeFirstRelease: { [weak self] in self?.authorized[$0]?.speaks != .weft })
         guard let connection = QUICConnection(beginning, accepting: first) else { return nil }
         connections[id] = connection
         for name in connection.ids { byID[name] = id }
@@ -257,6 +263,9 @@ public final class QUICEndpoint: SessionTransport {
     // MARK: Sessions
 
     public func nextEvent() -> SessionEvent? { events.popFirst() }
+
+    /// What the other end can do; nil where ICX's protocol is spoken.
+    public func capabilities(of session: SessionID) -> Capabilities? { connections[session]?.peerCapabilities }
 
     public func masterKeys(of session: SessionID) -> MasterKeys? { connections[session]?.masterKeys() }
 

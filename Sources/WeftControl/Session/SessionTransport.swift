@@ -29,6 +29,8 @@ public enum SessionEnd: Hashable, Sendable, CustomStringConvertible {
     case wrongKey
     /// The other end refused our key, or what we offered in the handshake.
     case refused(String)
+    /// The other end called as Weft's first release does, and its section doesn't say that it may.
+    case firstRelease
     /// The other end broke the protocol.
     case violation(String)
 
@@ -45,6 +47,8 @@ public enum SessionEnd: Hashable, Sendable, CustomStringConvertible {
         case .wrongKey:
             "the other end has another key than PublicKey says, or none: compare it with `weft pubkey` there"
         case .refused(let why): "the peer refused us (\(why)): check that its file names this end's public key"
+        case .firstRelease:
+            "the peer runs the first release of Weft, and called us: say Protocol = 1 in its section, or bring it up to date"
         case .violation(let why): "the peer broke the protocol (\(why)): run a peer that follows it"
         }
     }
@@ -52,8 +56,8 @@ public enum SessionEnd: Hashable, Sendable, CustomStringConvertible {
 
 /// What happened to a session.
 public enum SessionEvent: Sendable {
-    /// The handshake is done, and the peer has proved its key. At the end that dialled this doesn't yet mean that the
-    /// peer accepts ours: the first answer does.
+    /// The handshake is done, and the peer has proved its key; with `weft/1` both ends have said what they can do. With ICX's
+    /// protocol this doesn't yet mean at the end that dialled that the peer accepts ours: the first answer does.
     case established(SessionID, peer: PublicKey, at: Endpoint, dialed: Bool)
     /// Bytes of a stream, in order; `isEnd` with the last of them.
     case received(SessionID, StreamID, [UInt8], isEnd: Bool)
@@ -93,6 +97,9 @@ public protocol SessionTransport: AnyObject {
 
     /// The next thing that happened.
     func nextEvent() -> SessionEvent?
+
+    /// What the other end of an established session can do; nil where ICX's protocol is spoken.
+    func capabilities(of session: SessionID) -> Capabilities?
 
     /// The session's master keys, exported anew; nil before it is established or after its end.
     func masterKeys(of session: SessionID) -> MasterKeys?

@@ -148,8 +148,8 @@ extension TunnelConfiguration {
         peers.filter { ($0.controlPort != nil) == icx }.compactMap { ControlPeer($0, interface) }
     }
 
-    /// Whether calls without a tag are answered on the shared port.
-    func answersStrangers(servesKeys: Bool) -> Bool {
+    /// Whether calls without a tag are answered on the shared port: while an end of the first release may call.
+    package func answersStrangers(servesKeys: Bool) -> Bool {
         servesKeys ? initiators.contains(where: \.isFirstRelease) : peers.contains(where: \.isFirstRelease)
     }
 
