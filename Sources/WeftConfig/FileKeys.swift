@@ -36,6 +36,8 @@ public enum InterfaceKey: String, CaseIterable, Sendable {
     case privateKeyFile = "PrivateKeyFile"
     case rekeyInterval = "RekeyInterval"
     case controlPort = "ControlPort"
+    case callLimit = "CallLimit"
+    case handshakeLimit = "HandshakeLimit"
     case queues = "Queues"
     case pinThreads = "PinThreads"
     case sourcePorts = "SourcePorts"
@@ -69,6 +71,8 @@ extension InterfaceKey: FileKey {
         case .privateKeyFile: "a path such as /etc/weft/host.key, made by `weft genkey`"
         case .rekeyInterval: "a number of seconds from 1 to 21600"
         case .controlPort: "a number from 1 to 65535"
+        case .callLimit: "a number of calls per second from 1 to 8000"
+        case .handshakeLimit: "a number from 1 to 1024"
         case .queues: "auto, or a number from 1 to \(InterfaceConfiguration.mostQueues)"
         case .pinThreads: "on or off"
         case .sourcePorts: "a number from 1 to \(InterfaceConfiguration.mostSourcePorts)"
@@ -97,6 +101,7 @@ public enum PeerKey: String, CaseIterable, Sendable {
     case pinEndpoint = "PinEndpoint"
     case controlPort = "ControlPort"
     case suite = "Suite"
+    case speaks = "Protocol"
 }
 
 extension PeerKey: FileKey {
@@ -115,6 +120,7 @@ extension PeerKey: FileKey {
         case .publicKey: "what `weft pubkey` prints at the peer, 124 characters that end in =="
         case .controlPort: "a number from 1 to 65535, or nothing unless the peer is ICX's"
         case .suite: "AES-128-GCM or AES-256-GCM"
+        case .speaks: "1 for an end of Weft's first release, or nothing"
         }
     }
 }
@@ -125,6 +131,7 @@ public enum InitiatorKey: String, CaseIterable, Sendable {
     case allowedIPs = "AllowedIPs"
     case networks = "Networks"
     case suite = "Suite"
+    case speaks = "Protocol"
 }
 
 extension InitiatorKey: FileKey {
@@ -136,6 +143,7 @@ extension InitiatorKey: FileKey {
         case .allowedIPs: PeerKey.allowedIPs.expected
         case .networks: "a number from 1 to \(InitiatorConfiguration.mostNetworks)"
         case .suite: PeerKey.suite.expected
+        case .speaks: PeerKey.speaks.expected
         }
     }
 }

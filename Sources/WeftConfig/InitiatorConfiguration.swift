@@ -17,6 +17,8 @@ public struct InitiatorConfiguration: Sendable {
     public let networks: Int
     /// The suite of its networks.
     public let suite: Suite
+    /// Whether it runs Weft's first release.
+    public let isFirstRelease: Bool
     /// Where each key stands in the file.
     public let lines: SectionLines<InitiatorKey>
 }

@@ -81,8 +81,14 @@ public struct InterfaceConfiguration: Sendable {
     public let rekeyInterval: Duration
     /// The UDP port where ICX's peers reach our control plane; nil if none do.
     public let controlPort: UInt16?
+    /// What strangers may cost.
+    public let callLimits: CallLimits
+    /// Handshakes that one source may have half done, 1...1024.
+    public let handshakesPerSource: Int
     /// Where each key stands in the file.
     public let lines: SectionLines<InterfaceKey>
+
+    public static let defaultHandshakesPerSource = 32
 
     /// ICX's control port.
     public static let defaultControlPort: UInt16 = 6082
@@ -136,6 +142,8 @@ public struct PeerConfiguration: Sendable {
     public let pinsEndpoint: Bool
     /// The peer's port for control, if it is ICX's.
     public let controlPort: UInt16?
+    /// Whether it runs Weft's first release.
+    public let isFirstRelease: Bool
     public let suite: Suite
     /// Where each key stands in the file.
     public let lines: SectionLines<PeerKey>
@@ -192,9 +200,12 @@ public struct EndpointName: Hashable, Sendable, CustomStringConvertible {
 public final class SharedIdentity: Sendable {
     private let held: Mutex<Identity?>
     public let publicKey: PublicKey
+    /// What the tags of its connection ids come from; nil where the library failed to make it.
+    public let tagSeed: TagSeed?
 
     public init(_ identity: consuming Identity) {
         publicKey = identity.publicKey
+        tagSeed = try? TagSeed(identity)
         held = Mutex(consume identity)
     }
 

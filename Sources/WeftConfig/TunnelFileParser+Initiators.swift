@@ -9,13 +9,14 @@ struct InitiatorDraft {
     var allowedIPs: ItemList<Prefix>?
     var networks: UInt32?
     var suite: Suite?
+    var speaks: UInt32?
 
     var complete: InitiatorConfiguration? {
         guard let publicKey, let allowedIPs else { return nil }
         return InitiatorConfiguration(
             publicKey: publicKey, allowedIPs: allowedIPs.items,
             networks: networks.map { Int($0) } ?? InitiatorConfiguration.defaultNetworks,
-            suite: suite ?? .aes128GCM, lines: lines)
+            suite: suite ?? .aes128GCM, isFirstRelease: speaks == 1, lines: lines)
     }
 }
 
@@ -29,6 +30,7 @@ extension TunnelFileParser {
             FileValues.number($0, in: 1...UInt32(InitiatorConfiguration.mostNetworks))
         }
         draft.suite = value(of: .suite, in: entries, FileValues.suite)
+        draft.speaks = value(of: .speaks, in: entries) { FileValues.number($0, in: 1...1) }
         return draft
     }
 

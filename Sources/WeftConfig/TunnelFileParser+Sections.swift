@@ -31,6 +31,14 @@ struct InterfaceDraft {
     var identity: SharedIdentity?
     var rekeyInterval: UInt32?
     var controlPort: UInt32?
+    var callLimit: UInt32?
+    var handshakeLimit: UInt32?
+
+    private var callLimits: CallLimits {
+        var limits = CallLimits()
+        if let callLimit { limits.callsPerSource = Int(callLimit) }
+        return limits
+    }
 
     private var xdp: XDPOptions {
         var options = XDPOptions()
@@ -74,6 +82,8 @@ struct InterfaceDraft {
             identity: identity,
             rekeyInterval: rekeyInterval.map { .seconds(Int($0)) } ?? ControlPeer.defaultRekeyInterval,
             controlPort: controlPort.flatMap { UInt16(exactly: $0) },
+            callLimits: callLimits,
+            handshakesPerSource: handshakeLimit.map { Int($0) } ?? InterfaceConfiguration.defaultHandshakesPerSource,
             lines: lines)
     }
 }
@@ -97,6 +107,7 @@ struct PeerDraft {
     var receiveKey: ManualKey?
     var rateLimit: UInt32?
     var checksSource: Bool?
+    var speaks: UInt32?
 
     var complete: PeerConfiguration? {
         let authentication: PeerConfiguration.Authentication
@@ -119,6 +130,7 @@ struct PeerDraft {
             checksSource: checksSource ?? false,
             pinsEndpoint: pinsEndpoint ?? false,
             controlPort: controlPort.flatMap { UInt16(exactly: $0) },
+            isFirstRelease: speaks == 1,
             suite: suite ?? .aes128GCM,
             lines: lines)
     }
@@ -153,6 +165,8 @@ extension TunnelFileParser {
         draft.respondsToSTUN = value(of: .stunResponder, in: entries, FileValues.onOrOff)
         draft.rekeyInterval = value(of: .rekeyInterval, in: entries) { FileValues.number($0, in: 1...21_600) }
         draft.controlPort = value(of: .controlPort, in: entries) { FileValues.number($0, in: 1...65535) }
+        draft.callLimit = value(of: .callLimit, in: entries) { FileValues.number($0, in: 1...8000) }
+        draft.handshakeLimit = value(of: .handshakeLimit, in: entries) { FileValues.number($0, in: 1...1024) }
         if let port = draft.controlPort, port == draft.listenPort ?? UInt32(InterfaceConfiguration.defaultListenPort) {
             diagnostics.add(
                 line: entries.lines[.controlPort],
@@ -178,9 +192,16 @@ extension TunnelFileParser {
             draft.pinsEndpoint = value(of: .pinEndpoint, in: entries, FileValues.onOrOff)
             draft.controlPort = value(of: .controlPort, in: entries) { FileValues.number($0, in: 1...65535) }
             draft.suite = value(of: .suite, in: entries, FileValues.suite)
+            draft.speaks = value(of: .speaks, in: entries) { FileValues.number($0, in: 1...1) }
+            if draft.speaks != nil, entries[.controlPort] != nil {
+                diagnostics.add(
+                    line: draft.lines[.speaks],
+                    "Protocol: stands beside ControlPort (line \(draft.lines[.controlPort])): a peer is ICX's or Weft's"
+                )
+            }
         } else {
             require([.vni, .endpoint, .allowedIPs, .epoch, .sendKey, .receiveKey], in: entries)
-            for key in [PeerKey.pinEndpoint, .controlPort, .suite] where entries[key] != nil {
+            for key in [PeerKey.pinEndpoint, .controlPort, .suite, .speaks] where entries[key] != nil {
                 diagnostics.add(
                     line: draft.lines[key], "\(key.rawValue): needs PublicKey: manual keys have no use for it")
             }

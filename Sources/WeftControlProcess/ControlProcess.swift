@@ -4,13 +4,20 @@ import WeftControl
 import WeftPair
 import WeftQUIC
 
+/// Which endpoint a machine is, and what one source may cost it.
+public struct ControlPlace: Hashable, Sendable {
+    public var place = EndpointPlace()
+    public var handshakesPerSource = QUICEndpoint.Limits().handshakesPerSource
+    public var callsPerSource = QUICEndpoint.Limits().callsPerSource
+}
+
 /// What speaks with strangers: runs a tunnel's control machines over the pair, and nothing else.
 ///
 /// It opens no file and no socket. The data process tells it who the peers are, what came for them and how their networks are
 /// doing; it answers with datagrams and keys.
 public final class ControlProcess {
     let end: ControlEnd
-    private let makeTransport: () throws -> any SessionTransport
+    private let makeTransport: (ControlPlace) throws -> any SessionTransport
     let own: PublicKey
     private var machines: [LinkKind: any HostedMachine] = [:]
     /// Which machine a network's peer belongs to.
@@ -18,6 +25,7 @@ public final class ControlProcess {
     /// Lists of which parts have come.
     private var peers: [LinkKind: PeerList] = [:]
     private var initiators = InitiatorList()
+    private var places: [LinkKind: ControlPlace] = [:]
     private var isClosing = false
     private var statusRequests: [UInt64] = []
     private var nextStatus = Instant(nanoseconds: 0)
@@ -31,7 +39,8 @@ public final class ControlProcess {
     ///   - own: our public key.
     ///   - makeTransport: makes what carries one machine's sessions.
     public init(
-        _ own: PublicKey, over socket: PairSocket, makeTransport: @escaping () throws -> any SessionTransport
+        _ own: PublicKey, over socket: PairSocket,
+        makeTransport: @escaping (ControlPlace) throws -> any SessionTransport
     ) {
         end = ControlEnd(socket)
         self.own = own
@@ -98,6 +107,9 @@ public final class ControlProcess {
         case .ping(let number): end.send(.pong(number))
         case .tellStatus(let number): statusRequests.append(number)
         case .close: isClosing = true
+        case .place(let link, let place, let handshakes, let calls):
+            places[link] = ControlPlace(
+                place: place, handshakesPerSource: Int(handshakes), callsPerSource: Int(calls))
         case .peer(let link, let peer, let presence):
             peers[link, default: PeerList()].peers.append(peer)
             peers[link]?.presences[peer.publicKey] = presence
@@ -114,6 +126,8 @@ public final class ControlProcess {
         }
     }
 
+    private func place(of link: LinkKind) -> ControlPlace { places[link] ?? ControlPlace() }
+
     private func machine(of vni: UInt32) -> (any HostedMachine)? { links[vni].flatMap { machines[$0] } }
 
     private func completePeers(_ link: LinkKind, at now: Instant) throws {
@@ -124,7 +138,7 @@ public final class ControlProcess {
         if let known = machines[link] as? PeersMachine {
             machine = known
         } else {
-            machine = PeersMachine(own, link, over: try makeTransport(), end)
+            machine = PeersMachine(own, link, over: try makeTransport(place(of: link)), end)
             machines[link] = machine
         }
         try machine.setPeers(list, at: now)
@@ -136,7 +150,7 @@ public final class ControlProcess {
         if let machine = machines[link] as? KeyServerMachine {
             machine.setInitiators(list, at: now)
         } else {
-            machines[link] = KeyServerMachine(list, link, over: try makeTransport(), end, at: now)
+            machines[link] = KeyServerMachine(list, link, over: try makeTransport(place(of: link)), end, at: now)
         }
     }
 }

@@ -24,6 +24,8 @@ package final class WeftNode: Sendable {
     let stun: STUNAgent?
     /// Nil where all keys are manual.
     let control: ControlService?
+    /// What of strangers' reaches the control process; nil where all keys are manual.
+    let gate: ControlGate?
     /// Starts control processes; nil where none is needed.
     private let launcher: (any ControlLauncher)?
     private let keeper: KeeperService
@@ -85,8 +87,9 @@ package final class WeftNode: Sendable {
                 name, configuration, driver, routes: routes, mark: mark, engine, servesKeys: servesKeys, log)
             keeper = try KeeperService(keys, engine, datapath, log)
             stun = try Self.stun(configuration.interface, datapath)
+            gate = try Self.gate(name, configuration, servesKeys: servesKeys)
             control = try Self.control(
-                configuration, engine, datapath, routes, mark, servesKeys: servesKeys, launcher, log)
+                name, gate, configuration, engine, datapath, routes, mark, servesKeys: servesKeys, launcher, log)
         } catch {
             throw CommandFailure(.failed, "\(error)")
         }
@@ -147,8 +150,19 @@ package final class WeftNode: Sendable {
         }
     }
 
+    private static func gate(
+        _ name: String, _ configuration: TunnelConfiguration, servesKeys: Bool
+    ) throws -> ControlGate? {
+        let interface = configuration.interface
+        guard let seed = interface.identity?.tagSeed else { return nil }
+        return ControlGate(
+            try seed.tags(at: EndpointPlace(port: interface.listenPort, name: name)),
+            answersStrangers: configuration.answersStrangers(servesKeys: servesKeys), limits: interface.callLimits)
+    }
+
     private static func control(
-        _ configuration: TunnelConfiguration, _ engine: Engine, _ datapath: any TunnelDatapath,
+        _ name: String, _ gate: ControlGate?, _ configuration: TunnelConfiguration, _ engine: Engine,
+        _ datapath: any TunnelDatapath,
         _ routes: TunnelRoutes, _ mark: UInt32, servesKeys: Bool, _ launcher: (any ControlLauncher)?, _ log: Log
     ) throws -> ControlService? {
         guard configuration.interface.identity != nil, let launcher else { return nil }
@@ -157,9 +171,10 @@ package final class WeftNode: Sendable {
         let port = configuration.ownControlPort(servesKeys: servesKeys)
         if let port { links[.own] = try OwnPort(port: port, mark: mark, datapath.plane, wake: wake) }
         if !servesKeys || port == nil {
-            links[.shared] = try SharedPort(datapath.plane, sendingBy: datapath.transport)
+            links[.shared] = try SharedPort(datapath.plane, sendingBy: datapath.transport, gate: gate)
         }
-        let served = try ServedConfiguration(configuration, tunnelled: routes.catchingAll, servesKeys: servesKeys)
+        let served = try ServedConfiguration(
+            configuration, name: name, tunnelled: routes.catchingAll, servesKeys: servesKeys)
         return try ControlService(served, engine, launcher, links: links, wake: wake, mark: mark, log)
     }
 

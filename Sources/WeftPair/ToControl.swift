@@ -15,6 +15,12 @@ public enum ToControl: Sendable {
     /// The longest datagram that is handed over, in bytes; a QUIC datagram has 1,200 to 1,500.
     public static let longestDatagram = 16_384
 
+    /// The longest name of a tunnel, in bytes: a device's.
+    static let longestName = 64
+
+    /// Which endpoint a link is, and what one source may cost there: handshakes half done, and calls a second. Comes before all
+    /// else for the link.
+    case place(LinkKind, EndpointPlace, handshakesPerSource: UInt32, callsPerSource: UInt32)
     /// A peer, and what the engine has of it from before the control process began.
     case peer(LinkKind, ControlPeer, PeerPresence?)
     /// A prefix that the host routes into the tunnel.

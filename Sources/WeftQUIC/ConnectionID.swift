@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import CWeftQUIC
+import Weft
 import WeftControl
 
 /// A QUIC connection id (RFC 9000, section 5.1).
 ///
-/// Those that we give out begin with ``firstByte``, so that a datagram on a shared port is told for QUIC's even when its
-/// sender clears the fixed bit (RFC 9287).
+/// Those that we give out begin with one byte, so that a datagram on a shared port is told for QUIC's even when its
+/// sender clears the fixed bit (RFC 9287), and end with a tag, by which the data process knows them.
 struct ConnectionID: Hashable {
-    static let firstByte: UInt8 = 0x51
+    static let firstByte = Identification.connectionIDPrefix
     /// Bytes in an id of ours.
-    static let byteCount = 18
+    static let byteCount = ConnectionTags.idByteCount
 
     let bytes: [UInt8]
 
@@ -19,10 +20,11 @@ struct ConnectionID: Hashable {
         bytes = unsafe withUnsafeBytes(of: id.data) { unsafe Array($0.prefix(id.datalen)) }
     }
 
-    /// A new one of ours.
-    static func random() -> ConnectionID {
-        ConnectionID([firstByte] + (1..<byteCount).map { _ in UInt8.random(in: 0...255) })
-    }
+    /// Whether it is one that we gave out.
+    func isOurs(by tags: ConnectionTags) -> Bool { unsafe tags.isOwn(bytes.span.bytes) }
+
+    /// Whether it is one by which a caller shows that it knows our public key.
+    func isCall(by tags: ConnectionTags) -> Bool { unsafe tags.isCall(bytes.span.bytes) }
 
     /// ngtcp2's form. Longer ids than QUIC allows are cut.
     var native: ngtcp2_cid {
@@ -33,14 +35,14 @@ struct ConnectionID: Hashable {
     }
 }
 
-/// Stateless reset tokens (RFC 9000, section 10.3), derived from the identity: an end that was restarted knows the tokens
-/// that it gave out before.
+/// Stateless reset tokens (RFC 9000, section 10.3), derived from the identity and the endpoint's place: an end that was
+/// restarted knows the tokens that it gave out before, and another endpoint of the identity has others.
 final class ResetTokens {
     static let byteCount = Int(NGTCP2_STATELESS_RESET_TOKENLEN)
     private let secret: SecretBytes
 
-    init(_ identity: borrowing Identity) throws(KeyDerivationError) {
-        secret = try identity.secret(for: "weft stateless reset v1")
+    init(_ identity: borrowing Identity, at place: EndpointPlace) throws(KeyDerivationError) {
+        secret = try identity.resetSecret(at: place)
     }
 
     /// The token for a connection id of ours; written to `token`, which has room for ``byteCount`` bytes.

@@ -11,7 +11,11 @@ extension QUICConnection {
         var callbacks = ngtcp2_callbacks()
         if dialing {
             unsafe callbacks.client_initial = ngtcp2_crypto_client_initial_cb
-            unsafe callbacks.recv_retry = ngtcp2_crypto_recv_retry_cb
+            unsafe callbacks.recv_retry = { native, header, owner in
+                // Its tag is right, and only who saw our packet knows what that covers.
+                unsafe QUICConnection.from(owner)?.sawRetry = true
+                return unsafe ngtcp2_crypto_recv_retry_cb(native, header, owner)
+            }
         } else {
             unsafe callbacks.recv_client_initial = ngtcp2_crypto_recv_client_initial_cb
         }
@@ -65,7 +69,7 @@ extension QUICConnection {
             guard let connection = unsafe QUICConnection.from(owner), let id = unsafe id, let token = unsafe token,
                 count == ConnectionID.byteCount
             else { return NGTCP2_ERR_CALLBACK_FAILURE }
-            let fresh = ConnectionID.random()
+            let fresh = ConnectionID(connection.tags.makeID())
             unsafe id.pointee = fresh.native
             guard unsafe connection.resets.write(for: id, to: token) else { return NGTCP2_ERR_CALLBACK_FAILURE }
             connection.newIDs.append(fresh)
@@ -102,7 +106,8 @@ extension QUICConnection {
         }
         unsafe callbacks.acked_stream_data_offset = { _, stream, offset, count, owner, _ in
             guard let connection = unsafe QUICConnection.from(owner), let outgoing = connection.outgoing[stream],
-                offset + count >= UInt64(outgoing.count)
+                offset + count >= UInt64(outgoing.count),
+                !connection.hasGreeting || stream != Greeting.stream.rawValue
             else { return 0 }
             connection.events.append(.delivered(connection.id, StreamID(rawValue: stream)))
             return 0

@@ -8,11 +8,18 @@ extension QUICConnection {
     struct Beginning {
         let id: SessionID
         let endpoint: Endpoint
+        /// The first id that we call; nil where we are called.
+        let target: ConnectionID?
         let credentials: Credentials
+        let tags: ConnectionTags
         let resets: ResetTokens
         let streamLimit: Int
         let now: Instant
+        /// Whether `weft/1` is offered, or taken.
+        let speaksWeft: Bool
         let wanted: (PublicKey) -> Bool
+        /// Whether a caller may speak as Weft's first release does.
+        let mayBeFirstRelease: (PublicKey) -> Bool
     }
 
     /// What a first packet says that came back with a token of ours.
@@ -43,7 +50,7 @@ extension QUICConnection {
         unsafe parameters.initial_max_streams_bidi = UInt64(beginning.streamLimit)
         unsafe parameters.max_idle_timeout = QUICRules.idleTimeout
         unsafe parameters.active_connection_id_limit = 4
-        let own = ConnectionID.random()
+        let own = ConnectionID(tags.makeID())
         ids = [own]
         var source = own.native
         let path = NetworkPath(to: beginning.endpoint)
@@ -51,7 +58,7 @@ extension QUICConnection {
         let owner = unsafe Unmanaged.passUnretained(self).toOpaque()
         var made: OpaquePointer?
         guard let first else {
-            var destination = ConnectionID.random().native
+            guard var destination = beginning.target?.native else { return nil }
             let code = unsafe ngtcp2_conn_client_new_versioned(
                 &made, &destination, &source, path.pointer, NGTCP2_PROTO_VER_V1, NGTCP2_CALLBACKS_V1,
                 &callbacks, NGTCP2_SETTINGS_V2, &settings, NGTCP2_TRANSPORT_PARAMS_V1, &parameters, nil,

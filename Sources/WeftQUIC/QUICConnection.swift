@@ -14,7 +14,13 @@ final class QUICConnection {
     private var rootSecret: SecretBytes?
     private let reference: UnsafeMutablePointer<ngtcp2_crypto_conn_ref>
     private let wanted: (PublicKey) -> Bool
+    private let mayBeFirstRelease: (PublicKey) -> Bool
+    let tags: ConnectionTags
     let resets: ResetTokens
+    /// When a server's handshake ends unless a whole ClientHello has come.
+    private let helloDue: Instant
+    /// Whether TLS has read a whole ClientHello, where we are called.
+    var sawClientHello = false
     private let credentials: Credentials
 
     /// Who the other end proved to be, once it has.
@@ -41,11 +47,18 @@ final class QUICConnection {
     // What callbacks note while ngtcp2 reads a datagram.
     var sawAuthentic = false
     var sawReset = false
+    var sawRetry = false
     var handshakeIsDone = false
     var refusedKey = false
     private var frameGuard = FrameGuard()
     private(set) var fault: FrameGuard.Fault?
     private var isProbing = false
+    /// What both ends say first; nil before the handshake is done, once it is said, and where ICX's protocol is spoken.
+    private var greeting: Greeting?
+    /// Whether the first stream is the greeting's.
+    private(set) var hasGreeting = false
+    /// What the other end can do, where `weft/1` is spoken.
+    private(set) var peerCapabilities: Capabilities?
 
     enum State {
         case open
@@ -58,7 +71,10 @@ final class QUICConnection {
         id = beginning.id
         isDialed = first == nil
         wanted = beginning.wanted
+        mayBeFirstRelease = beginning.mayBeFirstRelease
+        tags = beginning.tags
         resets = beginning.resets
+        helloDue = first == nil ? .distantFuture : beginning.now.advanced(by: QUICRules.helloPatience)
         credentials = beginning.credentials
         unsafe reference = .allocate(capacity: 1)
         unsafe reference.initialize(to: ngtcp2_crypto_conn_ref())
@@ -68,7 +84,9 @@ final class QUICConnection {
             guard let owner = unsafe reference?.pointee.user_data else { return nil }
             return unsafe Unmanaged<QUICConnection>.fromOpaque(owner).takeUnretainedValue().connection
         }
-        guard let session = try? unsafe TLSSession.make(dialing: first == nil, credentials, reference: reference),
+        guard
+            let session = try? unsafe TLSSession.make(
+                dialing: first == nil, speaksWeft: beginning.speaksWeft, credentials, reference: reference),
             let made = unsafe make(beginning, first)
         else { return nil }
         unsafe connection = unsafe made
@@ -118,7 +136,10 @@ final class QUICConnection {
     /// When ``advance(to:)`` has something to do.
     var deadline: Instant {
         switch state {
-        case .open: unsafe connection.map { Instant(nanoseconds: unsafe ngtcp2_conn_get_expiry($0)) } ?? .distantFuture
+        case .open:
+            min(
+                unsafe connection.map { Instant(nanoseconds: unsafe ngtcp2_conn_get_expiry($0)) } ?? .distantFuture,
+                min(sawClientHello ? .distantFuture : helloDue, greeting?.due ?? .distantFuture))
         case .over(_, let until): until
         }
     }
@@ -131,6 +152,7 @@ final class QUICConnection {
         }
         guard isOpen, let connection = unsafe connection else { return }
         sawAuthentic = false
+        sawRetry = false
         let code = unsafe datagram.withUnsafeBufferPointer { bytes in
             ReadingConnection.during(self) {
                 // Safe: ngtcp2 reads `count` bytes, and the path and the bytes live until it returns.
@@ -139,29 +161,61 @@ final class QUICConnection {
                     now.nanoseconds)
             }
         }
-        if code == 0 { lastHeard = now }
+        // Anybody can send what doesn't decrypt.
+        if code == 0, sawAuthentic || sawRetry { lastHeard = now }
         if handshakeIsDone, !isEstablished, code == 0 { establish(at: path.remote, now) }
         if sawAuthentic, isEstablished {
             lastAuthentic = now
             if isProbing { setKeepAlive(QUICRules.keepAlive, probing: false) }
         }
+        greet(at: path.remote, now)
         if code != 0 { end(readFailed: code, now) }
     }
 
     private func establish(at endpoint: Endpoint?, _ now: Instant) {
         guard let violation = session?.violation() else {
             guard let peer, let endpoint else { return close(.violation("no certificate"), code: 1, now) }
+            let speaksWeft = session?.speaksWeft ?? false
+            guard isDialed || speaksWeft || mayBeFirstRelease(peer) else {
+                events.removeAll()
+                return close(.firstRelease, code: 1, now)
+            }
             rootSecret = session?.rootSecret()
             endTLS()
             isEstablished = true
             lastAuthentic = now
             setKeepAlive(QUICRules.keepAlive, probing: false)
-            // Bytes of a stream may have come in the same datagram, before we looked.
-            events.insert(.established(id, peer: peer, at: endpoint, dialed: isDialed), at: 0)
+            guard speaksWeft else {
+                // Bytes of a stream may have come in the same datagram, before we looked.
+                return events.insert(.established(id, peer: peer, at: endpoint, dialed: isDialed), at: 0)
+            }
+            hasGreeting = true
+            greeting = Greeting(isDialed: isDialed, due: now.advanced(by: QUICRules.greetingPatience))
+            if isDialed, let frame = Capabilities.own.frame { _ = open(frame) }
             return
         }
         events.removeAll()
         close(.violation(violation), code: 1, now)
+    }
+
+    /// Goes on with the first exchange of `weft/1`, and tells of the session once it is done.
+    private func greet(at endpoint: Endpoint?, _ now: Instant) {
+        guard isOpen, greeting != nil, let peer, let endpoint else { return }
+        let came = events
+        events.removeAll()
+        switch greeting?.take(came) {
+        case .fail(let why): return close(.violation(why), code: 1, now)
+        case .answer(let held):
+            if let frame = Capabilities.own.frame { answer(frame, on: Greeting.stream) }
+            finish(held)
+        case .done(let held): finish(held)
+        case .wait, nil: return
+        }
+        func finish(_ held: [SessionEvent]) {
+            peerCapabilities = greeting?.peers
+            greeting = nil
+            events = [.established(id, peer: peer, at: endpoint, dialed: isDialed)] + held
+        }
     }
 
     private func endTLS() {
@@ -174,6 +228,8 @@ final class QUICConnection {
 
     func advance(to now: Instant) {
         guard isOpen, let connection = unsafe connection else { return }
+        if !sawClientHello, now >= helloDue { return end(.timeout, now) }
+        if let greeting, now >= greeting.due { return close(.timeout, code: 1, now) }
         let code = unsafe ngtcp2_conn_handle_expiry(connection, now.nanoseconds)
         if code != 0 {
             end(

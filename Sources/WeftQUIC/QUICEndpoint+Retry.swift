@@ -10,9 +10,9 @@ extension QUICEndpoint {
 
     /// Answers a first packet without a token.
     func retry(_ header: ngtcp2_pkt_hd, _ source: Endpoint, _ now: Instant) {
-        guard mayAnswer(now) else { return }
+        guard mayCall(source, now) else { return }
         var header = unsafe header
-        var own = ConnectionID.random().native
+        var own = ConnectionID(tags.makeID()).native
         var token = [UInt8](repeating: 0, count: 256)
         let path = NetworkPath(to: source)
         // Safe: ngtcp2 writes at most what a token needs, which is far below 256 bytes.

@@ -11,7 +11,7 @@ extension QUICEndpoint {
     func negotiateVersion(
         _ count: Int, _ destination: [UInt8], _ origin: [UInt8], _ source: Endpoint, _ now: Instant
     ) {
-        guard count >= QUICRules.datagramByteCount, mayAnswer(now) else { return }
+        guard count >= QUICRules.datagramByteCount, mayCall(source, now) else { return }
         counters.versionNegotiations += 1
         var versions = [NGTCP2_PROTO_VER_V1]
         unsafe answer(to: source) { packet in
@@ -39,10 +39,7 @@ extension QUICEndpoint {
             counters.badTokens += 1
             return
         }
-        guard handshakes < limits.handshakes else {
-            counters.overLimit += 1
-            return
-        }
+        makeWay(for: SourceAddress(source.address), now)
         let first = unsafe QUICConnection.FirstPacket(
             version: header.version, destination: ConnectionID(header.dcid), source: ConnectionID(header.scid),
             original: original)
@@ -52,14 +49,28 @@ extension QUICEndpoint {
                 wanted: { [weak self] in self?.authorized[$0] != nil }),
             let connection = connections[session]
         else { return }
+        halfOpen.add(session, of: SourceAddress(source.address))
         arrivalPath.set(to: source)
         connection.receive(datagram, over: arrivalPath, now: now)
         settle(connection)
     }
 
+    /// Ends the handshakes in whose place another one of a source may begin.
+    private func makeWay(for source: SourceAddress, _ now: Instant) {
+        while let oldest = halfOpen.surplus(
+            for: source, perSource: limits.handshakesPerSource, total: limits.handshakes)
+        {
+            halfOpen.remove(oldest)
+            counters.evicted += 1
+            guard let connection = connections[oldest] else { continue }
+            // Who it was hears nothing: an answer would be one more that strangers can have.
+            connection.end(.timeout, now)
+            settle(connection)
+        }
+    }
+
     /// A short packet for no connection of ours: the reset of one, or one that a session before our restart goes on with.
     func takeStray(_ datagram: Span<UInt8>, _ destination: [UInt8], _ source: Endpoint, _ now: Instant) {
-        guard mayAnswer(now) else { return }
         arrivalPath.set(to: source)
         for session in byRemote[source] ?? [] {
             guard let connection = connections[session] else { continue }
@@ -67,13 +78,17 @@ extension QUICEndpoint {
             settle(connection)
             if connection.sawReset { return }
         }
-        reset(destination, datagram.count, source)
+        reset(destination, datagram.count, source, now)
     }
 
-    private func reset(_ destination: [UInt8], _ count: Int, _ source: Endpoint) {
+    private func reset(_ destination: [UInt8], _ count: Int, _ source: Endpoint, _ now: Instant) {
         // Two ends without state must not answer each other for ever: each answer is shorter than what caused it.
-        guard destination.first == ConnectionID.firstByte, count > Self.shortestDatagram else {
+        guard ConnectionID(destination).isOurs(by: tags), count > Self.shortestDatagram else {
             counters.malformed += 1
+            return
+        }
+        guard resetLimiter.admits(source.address, at: now) else {
+            counters.overLimit += 1
             return
         }
         var id = ConnectionID(destination).native
@@ -99,17 +114,12 @@ extension QUICEndpoint {
         loose.append((Array(packet.prefix(count)), endpoint))
     }
 
-    /// Whether a stranger may be answered now.
-    func mayAnswer(_ now: Instant) -> Bool {
-        let rate = Double(limits.statelessAnswersPerSecond)
-        let elapsed = Double(now.nanoseconds - min(allowanceSince.nanoseconds, now.nanoseconds)) / 1e9
-        allowance = min(rate / 10, allowance + elapsed * rate)
-        allowanceSince = now
-        guard allowance >= 1 else {
+    /// Whether a source's first packet may be answered now.
+    func mayCall(_ source: Endpoint, _ now: Instant) -> Bool {
+        guard callLimiter.admits(source.address, at: now) else {
             counters.overLimit += 1
             return false
         }
-        allowance -= 1
         return true
     }
 }

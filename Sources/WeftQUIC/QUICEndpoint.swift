@@ -7,15 +7,22 @@ import WeftControl
 public final class QUICEndpoint: SessionTransport {
     /// Limits on what strangers can make us keep and do.
     public struct Limits: Sendable {
-        /// Connections whose other end hasn't proved its key yet.
-        public var handshakes = 128
-        /// Answers per second to datagrams that belong to no connection: Retry, version negotiation, stateless reset.
-        public var statelessAnswersPerSecond = 2000
+        /// Connections whose other end hasn't proved its key yet, of all sources: the oldest of the source that has most makes
+        /// way for another.
+        public var handshakes = 1024
+        /// The same of one source, an IPv4 address or an IPv6 network of 64 bits.
+        public var handshakesPerSource = 32
+        /// First packets a second that are answered, of all sources and of one.
+        public var calls = 8000
+        public var callsPerSource = 50
+        /// Stateless resets a second, to all sources and to one.
+        public var resets = 2000
+        public var resetsPerSource = 50
 
         public init() {}
     }
 
-    /// What strangers sent.
+    /// What strangers sent, and what became of that.
     public struct Counters: Hashable, Sendable {
         /// No QUIC, or QUIC of no use.
         public var malformed: UInt64 = 0
@@ -26,16 +33,25 @@ public final class QUICEndpoint: SessionTransport {
         public var badTokens: UInt64 = 0
         /// Beyond ``Limits``.
         public var overLimit: UInt64 = 0
+        /// Handshakes that made way for others.
+        public var evicted: UInt64 = 0
+        /// First packets without a tag, where none is answered without.
+        public var untagged: UInt64 = 0
     }
 
     public internal(set) var counters = Counters()
     let limits: Limits
     private let credentials: Credentials
     let resets: ResetTokens
+    let tags: ConnectionTags
     /// Keys the tokens of Retry packets; good as long as the process lives.
     let retrySecret = (0..<32).map { _ in UInt8.random(in: 0...255) }
 
-    var authorized: [PublicKey: Int] = [:]
+    var authorized: [PublicKey: PeerTerms] = [:]
+    /// Whether first packets without a tag are answered.
+    var answersStrangers = false
+    /// Whether callers may choose `weft/1`: not where only ICX's ends call.
+    private var acceptsWeft = true
     /// Streams that any peer may have open: whose a call is isn't known before it has been answered.
     var streamLimit = defaultStreams
     var connections: [SessionID: QUICConnection] = [:]
@@ -47,20 +63,26 @@ public final class QUICEndpoint: SessionTransport {
     private var touched: Set<SessionID> = []
     private var events = EventQueue<SessionEvent>()
     private var nextSession: UInt64 = 1
-    var handshakes = 0
+    var halfOpen = HalfOpen()
     private var latest = Instant(nanoseconds: 1)
     let arrivalPath = NetworkPath()
     private let departurePath = NetworkPath()
     private var buffer = [UInt8](repeating: 0, count: QUICRules.datagramByteCount)
     /// Answers that belong to no connection.
     var loose: [(bytes: [UInt8], to: Endpoint)] = []
-    var allowance: Double = 100
-    var allowanceSince = Instant(nanoseconds: 0)
+    var callLimiter: SourceLimiter
+    var resetLimiter: SourceLimiter
 
-    public init(_ identity: borrowing Identity, limits: Limits = Limits()) throws {
+    /// - Parameter place: which of the identity's endpoints it is.
+    public init(
+        _ identity: borrowing Identity, at place: EndpointPlace = EndpointPlace(), limits: Limits = Limits()
+    ) throws {
         self.limits = limits
         credentials = try Credentials(identity)
-        resets = try ResetTokens(identity)
+        resets = try ResetTokens(identity, at: place)
+        tags = try TagSeed(identity).tags(at: place)
+        callLimiter = SourceLimiter(perSource: limits.callsPerSource, total: limits.calls)
+        resetLimiter = SourceLimiter(perSource: limits.resetsPerSource, total: limits.resets)
     }
 
     /// How many connections there are, those that are being closed included.
@@ -68,29 +90,37 @@ public final class QUICEndpoint: SessionTransport {
 
     private static let defaultStreams = 4
 
-    public func authorize(_ peers: [PublicKey: Int]) {
+    public func authorize(_ peers: [PublicKey: PeerTerms]) {
         authorized = peers
-        streamLimit = peers.values.max() ?? Self.defaultStreams
+        streamLimit = peers.values.map(\.streams).max() ?? Self.defaultStreams
+        answersStrangers = peers.values.contains { $0.speaks != .weft }
+        acceptsWeft = peers.values.contains { $0.speaks != .icx }
     }
 
     public func dial(_ peer: PublicKey, at endpoint: Endpoint, now: Instant) -> SessionID? {
-        begin(at: endpoint, streams: authorized[peer] ?? Self.defaultStreams, now, accepting: nil) { $0 == peer }
+        guard let key = try? TagKey(callsTo: peer) else { return nil }
+        let streams = authorized[peer]?.streams ?? Self.defaultStreams
+        return begin(at: endpoint, streams: streams, now, calling: ConnectionID(ConnectionTags.makeCall(key)), peer) {
+            $0 == peer
+        }
     }
 
     func begin(
-        at endpoint: Endpoint, streams: Int, _ now: Instant, accepting first: QUICConnection.FirstPacket?,
-        wanted: @escaping (PublicKey) -> Bool
+        at endpoint: Endpoint, streams: Int, _ now: Instant, calling target: ConnectionID? = nil,
+        _ peer: PublicKey? = nil,
+        accepting first: QUICConnection.FirstPacket? = nil, wanted: @escaping (PublicKey) -> Bool
     ) -> SessionID? {
         let id = SessionID(rawValue: nextSession)
         nextSession += 1
         let beginning = QUICConnection.Beginning(
-            id: id, endpoint: endpoint, credentials: credentials, resets: resets, streamLimit: streams,
-            now: later(now), wanted: wanted)
+            id: id, endpoint: endpoint, target: target, credentials: credentials, tags: tags, resets: resets,
+            streamLimit: streams, now: later(now),
+            speaksWeft: peer.map { authorized[$0]?.speaks ?? .weft == .weft } ?? acceptsWeft, wanted: wanted,
+            mayBeFirstRelease: { [weak self] in self?.authorized[$0]?.speaks != .weft })
         guard let connection = QUICConnection(beginning, accepting: first) else { return nil }
         connections[id] = connection
         for name in connection.ids { byID[name] = id }
         settle(connection)
-        if first != nil { handshakes += 1 }
         return id
     }
 
@@ -123,6 +153,11 @@ public final class QUICEndpoint: SessionTransport {
         // ngtcp2 speaks version 2 as well, which nobody asked for.
         let isOurVersion = unsafe version.version == 0 || version.version == NGTCP2_PROTO_VER_V1
         if code == NGTCP2_ERR_VERSION_NEGOTIATION || (code == 0 && !isOurVersion) {
+            let id = ConnectionID(destination)
+            guard answersStrangers || id.isCall(by: tags) else {
+                counters.untagged += 1
+                return
+            }
             return negotiateVersion(datagram.count, destination, origin, source, now)
         }
         guard code == 0, source.port != 0 else {
@@ -136,6 +171,11 @@ public final class QUICEndpoint: SessionTransport {
             return settle(connection)
         }
         if isLong {
+            let id = ConnectionID(destination)
+            guard answersStrangers || id.isOurs(by: tags) || id.isCall(by: tags) else {
+                counters.untagged += 1
+                return
+            }
             acceptFirst(datagram, from: source, now)
         } else {
             takeStray(datagram, destination, source, now)
@@ -194,8 +234,8 @@ public final class QUICEndpoint: SessionTransport {
         connection.retiredIDs.removeAll()
         for event in connection.events {
             switch event {
-            case .established where !connection.isDialed: handshakes -= 1
-            case .ended where !connection.isDialed && !connection.isEstablished: handshakes -= 1
+            case .established where !connection.isDialed: halfOpen.remove(connection.id)
+            case .ended where !connection.isDialed: halfOpen.remove(connection.id)
             default: break
             }
             events.append(event)
@@ -223,6 +263,9 @@ public final class QUICEndpoint: SessionTransport {
     // MARK: Sessions
 
     public func nextEvent() -> SessionEvent? { events.popFirst() }
+
+    /// What the other end can do; nil where ICX's protocol is spoken.
+    public func capabilities(of session: SessionID) -> Capabilities? { connections[session]?.peerCapabilities }
 
     public func masterKeys(of session: SessionID) -> MasterKeys? { connections[session]?.masterKeys() }
 

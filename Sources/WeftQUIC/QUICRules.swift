@@ -3,6 +3,10 @@
 /// Times and sizes of ICX's control plane, and ours where it names none.
 enum QUICRules {
     static let handshakeTimeout: UInt64 = 10_000_000_000
+    /// How long a caller may take over its ClientHello.
+    static let helloPatience = Duration.seconds(3)
+    /// How long the other end may take to say what it can do once the handshake is done.
+    static let greetingPatience = Duration.seconds(5)
     static let idleTimeout: UInt64 = 30_000_000_000
     static let keepAlive: UInt64 = 10_000_000_000
     /// How soon a probe goes out.

@@ -4,7 +4,12 @@ import WeftControl
 
 /// What every handshake must come to.
 enum TLSRules {
-    static let applicationProtocol = Array("icx-ctrl/1".utf8)
+    /// ICX's protocol, and that of Weft's first release.
+    static let icxProtocol = Array("icx-ctrl/1".utf8)
+    /// What Weft's ends prefer (docs/weft-1.md).
+    static let weftProtocol = Array("weft/1".utf8)
+    /// GNUTLS_ALPN_MANDATORY, and that a server goes by its own order.
+    static let protocolFlags = GNUTLS_ALPN_MANDATORY.rawValue | GNUTLS_ALPN_SERVER_PRECEDENCE.rawValue
     /// GNUTLS_HANDSHAKE_ANY, a macro that Swift can't import.
     static let anyHandshakeMessage = UInt32.max
     static let serverName = "icx"
@@ -39,9 +44,12 @@ struct TLSSession: ~Copyable {
         unsafe handle = unsafe made
     }
 
-    /// - Parameter reference: what GnuTLS hands back to the callbacks; must outlive the session.
+    /// - Parameters:
+    ///   - speaksWeft: whether `weft/1` is offered, or taken.
+    ///   - reference: what GnuTLS hands back to the callbacks; must outlive the session.
     static func make(
-        dialing: Bool, _ credentials: Credentials, reference: UnsafeMutablePointer<ngtcp2_crypto_conn_ref>
+        dialing: Bool, speaksWeft: Bool, _ credentials: Credentials,
+        reference: UnsafeMutablePointer<ngtcp2_crypto_conn_ref>
     ) throws(QUICError) -> TLSSession {
         let session = try TLSSession(dialing: dialing)
         let made = unsafe session.handle
@@ -55,12 +63,18 @@ struct TLSSession: ~Copyable {
         unsafe gnutls_session_set_verify_function(made, verifyPeer)
         unsafe gnutls_handshake_set_hook_function(
             made, TLSRules.anyHandshakeMessage, GNUTLS_HOOK_PRE, refuseResumption)
-        var name = TLSRules.applicationProtocol
+        var icx = TLSRules.icxProtocol
+        var weft = TLSRules.weftProtocol
         try check("set the ALPN") {
-            unsafe name.withUnsafeMutableBufferPointer { name in
-                // Safe: GnuTLS copies the name.
-                var datum = unsafe gnutls_datum_t(data: name.baseAddress, size: UInt32(name.count))
-                return unsafe gnutls_alpn_set_protocols(made, &datum, 1, GNUTLS_ALPN_MANDATORY.rawValue)
+            unsafe icx.withUnsafeMutableBufferPointer { icx in
+                unsafe weft.withUnsafeMutableBufferPointer { weft in
+                    // Safe: GnuTLS copies the names.
+                    var names = unsafe (speaksWeft ? [weft, icx] : [icx]).map { name in
+                        unsafe gnutls_datum_t(data: name.baseAddress, size: UInt32(name.count))
+                    }
+                    return unsafe gnutls_alpn_set_protocols(
+                        made, &names, UInt32(names.count), TLSRules.protocolFlags)
+                }
             }
         }
         if dialing {
@@ -91,12 +105,22 @@ struct TLSSession: ~Copyable {
         guard cipher == GNUTLS_CIPHER_AES_128_GCM || cipher == GNUTLS_CIPHER_AES_256_GCM else {
             return "the cipher isn't AES-GCM"
         }
-        var selected = unsafe gnutls_datum_t()
-        guard unsafe gnutls_alpn_get_selected_protocol(handle, &selected) == 0, let name = unsafe selected.data,
-            unsafe UnsafeBufferPointer(start: name, count: Int(selected.size))
-                .elementsEqual(TLSRules.applicationProtocol)
-        else { return "the protocol isn't ours" }
+        guard selected == TLSRules.icxProtocol || selected == TLSRules.weftProtocol else {
+            return "the protocol isn't ours"
+        }
         return nil
+    }
+
+    /// Whether `weft/1` was agreed on.
+    var speaksWeft: Bool { selected == TLSRules.weftProtocol }
+
+    private var selected: [UInt8] {
+        var name = unsafe gnutls_datum_t()
+        guard unsafe gnutls_alpn_get_selected_protocol(handle, &name) == 0, let start = unsafe name.data else {
+            return []
+        }
+        // Safe: GnuTLS keeps the name as long as the session.
+        return unsafe Array(UnsafeBufferPointer(start: start, count: Int(name.size)))
     }
 
     /// The secret that both ends derive from the handshake (RFC 8446, section 7.5), for the master keys.
@@ -153,10 +177,11 @@ private func presentedKey(_ session: gnutls_session_t) -> PublicKey? {
 private let refuseResumption:
     @convention(c) (
         gnutls_session_t?, UInt32, UInt32, UInt32, UnsafePointer<gnutls_datum_t>?
-    ) -> Int32 = { _, type, _, incoming, message in
+    ) -> Int32 = { session, type, _, incoming, message in
         guard incoming != 0 else { return 0 }
         if type == GNUTLS_HANDSHAKE_NEW_SESSION_TICKET.rawValue { return GNUTLS_E_UNEXPECTED_HANDSHAKE_PACKET }
         guard type == GNUTLS_HANDSHAKE_CLIENT_HELLO.rawValue, let message = unsafe message else { return 0 }
+        if let session = unsafe session { unsafe QUICConnection.of(session)?.sawClientHello = true }
         let code = unsafe gnutls_ext_raw_parse(
             nil,
             { _, extensionType, _, _ in

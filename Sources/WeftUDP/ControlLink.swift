@@ -16,25 +16,27 @@ public protocol ControlLink: Sendable {
 
 /// The port that data comes to, which control shares.
 public final class SharedPort: ControlLink {
-    private let datagrams: StreamConsumer
+    private let datagrams: ControlConsumer
     private let underlay: UnderlayTransport
-    private let batch: Mutex<ToConsumer>
+    private let batch = Mutex(ControlConsumer.Batches())
 
     /// - Parameters:
     ///   - plane: where the port's datagrams are told apart; it must have no other consumer of control's.
     ///   - underlay: the port, to send from.
-    public init(_ plane: DataPlane, sendingBy underlay: UnderlayTransport) throws(StreamError) {
-        datagrams = try plane.streams.consume(.control)
+    ///   - gate: decides what of strangers' is taken; nil where who takes the datagrams does that.
+    public init(
+        _ plane: DataPlane, sendingBy underlay: UnderlayTransport, gate: ControlGate? = nil
+    ) throws(StreamError) {
+        datagrams = try plane.streams.consumeControl(by: gate)
         self.underlay = underlay
-        batch = Mutex(datagrams.makeBatch())
     }
 
     public var descriptor: Int32 { datagrams.descriptor }
 
     public func receive(timeout: Int32, wake: WakeEvent, _ take: ([UInt8], Endpoint) -> Void) throws(TransportError) {
-        try batch.withLock { (batch: inout sending ToConsumer) throws(TransportError) in
+        try batch.withLock { (batch: inout sending ControlConsumer.Batches) throws(TransportError) in
             try datagrams.receive(into: &batch, timeout: timeout, wake: wake)
-            for index in 0..<batch.datagrams.count { take(batch[index].copied, batch.datagrams[index].source) }
+            batch.forEach { take($0.copied, $1) }
         }
     }
 

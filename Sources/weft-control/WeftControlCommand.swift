@@ -25,8 +25,11 @@ enum WeftControlCommand {
             _ = try QUICEndpoint(identity.identity)
             try Sandbox.enter(.control)
             let socket = PairSocket(FileDescriptor(owning: pair))
-            let process = ControlProcess(identity.identity.publicKey, over: socket) {
-                try QUICEndpoint(identity.identity)
+            let process = ControlProcess(identity.identity.publicKey, over: socket) { place in
+                var limits = QUICEndpoint.Limits()
+                limits.handshakesPerSource = place.handshakesPerSource
+                limits.callsPerSource = place.callsPerSource
+                return try QUICEndpoint(identity.identity, at: place.place, limits: limits)
             }
             if let warning { process.log("warning: \(warning)") }
             try process.run()

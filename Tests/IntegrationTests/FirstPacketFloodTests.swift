@@ -24,10 +24,9 @@ extension Integration {
         private static let sources: [[UInt8]] = [[192, 0, 2, 1], [198, 18, 0, 1]]
         private static let ports = 1024..<65_536
 
-        /// Frames with first packets that real clients made, one row for each source.
-        private static func frames() throws -> [[[UInt8]]] {
+        /// Frames with first packets that real clients made who know a public key, one row for each source.
+        private static func frames(calling server: PublicKey) throws -> [[[UInt8]]] {
             let client = try QUICEndpoint(Identity.generate())
-            let server = try Identity.generate().publicKey
             let now = Instant(nanoseconds: 1_000_000_000)
             for _ in 0..<512 { _ = client.dial(server, at: Endpoint(IPAddress(v4: 1), port: 1), now: now) }
             var packets: [[UInt8]] = []
@@ -94,9 +93,10 @@ extension Integration {
 
         @Test("100,000 cost bounded memory, and the tunnel goes on")
         func flood() async throws {
-            let frames = try Self.frames()
             let hosts = try await HostPair()
             try await hosts.bringUpAgreeing()
+            let key = try await hosts.right.run(WeftCommand.path, "pubkey", "\(hosts.right.folder)/host.key")
+            let frames = try Self.frames(calling: PublicKey(key))
             // Answers to what only claims to be from there end on the left.
             try await hosts.right.shell("ip route add 198.18.0.0/15 via 192.0.2.1")
             try await hosts.left.shell("ip route add blackhole 198.18.0.0/15")
@@ -121,7 +121,8 @@ extension Integration {
             let (after, peak) = try await memory(hosts.right, process)
             let ended = try await hosts.right.status()
             let control = (ended.totals.streams["control"] ?? 0) - (began.totals.streams["control"] ?? 0)
-            let dropped = ended.drops(.controlNotTaken) - began.drops(.controlNotTaken)
+            let reasons: [DropReason] = [.controlNotTaken, .controlOverLimit, .controlNotTagged]
+            let dropped = reasons.map { ended.drops($0) - began.drops($0) }.reduce(0, +)
             let share = median(flooded) / median(quiet)
             print(
                 """

@@ -24,6 +24,7 @@ extension Integration {
                 ([0], .unknownNotTaken),
                 (Array(header.prefix(7)), .datagramTruncated),
                 (Array(header.prefix(31)), .datagramTruncated),
+                // A tunnel with manual keys has nobody who takes control datagrams.
                 (noise, .controlNotTaken),
                 (changed(6, 8), .unknownVNI),
                 (changed(15, 99), .noReceiveKey),

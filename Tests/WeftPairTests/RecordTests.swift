@@ -21,7 +21,7 @@ struct RecordTests {
         let identity = try Identity.generate()
         let peer = ControlPeer(
             publicKey: identity.publicKey, vni: 7, endpoint: v6, isNamed: true, isPinned: true, controlPort: 6082,
-            suite: .aes256GCM, rekeyInterval: .seconds(120))
+            isFirstRelease: true, suite: .aes256GCM, rekeyInterval: .seconds(120))
         let prefix = try #require(Prefix("10.0.0.0/8"))
         let grant = GrantRecord(
             vni: 9, address: v6.address, initiator: 3, endpoint: v4, isReceiveOnly: true, expiry: instant)
@@ -40,6 +40,8 @@ struct RecordTests {
                 vni: 7, ActivityRecord(sent: .max, lastReceive: instant, roamedTo: v6, usedReceive: 1 << 30)),
             .lookedUp(vni: 7, v4), .addressesChanged, .refused(vni: 7, why: "no: ümlaut"), .grantRefused(.own, vni: 9),
             .ping(3), .tellStatus(4), .close,
+            .place(
+                .own, EndpointPlace(port: 6081, name: "weft0"), handshakesPerSource: 32, callsPerSource: 50),
         ]
     }
 

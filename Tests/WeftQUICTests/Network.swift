@@ -14,6 +14,12 @@ final class Network {
         /// Takes part while true.
         var isConnected = true
 
+        init(_ endpoint: QUICEndpoint, _ key: PublicKey, at address: Endpoint) {
+            self.endpoint = endpoint
+            self.key = key
+            self.address = address
+        }
+
         init(_ identity: borrowing Identity, at address: Endpoint, limits: QUICEndpoint.Limits = .init()) throws {
             endpoint = try QUICEndpoint(identity, limits: limits)
             key = identity.publicKey

@@ -12,7 +12,7 @@ struct RefusalTests {
         let network = Network()
         let dialer = try network.add(Identity.generate())
         let listener = try network.add(Identity.generate())
-        listener.endpoint.authorize([try Identity.generate().publicKey: 4])
+        listener.endpoint.authorize([try Identity.generate().publicKey: PeerTerms(streams: 4)])
         #expect(dialer.endpoint.dial(listener.key, at: listener.address, now: network.now) != nil)
         network.run(for: .seconds(1))
         #expect(listener.established == nil)
@@ -24,7 +24,8 @@ struct RefusalTests {
         let network = Network()
         let dialer = try network.add(Identity.generate())
         let listener = try network.add(Identity.generate())
-        listener.endpoint.authorize([dialer.key: 4])
+        // Who calls by another key isn't answered but where strangers are.
+        listener.endpoint.authorize([dialer.key: PeerTerms(streams: 4, speaks: .firstRelease)])
         let other = try Identity.generate().publicKey
         #expect(dialer.endpoint.dial(other, at: listener.address, now: network.now) != nil)
         network.run(for: .seconds(1))
@@ -36,7 +37,7 @@ struct RefusalTests {
         let network = Network()
         let dialer = try network.add(Identity.generate())
         let listener = try network.add(Identity.generate())
-        listener.endpoint.authorize([dialer.key: 4])
+        listener.endpoint.authorize([dialer.key: PeerTerms(streams: 4)])
         var first: [UInt8] = []
         network.passes = { bytes, host, _ in
             if host === dialer, first.isEmpty { first = bytes }
@@ -45,8 +46,8 @@ struct RefusalTests {
         #expect(dialer.endpoint.dial(listener.key, at: listener.address, now: network.now) != nil)
         network.settle()
         let packet = first
-        for port in UInt16(1)...20_000 {
-            let source = Endpoint(IPAddress(v4: 0x0A00_0001), port: port)
+        for number in UInt32(1)...20_000 {
+            let source = Endpoint(IPAddress(v4: 0x0A00_0000 | number), port: 6081)
             listener.endpoint.receive(packet.span, from: source, now: network.now)
         }
         #expect(listener.endpoint.connectionCount == 0)
@@ -59,7 +60,7 @@ struct RefusalTests {
         let network = Network()
         let dialer = try network.add(Identity.generate())
         let listener = try network.add(Identity.generate())
-        listener.endpoint.authorize([dialer.key: 4])
+        listener.endpoint.authorize([dialer.key: PeerTerms(streams: 4)])
         var packets: [[UInt8]] = []
         network.passes = { bytes, host, _ in
             if host === dialer { packets.append(bytes) }
@@ -81,7 +82,7 @@ struct RefusalTests {
         let network = Network()
         let dialer = try network.add(Identity.generate())
         let listener = try network.add(Identity.generate())
-        listener.endpoint.authorize([dialer.key: 4])
+        listener.endpoint.authorize([dialer.key: PeerTerms(streams: 4)])
         var recorded: [[UInt8]] = []
         network.passes = { bytes, _, _ in
             recorded.append(bytes)

@@ -11,7 +11,7 @@ struct SessionTests {
         let network = Network()
         let dialer = try network.add(Identity.generate())
         let listener = try network.add(Identity.generate())
-        listener.endpoint.authorize([dialer.key: 4])
+        listener.endpoint.authorize([dialer.key: PeerTerms(streams: 4)])
         let session = try #require(dialer.endpoint.dial(listener.key, at: listener.address, now: network.now))
         network.run(for: .milliseconds(100))
         return (network, dialer, listener, session)
@@ -99,7 +99,7 @@ struct SessionTests {
         let dialer = try network.add(Identity.generate())
         let identity = try Identity.generate()
         let listener = try network.add(identity)
-        listener.endpoint.authorize([dialer.key: 4])
+        listener.endpoint.authorize([dialer.key: PeerTerms(streams: 4)])
         let session = try #require(dialer.endpoint.dial(listener.key, at: listener.address, now: network.now))
         network.run(for: .milliseconds(100))
         listener.isConnected = false

@@ -20,7 +20,7 @@ struct StreamTests {
             network = Network()
             dialer = try network.add(Identity.generate())
             listener = try network.add(Identity.generate())
-            listener.endpoint.authorize([dialer.key: limit])
+            listener.endpoint.authorize([dialer.key: PeerTerms(streams: limit)])
             session = try #require(dialer.endpoint.dial(listener.key, at: listener.address, now: network.now))
             network.run(for: .milliseconds(100))
             accepted = try #require(listener.established)

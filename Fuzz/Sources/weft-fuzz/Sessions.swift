@@ -10,7 +10,7 @@ final class Sessions {
 
     init() throws {
         endpoint = try QUICEndpoint(Identity.generate())
-        endpoint.authorize([try Identity.generate().publicKey: 4])
+        endpoint.authorize([try Identity.generate().publicKey: PeerTerms(streams: 4, speaks: .firstRelease)])
     }
 
     func run(_ input: RawSpan) {

@@ -41,6 +41,8 @@ var targets: [Target] {
         Target("fleet-value", seeds: FleetValues.seeds, FleetValues.run),
         Target("etcd-watch", seeds: EtcdWatches.seeds, EtcdWatches.run),
         Target("control-message", seeds: ControlMessages.seeds, ControlMessages.run),
+        Target("first-message", seeds: FirstMessages.seeds, FirstMessages.run),
+        Target("connection-tags", seeds: Tags.seeds, Tags.run),
         Target("key-file", seeds: KeyFiles.seeds, KeyFiles.run),
         Target("netlink-answer", seeds: NetlinkAnswers.seeds, NetlinkAnswers.run),
         Target("pair-records", seeds: PairRecords.seeds, PairRecords.run),

@@ -23,6 +23,8 @@ public enum DropReason: UInt8, Error, Hashable, Sendable, CaseIterable {
     case outerChecksum
     case outerFragment
     case notForUs
+    case controlNotTagged
+    case controlOverLimit
     case controlNotTaken
     case stunNotTaken
     case discoNotTaken
@@ -66,6 +68,8 @@ public enum DropReason: UInt8, Error, Hashable, Sendable, CaseIterable {
         case .outerChecksum: "the underlay frame's IPv4 header checksum is wrong"
         case .outerFragment: "the underlay frame is a fragment"
         case .notForUs: "the underlay frame is for another address or port"
+        case .controlNotTagged: "a QUIC datagram of a stranger: nothing in it shows that it knows our public key"
+        case .controlOverLimit: "a QUIC call or reset beyond what one source, or all together, may send a second"
         case .controlNotTaken: "a QUIC datagram: nobody here takes them, or who does is too slow"
         case .stunNotTaken: "a STUN message: nobody here takes them, or who does is too slow"
         case .discoNotTaken: "a disco packet: nobody here takes them, or who does is too slow"

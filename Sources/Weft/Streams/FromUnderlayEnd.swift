@@ -30,7 +30,7 @@ public struct FromUnderlayEnd: ~Copyable {
         }
         partition.begin(&batch)
         while partition.next(&batch) {
-            handOver(batch)
+            handOver(batch, at: now)
             if !batch.buffers.isEmpty { open(&batch, at: now) }
         }
         return true
@@ -46,11 +46,11 @@ public struct FromUnderlayEnd: ~Copyable {
         }
     }
 
-    private func handOver(_ batch: borrowing FromUnderlay) {
+    private func handOver(_ batch: borrowing FromUnderlay, at now: Instant) {
         for index in 0..<partition.others.count {
             let part = partition.others[index]
-            let taken = transport.streams.handOver(part, in: batch.arena, by: transport.id)
-            lane.countHandedOver(part.kind, taken: taken, of: part.datagrams.count)
+            let became = transport.streams.handOver(part, in: batch.arena, by: transport.id, at: now)
+            lane.countHandedOver(part.kind, became, of: part.datagrams.count)
         }
     }
 }

@@ -28,9 +28,14 @@ extension PacketKind {
 
 extension Lane {
     /// Counts a part of another kind than data: how many its stream took, and the others as dropped.
-    func countHandedOver(_ kind: PacketKind, taken: Int, of datagrams: Int) {
-        if taken > 0, let counter = kind.counter { totals.add(UInt64(taken), to: counter, lane: index) }
-        if datagrams > taken { count(kind.dropReason, nil, packets: datagrams - taken) }
+    func countHandedOver(_ kind: PacketKind, _ became: HandedOver, of datagrams: Int) {
+        if became.taken > 0, let counter = kind.counter {
+            totals.add(UInt64(became.taken), to: counter, lane: index)
+        }
+        if became.strangers > 0 { count(.controlNotTagged, nil, packets: became.strangers) }
+        if became.overLimit > 0 { count(.controlOverLimit, nil, packets: became.overLimit) }
+        let left = datagrams - became.taken - became.strangers - became.overLimit
+        if left > 0 { count(kind.dropReason, nil, packets: left) }
     }
 }
 

@@ -7,6 +7,10 @@ import Synchronization
 /// under the kind's own reason; other kinds don't notice.
 public final class PacketStreams: Sendable {
     private let streams: [PacketStream]
+    /// The queues for control datagrams beside their kind's own one, which takes what bears a tag of ours.
+    private let calls = PacketStream()
+    private let resets = PacketStream()
+    private let gate = Mutex<ControlGate?>(nil)
 
     public init() { streams = PacketKind.allCases.map { _ in PacketStream() } }
 
@@ -30,9 +34,55 @@ public final class PacketStreams: Sendable {
         return StreamConsumer(kind, stream, arrival, capacity: capacity, room: room)
     }
 
-    /// Hands over a part of a batch, on the thread that received it: how many of its datagrams were taken.
-    func handOver(_ part: Partition.Part, in arena: borrowing PacketArena, by transport: TransportID) -> Int {
-        streams[Int(part.kind.rawValue)].append(part.datagrams, in: arena, by: transport)
+    /// Takes control datagrams that a gate lets pass, or all where there is none, until the consumer is forgotten.
+    /// - Throws: ``StreamError``.
+    public func consumeControl(by gate: ControlGate?) throws(StreamError) -> ControlConsumer {
+        let arrival: ArrivalEvent
+        do throws(TransportError) {
+            arrival = try ArrivalEvent()
+        } catch {
+            throw .transport(error)
+        }
+        let own = streams[Int(PacketKind.control.rawValue)]
+        guard own.attach(ToConsumer(), arrival) else { throw .taken(.control) }
+        let batches = ControlConsumer.Batches()
+        _ = calls.attach(ToConsumer(matching: batches.calls), arrival)
+        _ = resets.attach(ToConsumer(matching: batches.resets), arrival)
+        self.gate.withLock { $0 = gate }
+        return ControlConsumer([own, calls, resets], arrival) { [weak self] in self?.gate.withLock { $0 = nil } }
+    }
+
+    /// Hands over a part of a batch, on the thread that received it: what became of its datagrams.
+    func handOver(
+        _ part: Partition.Part, in arena: borrowing PacketArena, by transport: TransportID, at now: Instant
+    ) -> HandedOver {
+        var result = HandedOver()
+        guard part.kind == .control, let gate = gate.withLock({ $0 }) else {
+            result.taken = streams[Int(part.kind.rawValue)].append(part.datagrams, in: arena, by: transport)
+            return result
+        }
+        let end = part.datagrams.place.offset + part.datagrams.place.count
+        var offset = part.datagrams.place.offset
+        while offset < end {
+            let count = min(part.datagrams.segmentSize, end - offset)
+            let one = FromUnderlay.Buffer(
+                place: PacketRange(offset: offset, count: count), source: part.datagrams.source)
+            switch gate.decide(arena.bytes.extracting(one.place.range), from: one.source, at: now) {
+            case .take(let queue): result.taken += stream(of: queue).append(one, in: arena, by: transport)
+            case .stranger: result.strangers += 1
+            case .overLimit: result.overLimit += 1
+            }
+            offset += count
+        }
+        return result
+    }
+
+    private func stream(of queue: ControlGate.Queue) -> PacketStream {
+        switch queue {
+        case .ours: streams[Int(PacketKind.control.rawValue)]
+        case .calls: calls
+        case .resets: resets
+        }
     }
 }
 

@@ -25,6 +25,11 @@ public struct ToConsumer: ~Copyable, Sendable {
         datagrams = FixedArray(capacity: capacity)
     }
 
+    /// As much room as another's.
+    init(matching other: borrowing ToConsumer) {
+        self.init(capacity: other.datagrams.capacity, room: other.arena.capacity)
+    }
+
     public mutating func removeAll() {
         datagrams.removeAll()
         end = 0

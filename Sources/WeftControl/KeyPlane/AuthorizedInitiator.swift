@@ -9,18 +9,22 @@ public struct AuthorizedInitiator: Hashable, Sendable {
     /// Networks that it may hold at once.
     public var networks: Int
     public var suite: Suite
+    /// What it speaks. Unless it is ICX's or of Weft's first release, strangers get no answer where it calls.
+    public var speaks: PeerProtocol
 
     public static let defaultNetworks = 1024
     /// VNIs that one initiator may keep out of use, for each network that it may hold: held, or in quarantine.
     static let quarantineFactor = 64
 
     public init(
-        publicKey: PublicKey, prefixes: [Prefix], networks: Int = defaultNetworks, suite: Suite = .aes128GCM
+        publicKey: PublicKey, prefixes: [Prefix], networks: Int = defaultNetworks, suite: Suite = .aes128GCM,
+        speaks: PeerProtocol = .icx
     ) {
         self.publicKey = publicKey
         self.prefixes = prefixes
         self.networks = networks
         self.suite = suite
+        self.speaks = speaks
     }
 
     func mayHave(_ address: IPAddress) -> Bool { prefixes.contains { $0.contains(address) } }

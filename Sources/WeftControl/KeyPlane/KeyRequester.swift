@@ -73,7 +73,7 @@ public final class KeyRequester: ControlMachine {
         self.configuration = configuration
         self.transport = transport
         self.jitter = jitter
-        transport.authorize([configuration.responder: 0])
+        transport.authorize([configuration.responder: PeerTerms(streams: 0)])
     }
 
     // MARK: Asking

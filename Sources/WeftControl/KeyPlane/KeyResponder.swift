@@ -119,7 +119,7 @@ public final class KeyResponder: ControlMachine {
             self.initiators[key] = life
             numbers[life.number] = life
         }
-        transport.authorize(wanted.mapValues { _ in Self.streams })
+        transport.authorize(wanted.mapValues { PeerTerms(streams: Self.streams, speaks: $0.speaks) })
         commit(at: now)
     }
 

@@ -17,6 +17,8 @@ public struct ControlPeer: Hashable, Sendable {
     public var controlPort: UInt16?
     /// The UDP port that an ICX peer takes data at, wherever its own comes from. Others' is their endpoint's.
     public var dataPort: UInt16
+    /// Whether it is an end of Weft's first release, which can't show that it knows us before it calls.
+    public var isFirstRelease: Bool
     public var suite: Suite
     /// How often keys are renewed.
     public var rekeyInterval: Duration
@@ -26,7 +28,7 @@ public struct ControlPeer: Hashable, Sendable {
     /// - Parameter dataPort: nil for the endpoint's, or Geneve's where that isn't known.
     public init(
         publicKey: PublicKey, vni: UInt32, endpoint: Endpoint? = nil, isNamed: Bool = false,
-        isPinned: Bool = false, controlPort: UInt16? = nil, dataPort: UInt16? = nil,
+        isPinned: Bool = false, controlPort: UInt16? = nil, dataPort: UInt16? = nil, isFirstRelease: Bool = false,
         suite: Suite = .aes128GCM, rekeyInterval: Duration = defaultRekeyInterval
     ) {
         self.publicKey = publicKey
@@ -36,9 +38,12 @@ public struct ControlPeer: Hashable, Sendable {
         self.isPinned = isPinned
         self.controlPort = controlPort
         self.dataPort = dataPort ?? endpoint?.port ?? Geneve.port
+        self.isFirstRelease = isFirstRelease
         self.suite = suite
         self.rekeyInterval = rekeyInterval
     }
+
+    public var speaks: PeerProtocol { controlPort != nil ? .icx : isFirstRelease ? .firstRelease : .weft }
 
     /// How long an SA lives.
     public var associationLifetime: Duration { Self.associationLifetime(rekeyingEvery: rekeyInterval) }

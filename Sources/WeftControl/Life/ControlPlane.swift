@@ -83,7 +83,7 @@ public final class ControlPlane {
         for peer in peers { wanted[peer.publicKey] = (peer, try Role(local: own, peer: peer.publicKey)) }
         for (key, life) in lives {
             guard let (peer, _) = wanted[key], peer.vni == life.peer.vni, peer.controlPort == life.peer.controlPort,
-                peer.suite == life.peer.suite
+                peer.isFirstRelease == life.peer.isFirstRelease, peer.suite == life.peer.suite
             else {
                 drop(life, at: now)
                 continue
@@ -97,7 +97,7 @@ public final class ControlPlane {
         }
         for (key, (peer, role)) in wanted where lives[key] == nil { lives[key] = PeerLife(peer, role: role) }
         self.tunnelled = tunnelled
-        transport.authorize(wanted.mapValues { _ in Self.streams })
+        transport.authorize(wanted.mapValues { PeerTerms(streams: Self.streams, speaks: $0.peer.speaks) })
         nextLook = now
     }
 

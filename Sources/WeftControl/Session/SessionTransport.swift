@@ -29,6 +29,8 @@ public enum SessionEnd: Hashable, Sendable, CustomStringConvertible {
     case wrongKey
     /// The other end refused our key, or what we offered in the handshake.
     case refused(String)
+    /// The other end called as Weft's first release does, and its section doesn't say that it may.
+    case firstRelease
     /// The other end broke the protocol.
     case violation(String)
 
@@ -37,11 +39,16 @@ public enum SessionEnd: Hashable, Sendable, CustomStringConvertible {
         case .closed: "closed"
         case .closedByPeer(code: 0): "the peer ended the session"
         case .closedByPeer(let code): "the peer closed the session (code \(code))"
-        case .timeout: "no answer: check the peer's endpoint, and that nothing between blocks UDP"
+        // Who is called by a key that isn't its own stays silent.
+        case .timeout:
+            "no answer: check the peer's endpoint, that each end's PublicKey is the other's `weft pubkey`, and that nothing "
+                + "between blocks UDP"
         case .reset: "the peer was restarted"
         case .wrongKey:
             "the other end has another key than PublicKey says, or none: compare it with `weft pubkey` there"
         case .refused(let why): "the peer refused us (\(why)): check that its file names this end's public key"
+        case .firstRelease:
+            "the peer runs the first release of Weft, and called us: say Protocol = 1 in its section, or bring it up to date"
         case .violation(let why): "the peer broke the protocol (\(why)): run a peer that follows it"
         }
     }
@@ -49,8 +56,8 @@ public enum SessionEnd: Hashable, Sendable, CustomStringConvertible {
 
 /// What happened to a session.
 public enum SessionEvent: Sendable {
-    /// The handshake is done, and the peer has proved its key. At the end that dialled this doesn't yet mean that the
-    /// peer accepts ours: the first answer does.
+    /// The handshake is done, and the peer has proved its key; with `weft/1` both ends have said what they can do. With ICX's
+    /// protocol this doesn't yet mean at the end that dialled that the peer accepts ours: the first answer does.
     case established(SessionID, peer: PublicKey, at: Endpoint, dialed: Bool)
     /// Bytes of a stream, in order; `isEnd` with the last of them.
     case received(SessionID, StreamID, [UInt8], isEnd: Bool)
@@ -69,8 +76,9 @@ public enum SessionEvent: Sendable {
 /// It does no I/O and reads no clock: datagrams go in and come out, and every call that could depend on the time is
 /// given it. It is used by one thread at a time.
 public protocol SessionTransport: AnyObject {
-    /// Whose sessions are accepted, and how many streams each may have open.
-    func authorize(_ peers: [PublicKey: Int])
+    /// Whose sessions are accepted, and by which terms. Calls without a tag are answered only while somebody is among them
+    /// who can't make one.
+    func authorize(_ peers: [PublicKey: PeerTerms])
 
     /// Begins a session with the peer of that key and no other.
     func dial(_ peer: PublicKey, at endpoint: Endpoint, now: Instant) -> SessionID?
@@ -89,6 +97,9 @@ public protocol SessionTransport: AnyObject {
 
     /// The next thing that happened.
     func nextEvent() -> SessionEvent?
+
+    /// What the other end of an established session can do; nil where ICX's protocol is spoken.
+    func capabilities(of session: SessionID) -> Capabilities?
 
     /// The session's master keys, exported anew; nil before it is established or after its end.
     func masterKeys(of session: SessionID) -> MasterKeys?

@@ -98,7 +98,8 @@ final class ControlService: NodeService {
         _ file: TunnelConfiguration, tunnelled: [Prefix], servesKeys: Bool
     ) throws(RoleElectionError) {
         let served = try ServedConfiguration(
-            file, tunnelled: tunnelled, servesKeys: servesKeys, numbers: state.withLock { $0.numbers })
+            file, name: initial.name, tunnelled: tunnelled, servesKeys: servesKeys,
+            numbers: state.withLock { $0.numbers })
         let numbers = served.numbers
         state.withLock { $0.numbers = numbers }
         resolver.setNames(served.names)

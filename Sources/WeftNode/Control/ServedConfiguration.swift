@@ -8,6 +8,12 @@ import WeftPair
 struct ServedConfiguration: Sendable {
     /// By the link that their datagrams come by.
     var peers: [LinkKind: [ControlPeer]] = [:]
+    /// The tunnel's name.
+    var name = ""
+    /// Which endpoint each link is.
+    var places: [LinkKind: EndpointPlace] = [:]
+    var handshakesPerSource = InterfaceConfiguration.defaultHandshakesPerSource
+    var callsPerSource = CallLimits().callsPerSource
     /// What the host routes into the tunnel.
     var tunnelled: [Prefix] = []
     var names: [PublicKey: EndpointName] = [:]
@@ -31,8 +37,14 @@ struct ServedConfiguration: Sendable {
     ///   - servesKeys: whether it is a key server's file.
     ///   - numbers: numbers of initiators from before, which they keep.
     init(
-        _ file: TunnelConfiguration, tunnelled: [Prefix], servesKeys: Bool, numbers: [PublicKey: UInt32] = [:]
+        _ file: TunnelConfiguration, name: String, tunnelled: [Prefix], servesKeys: Bool,
+        numbers: [PublicKey: UInt32] = [:]
     ) throws(RoleElectionError) {
+        self.name = name
+        places[.shared] = EndpointPlace(port: file.interface.listenPort, name: name)
+        places[.own] = file.ownControlPort(servesKeys: servesKeys).map { EndpointPlace(port: $0, name: name) }
+        handshakesPerSource = file.interface.handshakesPerSource
+        callsPerSource = file.interface.callLimits.callsPerSource
         self.tunnelled = tunnelled
         names = file.names
         guard let own = file.interface.identity?.publicKey else { return }
@@ -83,6 +95,12 @@ struct ServedConfiguration: Sendable {
     ///   - presences: what the engine has of peers from before, by VNI; nil at the first start, or for a change.
     ///   - granted: networks that were granted before.
     func tell(_ end: DataEnd, presences: [UInt32: PeerPresence]?, granted: [GrantRecord]) {
+        for (link, place) in places {
+            end.send(
+                .place(
+                    link, place, handshakesPerSource: UInt32(clamping: handshakesPerSource),
+                    callsPerSource: UInt32(clamping: callsPerSource)))
+        }
         for (link, peers) in peers {
             for peer in peers { end.send(.peer(link, peer, presences?[peer.vni])) }
             for prefix in tunnelled { end.send(.tunnelled(link, prefix)) }
@@ -109,7 +127,8 @@ extension ControlPeer {
         self.init(
             publicKey: key, vni: peer.vni, endpoint: peer.endpoint, isNamed: peer.endpointName != nil,
             isPinned: peer.pinsEndpoint, controlPort: peer.controlPort,
-            dataPort: peer.endpointName?.port, suite: peer.suite, rekeyInterval: interface.rekeyInterval)
+            dataPort: peer.endpointName?.port, isFirstRelease: peer.isFirstRelease, suite: peer.suite,
+            rekeyInterval: interface.rekeyInterval)
     }
 }
 
@@ -127,6 +146,11 @@ extension TunnelConfiguration {
     /// The peers that keys are agreed with: ICX's, or all others.
     func controlPeers(icx: Bool) -> [ControlPeer] {
         peers.filter { ($0.controlPort != nil) == icx }.compactMap { ControlPeer($0, interface) }
+    }
+
+    /// Whether calls without a tag are answered on the shared port: while an end of the first release may call.
+    package func answersStrangers(servesKeys: Bool) -> Bool {
+        servesKeys ? initiators.contains(where: \.isFirstRelease) : peers.contains(where: \.isFirstRelease)
     }
 
     /// The port of control's own, if it has one.
@@ -147,7 +171,8 @@ extension TunnelConfiguration {
     fileprivate var authorized: [AuthorizedInitiator] {
         initiators.map {
             AuthorizedInitiator(
-                publicKey: $0.publicKey, prefixes: $0.allowedIPs, networks: $0.networks, suite: $0.suite)
+                publicKey: $0.publicKey, prefixes: $0.allowedIPs, networks: $0.networks, suite: $0.suite,
+                speaks: interface.controlPort != nil ? .icx : $0.isFirstRelease ? .firstRelease : .weft)
         }
     }
 }

@@ -28,6 +28,9 @@ extension ReloadPlan {
                 notes.append("AllowedIPs \(prefixes); its networks go if it holds another address")
             }
             if was.networks != initiator.networks { notes.append("Networks \(initiator.networks)") }
+            if was.isFirstRelease != initiator.isFirstRelease {
+                notes.append("Protocol \(initiator.isFirstRelease ? "1" : "weft/1")")
+            }
             if was.suite != initiator.suite { notes.append("Suite \(initiator.suite.name); its networks go") }
             guard !notes.isEmpty else { continue }
             lines.append("~ initiator \(initiator.publicKey.shortName): \(notes.joined(separator: "; "))")

@@ -45,7 +45,10 @@ struct ReloadPlan {
             ("StateDirectory", old.stateDirectory == new.stateDirectory),
             ("Queues", old.queues == new.queues), ("PinThreads", old.pinsThreads == new.pinsThreads),
             ("SourcePorts", old.sourcePorts == new.sourcePorts), ("Offloads", old.offloads == new.offloads),
-            ("ControlPort", old.controlPort == new.controlPort), ("Driver", old.driver == new.driver),
+            ("ControlPort", old.controlPort == new.controlPort),
+            ("CallLimit", old.callLimits == new.callLimits),
+            ("HandshakeLimit", old.handshakesPerSource == new.handshakesPerSource),
+            ("Driver", old.driver == new.driver),
             ("Underlay", old.underlay == new.underlay),
             ("BindMode, NeedWakeup or BusyPoll", old.xdp == new.xdp), ("STUN", old.stunServers == new.stunServers),
             ("STUNResponder", old.respondsToSTUN == new.respondsToSTUN),
@@ -87,6 +90,9 @@ struct ReloadPlan {
         if was.checksSource != peer.checksSource { notes.append("CheckSource \(peer.checksSource ? "on" : "off")") }
         let concernsEngine = !notes.isEmpty
         if was.pinsEndpoint != peer.pinsEndpoint { notes.append("PinEndpoint \(peer.pinsEndpoint ? "on" : "off")") }
+        if was.isFirstRelease != peer.isFirstRelease {
+            notes.append("Protocol \(peer.isFirstRelease ? "1" : "weft/1"), with a new session")
+        }
         if was.suite != peer.suite { notes.append("Suite \(peer.suite.name), with new keys") }
         guard !notes.isEmpty else { return }
         lines.append("~ peer \(peer.name): \(notes.joined(separator: "; "))")

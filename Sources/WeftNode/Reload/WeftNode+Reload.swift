@@ -93,6 +93,7 @@ extension WeftNode: AdminServer.Tunnel {
                 try? host.update(to: before)
                 throw error
             }
+            gate?.setAnswersStrangers(new.answersStrangers(servesKeys: servesKeys))
             try control?.reconfigure(new, tunnelled: routes.catchingAll, servesKeys: servesKeys)
         } catch {
             return ("\(error)", false)

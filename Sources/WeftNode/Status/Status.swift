@@ -18,6 +18,8 @@ package struct Status: Codable, Sendable {
         let mark: UInt32
         /// The tunnel that those datagrams go through; nil for none.
         package let through: String?
+        /// Whether whoever calls is answered, since an end of the first release may call.
+        let answersStrangers: Bool
     }
 
     struct Traffic: Codable, Sendable {

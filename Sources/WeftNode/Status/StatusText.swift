@@ -23,6 +23,9 @@ extension Status {
         if interface.mark != 0 {
             lines.append("  \(Console.bold("fwmark")): 0x\(String(interface.mark, radix: 16))")
         }
+        if interface.answersStrangers {
+            lines.append("  \(Console.bold("strangers")): answered, as Protocol = 1 asks")
+        }
         if let control {
             lines.append("  \(Console.bold("control process")): \(control.text)")
         }

@@ -24,7 +24,8 @@ extension WeftNode {
             interface: .init(
                 name: name, publicKey: interface.identity?.publicKey.description,
                 addresses: interface.addresses.map(\.description), listenPort: interface.listenPort,
-                mtu: interface.mtu, mark: mark, through: interface.through),
+                mtu: interface.mtu, mark: mark, through: interface.through,
+                answersStrangers: configuration.answersStrangers(servesKeys: servesKeys)),
             driver: datapath.capabilities, driverCounters: datapath.counters,
             cipher: "\(Suite.aes128GCM.name), \(engine.cipherName)",
             peers: configuration.peers.compactMap { peer in

@@ -7,7 +7,7 @@ extension ToControl: WireRecord {
         case peer = 1
         case tunnelled, peersComplete, keyServer, localPrefix, reserved, initiator, initiatorPrefix, granted
         case initiatorsComplete, datagram, activity, lookedUp, addressesChanged, refused, grantRefused, ping
-        case tellStatus, close
+        case tellStatus, close, place
     }
 
     /// At most as many as an engine keeps.
@@ -34,7 +34,7 @@ extension ToControl: WireRecord {
                 try reader.link(), number: try reader.number(),
                 AuthorizedInitiator(
                     publicKey: try reader.publicKey(), prefixes: [], networks: Int(try reader.number(UInt32.self)),
-                    suite: try reader.suite()))
+                    suite: try reader.suite(), speaks: try reader.peerProtocol()))
         case .initiatorPrefix: return .initiatorPrefix(try reader.link(), try reader.prefix())
         case .granted: return .granted(try reader.link(), try reader.grant())
         case .initiatorsComplete: return .initiatorsComplete(try reader.link())
@@ -47,6 +47,11 @@ extension ToControl: WireRecord {
         case .ping: return .ping(try reader.number())
         case .tellStatus: return .tellStatus(try reader.number())
         case .close: return .close
+        case .place:
+            return .place(
+                try reader.link(),
+                EndpointPlace(port: try reader.number(), name: try reader.text(most: ToControl.longestName)),
+                handshakesPerSource: try reader.number(), callsPerSource: try reader.number())
         }
     }
 
@@ -72,6 +77,7 @@ extension ToControl: WireRecord {
             case .ping: .ping
             case .tellStatus: .tellStatus
             case .close: .close
+            case .place: .place
             }
         return kind.rawValue
     }
@@ -100,6 +106,7 @@ extension ToControl: WireRecord {
             writer.publicKey(initiator.publicKey)
             writer.number(UInt32(clamping: initiator.networks))
             writer.number(initiator.suite.rawValue)
+            writer.number(initiator.speaks.rawValue)
         case .granted(let link, let grant):
             writer.number(link.rawValue)
             writer.grant(grant)
@@ -120,6 +127,12 @@ extension ToControl: WireRecord {
             writer.number(link.rawValue)
             writer.number(vni)
         case .ping(let number), .tellStatus(let number): writer.number(number)
+        case .place(let link, let place, let handshakes, let calls):
+            writer.number(link.rawValue)
+            writer.number(place.port)
+            writer.text(place.name, most: Self.longestName)
+            writer.number(handshakes)
+            writer.number(calls)
         case .addressesChanged, .close: break
         }
     }

@@ -10,6 +10,11 @@ extension WireReader {
         return link
     }
 
+    mutating func peerProtocol() throws(WireError) -> PeerProtocol {
+        guard let value = PeerProtocol(rawValue: try number()) else { throw .invalid("a protocol") }
+        return value
+    }
+
     mutating func duration() throws(WireError) -> Duration {
         let nanoseconds: UInt64 = try number()
         guard let whole = Int64(exactly: nanoseconds) else { throw .invalid("a duration") }
@@ -22,7 +27,7 @@ extension WireReader {
             endpoint: try optional { (reader) throws(WireError) in try reader.endpoint() },
             isNamed: try flag(), isPinned: try flag(),
             controlPort: try optional { (reader) throws(WireError) in try reader.number() },
-            dataPort: try number(), suite: try suite(),
+            dataPort: try number(), isFirstRelease: try flag(), suite: try suite(),
             rekeyInterval: try duration())
     }
 
@@ -94,6 +99,7 @@ extension WireWriter {
         flag(peer.isPinned)
         optional(peer.controlPort) { $0.number($1) }
         number(peer.dataPort)
+        flag(peer.isFirstRelease)
         number(peer.suite.rawValue)
         duration(peer.rekeyInterval)
     }

@@ -16,6 +16,8 @@ enum Check {
         let ok: Bool
         let peers: Int?
         let initiators: Int?
+        /// Whether whoever calls is answered, since an end of the first release may call.
+        let answersStrangers: Bool?
         let findings: [Finding]
     }
 
@@ -30,18 +32,26 @@ enum Check {
             if arguments.has("json") {
                 let report = Report(
                     file: path, ok: true, peers: configuration.peers.count,
-                    initiators: configuration.initiators.count, findings: [])
+                    initiators: configuration.initiators.count, answersStrangers: answersStrangers(configuration),
+                    findings: [])
                 Console.print(JSON.text(report))
             } else {
                 let (count, what) =
                     configuration.initiators.isEmpty
                     ? (configuration.peers.count, "peer") : (configuration.initiators.count, "initiator")
                 Console.print("\(path): good, \(count) \(what)\(count == 1 ? "" : "s")")
+                if answersStrangers(configuration) {
+                    Console.print("\(path): strangers who call are answered, as Protocol = 1 asks")
+                }
             }
         } catch {
             if arguments.has("json") {
                 let findings = error.diagnostics.map { Report.Finding(line: $0.line, message: $0.message) }
-                Console.print(JSON.text(Report(file: path, ok: false, peers: nil, initiators: nil, findings: findings)))
+                Console.print(
+                    JSON.text(
+                        Report(
+                            file: path, ok: false, peers: nil, initiators: nil, answersStrangers: nil,
+                            findings: findings)))
                 throw CommandFailure(.failed, "")
             }
             throw CommandFailure(.failed, error.lines.joined(separator: "\nweft: "))
@@ -50,6 +60,10 @@ enum Check {
 }
 
 extension Check {
+    private static func answersStrangers(_ configuration: TunnelConfiguration) -> Bool {
+        configuration.answersStrangers(servesKeys: !configuration.initiators.isEmpty)
+    }
+
     private struct LiveReport: Encodable {
         let tunnel: String
         let ok: Bool

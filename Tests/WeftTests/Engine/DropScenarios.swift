@@ -12,7 +12,9 @@ enum DropScenarios {
         switch reason {
         case .outerMalformed, .outerChecksum, .outerFragment, .notForUs: [.across, .inPlace]
         case .noOverlayRoom: [.across, .batch]
-        case .controlNotTaken, .stunNotTaken, .discoNotTaken, .wireGuardNotTaken, .unknownNotTaken: []
+        case .controlNotTagged, .controlOverLimit, .controlNotTaken, .stunNotTaken, .discoNotTaken, .wireGuardNotTaken,
+            .unknownNotTaken:
+            []
         // Superpackets come in batches.
         case .offloadMalformed: [.batch]
         default: Scenario.Way.allCases

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+import Synchronization
+
+/// What strangers may cost on the way to who takes control datagrams.
+public struct CallLimits: Hashable, Sendable {
+    /// First packets a second from one source: an IPv4 address, or an IPv6 network of 64 bits.
+    public var callsPerSource = 50
+    /// First packets a second from all sources.
+    public var calls = 8000
+    /// Short packets for none of our ids a second, from one source.
+    public var resetsPerSource = 10
+    /// The same from all sources.
+    public var resets = 2000
+
+    public init() {}
+}
+
+/// Decides on the thread that received them which control datagrams are taken at all, and by which queue: what bears a tag
+/// of ours, calls, and what may be a reset wait apart, so that none of them fills the others' room.
+public final class ControlGate: Sendable {
+    private struct State: ~Copyable {
+        var tags: ConnectionTags
+        var answersStrangers: Bool
+        var calls: SourceLimiter
+        var resets: SourceLimiter
+    }
+
+    private let state: Mutex<State>
+
+    /// - Parameter answersStrangers: whether first packets without a tag are taken, for ends that know of none.
+    public init(_ tags: ConnectionTags, answersStrangers: Bool, limits: CallLimits = CallLimits()) {
+        state = Mutex(
+            State(
+                tags: tags, answersStrangers: answersStrangers,
+                calls: SourceLimiter(perSource: limits.callsPerSource, total: limits.calls),
+                resets: SourceLimiter(perSource: limits.resetsPerSource, total: limits.resets)))
+    }
+
+    /// Whether first packets without a tag are taken from now on.
+    public func setAnswersStrangers(_ answers: Bool) { state.withLock { $0.answersStrangers = answers } }
+
+    /// Sets the limits; what was counted is forgotten.
+    public func setLimits(_ limits: CallLimits) {
+        state.withLock { state in
+            state.calls = SourceLimiter(perSource: limits.callsPerSource, total: limits.calls)
+            state.resets = SourceLimiter(perSource: limits.resetsPerSource, total: limits.resets)
+        }
+    }
+
+    enum Decision: Hashable {
+        case take(Queue)
+        case stranger
+        case overLimit
+    }
+
+    /// The queues for control datagrams.
+    enum Queue: Int, CaseIterable {
+        case ours
+        case calls
+        case resets
+    }
+
+    func decide(_ datagram: RawSpan, from source: Endpoint, at now: Instant) -> Decision {
+        state.withLock { state in
+            switch state.tags.judge(datagram) {
+            case .ours: return .take(.ours)
+            case .maybeReset: return state.resets.admits(source.address, at: now) ? .take(.resets) : .overLimit
+            case .stranger where !state.answersStrangers: return .stranger
+            case .call, .stranger: return state.calls.admits(source.address, at: now) ? .take(.calls) : .overLimit
+            }
+        }
+    }
+}
+
+/// What became of a part of a batch.
+struct HandedOver {
+    var taken = 0
+    var strangers = 0
+    var overLimit = 0
+}

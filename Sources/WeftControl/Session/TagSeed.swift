@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+
+/// Which of an identity's endpoints one is: two of them share neither connection ids nor reset tokens.
+public struct EndpointPlace: Hashable, Sendable {
+    /// The port of its file, whatever port its datagrams come from.
+    public var port: UInt16
+    /// The tunnel's name.
+    public var name: String
+
+    public init(port: UInt16 = 0, name: String = "") {
+        self.port = port
+        self.name = name
+    }
+
+    var bytes: [UInt8] { [UInt8(port >> 8), UInt8(port & 0xFF)] + Array(name.utf8) }
+}
+
+/// What the tags of an identity's connection ids come from. It says nothing of the identity's key, and whoever has it can
+/// do no more than make ids that we don't drop unread.
+public struct TagSeed: Hashable, Sendable {
+    private let bytes: [UInt8]
+    private let call: TagKey
+
+    public init(_ identity: borrowing Identity) throws(KeyDerivationError) {
+        let secret = try identity.secret(for: "weft connection ids v1")
+        bytes = secret.span.indices.map { secret.span[$0] }
+        call = try TagKey(callsTo: identity.publicKey)
+    }
+
+    /// The tags of one endpoint.
+    public func tags(at place: EndpointPlace) throws(KeyDerivationError) -> ConnectionTags {
+        ConnectionTags(own: try TagKey(from: bytes.span, info: place.bytes), call: call)
+    }
+}
+
+extension TagKey {
+    /// What the first id of a call is tagged with: whoever knows the called end's public key can make it.
+    public init(callsTo key: PublicKey) throws(KeyDerivationError) {
+        try self.init(from: key.subjectPublicKeyInfo.span, info: Array("weft/1 call".utf8))
+    }
+
+    fileprivate init(from secret: Span<UInt8>, info: [UInt8]) throws(KeyDerivationError) {
+        let derived = try KeyDerivation.hkdf(secret: secret, info: info.span, count: Self.byteCount)
+        guard let key = TagKey(derived.span) else { throw .wrongKeyLength(derived.count) }
+        self = key
+    }
+}
+
+extension Identity {
+    /// What the stateless reset tokens of one endpoint come from: the same after a restart, another at each endpoint.
+    public func resetSecret(at place: EndpointPlace) throws(KeyDerivationError) -> SecretBytes {
+        try KeyDerivation.hkdf(
+            secret: privateKey.span, info: (Array("weft stateless reset v2".utf8) + place.bytes).span,
+            count: Self.derivedSecretByteCount)
+    }
+}
