@@ -42,7 +42,7 @@ struct KeyMemoryTests {
     @Test("what a cipher expands lies within its key's cell, and beside the key", arguments: [16, 32])
     func keysStayApart(length: Int) throws {
         let texts = (0..<120).map { number in (0..<length).map { UInt8(truncatingIfNeeded: number &* 31 &+ $0) } }
-        let keys = try texts.map { unsafe try PacketKey($0) }
+        let keys = try texts.map { try PacketKey($0) }
         for (key, text) in zip(keys, texts) {
             let found = key.withBytes { raw in
                 (0..<raw.byteCount).map { unsafe raw.unsafeLoad(fromByteOffset: $0, as: UInt8.self) }
