@@ -52,13 +52,13 @@ until_true "systemd is there" find_pid
 until_true "systemd is up" is_up
 
 # Outside: the other end of the wire, with a tunnel of this tree's own build.
-outside() { ip netns exec weft-deb env "WEFT_RUNTIME_DIRECTORY=$work/run" "$@"; }
-ip netns add weft-deb
-ip -netns weft-deb link add out type veth peer name eth0 netns "$pid"
-ip -netns weft-deb address add 192.0.2.2/24 dev out
-ip -netns weft-deb address add 198.51.100.1/32 dev lo
-ip -netns weft-deb link set lo up
-ip -netns weft-deb link set out up
+outside() { ip netns exec "$space" env "WEFT_RUNTIME_DIRECTORY=$work/run" "$@"; }
+ip netns add "$space"
+ip -netns "$space" link add out type veth peer name eth0 netns "$pid"
+ip -netns "$space" address add 192.0.2.2/24 dev out
+ip -netns "$space" address add 198.51.100.1/32 dev lo
+ip -netns "$space" link set lo up
+ip -netns "$space" link set out up
 booted ip address add 192.0.2.1/24 dev eth0
 booted ip link set eth0 up
 # What the tunnel doesn't take could leave this way.
@@ -123,7 +123,7 @@ kill -0 "$tunnel" "$map" 2>/dev/null || fail "the upgrade took longer than the p
 wait "$tunnel" || true
 wait "$map" || true
 sleep 0.5
-kill -TERM "$(ip netns pids weft-deb | while read -r one; do [[ $(cat "/proc/$one/comm") != tcpdump ]] || echo "$one"; done)"
+kill -TERM "$(ip netns pids "$space" | while read -r one; do [[ $(cat "/proc/$one/comm") != tcpdump ]] || echo "$one"; done)"
 wait "$capture" || true
 
 [[ $(process weft@weft0) != "$before" && $(process weft-tunnel-map@default) != "$agent" ]] || fail "the old programs still run"

@@ -24,15 +24,16 @@ say() { echo "$release: $*"; }
 work=$PWD/.build/debian/$release.test
 root=$work/root
 init=
+space=weft-deb-$release
 cleanup() {
     [[ -z $init ]] || kill -KILL "$init" 2>/dev/null || true
     [[ -z $init ]] || wait "$init" 2>/dev/null || true
     sleep 0.5
-    ip netns pids weft-deb 2>/dev/null | xargs -r kill -KILL || true
-    ip netns delete weft-deb 2>/dev/null || true
+    ip netns pids "$space" 2>/dev/null | xargs -r kill -KILL || true
+    ip netns delete "$space" 2>/dev/null || true
     find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
 }
-group=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)/weft-deb-$$
+group=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)/weft-deb-$release-$$
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
