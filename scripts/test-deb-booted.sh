@@ -10,7 +10,6 @@ for unit in systemd-udevd.service systemd-udev-trigger.service systemd-networkd.
     ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
 mkdir "$group"
-snapshot >"$work/before"
 
 # shellcheck disable=SC2016 # The inner shells'.
 root=$root group=$group unshare --mount --fork --kill-child --propagation=private bash -euc '
@@ -50,6 +49,8 @@ booted() {
 is_up() { [[ $(booted systemctl is-system-running) =~ running|degraded ]]; }
 until_true "systemd is there" find_pid
 until_true "systemd is up" is_up
+# Only now, since systemd has files of its own.
+snapshot >"$work/before"
 
 # Outside: the other end of the wire, with a tunnel of this tree's own build.
 outside() { ip netns exec "$space" env "WEFT_RUNTIME_DIRECTORY=$work/run" "$@"; }
