@@ -71,7 +71,8 @@ chrooted() {
 # All files and users, less what dpkg and apt keep for themselves.
 snapshot() {
     chrooted find / -xdev \( -path /proc -o -path /dev -o -path /tmp -o -path /packages -o -path /var/lib/dpkg -o -path /var/cache \
-        -o -path /var/log -o -path /var/lib/apt -o -path /var/lib/systemd/random-seed -o -path /var/lib/systemd/timers -o -path '/etc/*-' -o -path /etc/.pwd.lock \
+        -o -path /var/log -o -path /var/lib/apt -o -path /var/lib/systemd/random-seed \
+        -o -path /var/lib/systemd/timers -o -path '/etc/*-' -o -path /etc/.pwd.lock \
         -o -path /var/lib/systemd/deb-systemd-helper-enabled -o -name '*.pyc' \) -prune \
         -o -printf '%p %y %m %u:%g %l\n' | sort
     sort "$root"/etc/{passwd,group,shadow,gshadow}
