@@ -93,7 +93,7 @@ exec unshare --mount --pid --fork --kill-child --propagation=private bash -euc '
     mkdir -p "$root$toolchain"
     mount --bind -o ro "$toolchain" "$root$toolchain"
     cp --dereference /etc/resolv.conf "$root/etc/resolv.conf"
-    exec env -i TERM=dumb LANG=C.UTF-8 HOME=/root PATH="$toolchain/usr/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
+    exec env -i TERM=dumb LANG=C.UTF-8 HOME=/root PATH="$toolchain/usr/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
         $(env | grep -E "^(WEFT_[A-Z_]*|CI|SOURCE_DATE_EPOCH)=[^ ]*$" || true) \
         chroot "$root" bash -euc "
             cd /weft
