@@ -10,7 +10,8 @@ extension Netlink {
         var tables = Set(try rules().map(\.table)).subtracting(claimed).subtracting(RouteTable.reserved)
             .filter { !UnderlayMark.isWay($0) }
         if let table { tables.insert(table) }
-        var isFound = false
+        // A tunnel without a guard leaves its way alone.
+        var isFound = try removeStrayWays()
         for table in tables.sorted() where try openDeadEnds(of: table) { isFound = true }
         return isFound
     }
@@ -18,7 +19,6 @@ extension Netlink {
     /// Removes rules and dead ends of one table, unless anything leads somewhere by it.
     /// - Returns: whether it was so.
     public mutating func openDeadEnds(of table: UInt32) throws(LinkError) -> Bool {
-        try removeStrayWays()
         var routes: [KernelRoute] = []
         for family in IPAddress.Family.allCases { routes += try tableRoutes(family, table: table) }
         guard routes.allSatisfy({ $0.kind == .unreachable && $0.owner == .weft }) else { return false }

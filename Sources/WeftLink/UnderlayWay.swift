@@ -161,11 +161,17 @@ extension Netlink {
     }
 
     /// Removes the rules and the copies of tunnels that are gone.
-    mutating func removeStrayWays() throws(LinkError) {
+    /// - Returns: whether there were any.
+    @discardableResult
+    mutating func removeStrayWays() throws(LinkError) -> Bool {
+        var isFound = false
         for table in Set(try rules().map(\.table)) where UnderlayMark.isWay(table) {
             let isAlive = try tableRoutes(.v4, table: table).contains { $0.prefix == UnderlayWay.sign }
-            if !isAlive { try removeWay(table) }
+            if isAlive { continue }
+            try removeWay(table)
+            isFound = true
         }
+        return isFound
     }
 
     /// Removes a WAY, with its rules.
