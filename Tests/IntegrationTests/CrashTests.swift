@@ -48,12 +48,14 @@ extension Integration {
             #expect(nonces.count > 1000)
         }
 
-        @Test("down takes away what a killed tunnel has left, once", arguments: ["tun", "xdp"])
-        func leftovers(driver: String) async throws {
+        @Test(
+            "down takes away what a killed tunnel has left, once",
+            arguments: [("tun", "on"), ("xdp", "on"), ("tun", "off")])
+        func leftovers(driver: String, guarding: String) async throws {
             let hosts = try await HostPair()
             let before = try await hosts.left.networkState()
             var file = TunnelText.pair().left
-            file.moreOfInterface = ["Driver = \(driver)", "Underlay = underlay", "Guard = on"]
+            file.moreOfInterface = ["Driver = \(driver)", "Underlay = underlay", "Guard = \(guarding)"]
             try hosts.left.write(file)
             try await hosts.left.up()
             try await hosts.left.crash()
