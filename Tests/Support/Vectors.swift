@@ -31,14 +31,30 @@ public enum Vectors {
         return file.vectors
     }
 
+    /// Hands over all vectors of one file, each with its name on whatever is thrown.
+    public static func each<Vector: NamedVector>(
+        _ name: String, as type: Vector.Type = Vector.self, _ body: (Vector) throws -> Void
+    ) throws {
+        for vector in try load(name, as: type) {
+            do { try body(vector) } catch { throw VectorsError.failed("\(name): \(vector.name)", error) }
+        }
+    }
+
     /// A file that lies beside the vectors, such as `identity_a.pem`.
     public static func text(_ name: String) throws -> String {
         try String(contentsOf: folder.appendingPathComponent(name), encoding: .utf8)
     }
 }
 
+/// A vector that can say which one it is.
+public protocol NamedVector: Decodable {
+    var name: String { get }
+}
+
 public enum VectorsError: Error {
     case wrongCount(String)
+    /// What a vector of that name has thrown.
+    case failed(String, any Error)
     case badHex(String)
 }
 

@@ -6,7 +6,7 @@ import WeftTestSupport
 
 @Suite("Golden vectors: frames")
 struct EngineVectorTests {
-    struct Frame: Decodable {
+    struct Frame: NamedVector {
         let name: String
         let sender: Handler
         let receiver: Handler
@@ -19,7 +19,7 @@ struct EngineVectorTests {
 
     @Test("engine_frames: sealed and opened byte for byte, across buffers and in place")
     func frames() throws {
-        for vector in try Vectors.load("engine_frames", as: Frame.self) {
+        try Vectors.each("engine_frames", as: Frame.self) { vector in
             for inPlace in [false, true] {
                 let name = "\(vector.name), in place: \(inPlace)"
                 var sender = try Lane(try vector.sender.engine(nextCounter: vector.txCounter))
@@ -44,7 +44,7 @@ struct EngineVectorTests {
         }
     }
 
-    struct Sequence: Decodable {
+    struct Sequence: NamedVector {
         struct Step: Decodable {
             let phyFrame: Hex
             let virtFrame: Hex?
@@ -66,7 +66,7 @@ struct EngineVectorTests {
 
     @Test("engine_sequences: several frames on one pair of SAs")
     func sequences() throws {
-        for vector in try Vectors.load("engine_sequences", as: Sequence.self) {
+        try Vectors.each("engine_sequences", as: Sequence.self) { vector in
             let left = try #require(vector.sender ?? vector.a ?? vector.receiver)
             let right = try #require(vector.receiver ?? vector.b)
             let engines = (left: try left.engine(), right: try right.engine())
@@ -89,7 +89,7 @@ struct EngineVectorTests {
         }
     }
 
-    struct KeepAlive: Decodable {
+    struct KeepAlive: NamedVector {
         struct Step: Decodable {
             let advanceNs: UInt64
             let phyFrame: Hex
@@ -105,7 +105,7 @@ struct EngineVectorTests {
 
     @Test("keepalive: due at once, then an interval after the last")
     func keepAlives() throws {
-        for vector in try Vectors.load("keepalive", as: KeepAlive.self) {
+        try Vectors.each("keepalive", as: KeepAlive.self) { vector in
             var sender = try Lane(try vector.sender.engine())
             let receiver = try vector.receiver?.engine()
             var now = vector.sender.start

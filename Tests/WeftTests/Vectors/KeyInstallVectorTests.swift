@@ -6,7 +6,7 @@ import WeftTestSupport
 
 @Suite("Golden vectors: keys, windows, hashes and neighbours")
 struct KeyInstallVectorTests {
-    struct Install: Decodable {
+    struct Install: NamedVector {
         struct Live: Decodable {
             let rxSpi: UInt32
             let expiresInNs: UInt64
@@ -39,7 +39,7 @@ struct KeyInstallVectorTests {
 
     @Test("key_install: guards, grace, sweep and counters")
     func installs() throws {
-        for vector in try Vectors.load("key_install", as: Install.self) {
+        try Vectors.each("key_install", as: Install.self) { vector in
             let handler = try #require(vector.sender ?? vector.receiver)
             let engine = try handler.engine()
             var lane = try Lane(engine)
@@ -101,7 +101,7 @@ struct KeyInstallVectorTests {
         [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0, 0, 10, 1, 0, 5, 10, 2, 0, 6]
     }
 
-    struct Replay: Decodable {
+    struct Replay: NamedVector {
         let name: String
         let counters: [String]
         let accept: [Int]
@@ -109,14 +109,14 @@ struct KeyInstallVectorTests {
 
     @Test("replay_filter: which counters are accepted")
     func replay() throws {
-        for vector in try Vectors.load("replay_filter", as: Replay.self) {
+        try Vectors.each("replay_filter", as: Replay.self) { vector in
             var window = ReplayWindow()
             let accepted = try vector.counters.map { window.accept(try #require(UInt64($0))) ? 1 : 0 }
             #expect(accepted == vector.accept, "\(vector.name)")
         }
     }
 
-    struct Hash: Decodable {
+    struct Hash: NamedVector {
         let name: String
         let keyHex: String?
         let ipPacket: Hex?
@@ -126,15 +126,15 @@ struct KeyInstallVectorTests {
 
     @Test("flowhash: the keyed flow hash and its port")
     func hashes() throws {
-        for vector in try Vectors.load("flowhash", as: Hash.self) {
+        try Vectors.each("flowhash", as: Hash.self) { vector in
             #expect(FlowHash.port(of: vector.hash) == vector.sourcePort, "\(vector.name)")
-            guard let key = vector.keyHex, let packet = vector.ipPacket else { continue }
+            guard let key = vector.keyHex, let packet = vector.ipPacket else { return }
             let hash = FlowHash(key: try #require(UInt64(key, radix: 16))).hash(unsafe packet.bytes.span.bytes)
             #expect((hash == vector.hash) != Differences.hashesDifferently(vector.name), "\(vector.name)")
         }
     }
 
-    struct Neighbour: Decodable {
+    struct Neighbour: NamedVector {
         let name: String
         let handler: Handler
         let handlerFrame: Hex
@@ -146,7 +146,7 @@ struct KeyInstallVectorTests {
 
     @Test("proxy_arp_nd: what is answered on the overlay, and with which bytes")
     func neighbours() throws {
-        for vector in try Vectors.load("proxy_arp_nd", as: Neighbour.self) {
+        try Vectors.each("proxy_arp_nd", as: Neighbour.self) { vector in
             for inPlace in [false, true] {
                 let engine = try vector.handler.engine()
                 var lane = try Lane(engine)

@@ -6,7 +6,7 @@ import WeftTestSupport
 
 @Suite("Golden vectors: what must be dropped")
 struct NegativeVectorTests {
-    struct Received: Decodable {
+    struct Received: NamedVector {
         struct Step: Decodable {
             let advanceNs: UInt64
             let phyFrame: Hex
@@ -23,7 +23,7 @@ struct NegativeVectorTests {
     @Test("decap_negative: every verdict, across buffers and in place", arguments: [false, true])
     func received(inPlace: Bool) throws {
         var differences: Set<DropReason> = []
-        for vector in try Vectors.load("decap_negative", as: Received.self) {
+        try Vectors.each("decap_negative", as: Received.self) { vector in
             let engine = try vector.receiver.engine()
             var lane = try Lane(engine)
             var now = vector.receiver.start
@@ -91,7 +91,7 @@ struct NegativeVectorTests {
         }
     }
 
-    struct Sent: Decodable {
+    struct Sent: NamedVector {
         struct Step: Decodable {
             let phyBufferLen: Int
             let virtFrame: Hex
@@ -108,7 +108,7 @@ struct NegativeVectorTests {
 
     @Test("encap_negative: overlay packets that must be dropped, buffer edges, the counter's limit")
     func sent() throws {
-        for vector in try Vectors.load("encap_negative", as: Sent.self) {
+        try Vectors.each("encap_negative", as: Sent.self) { vector in
             // The counter that the first accepted step carries says where the sender's counter stood.
             let first = vector.steps.first { $0.wantLen > 0 }?.txCounterAfter ?? 1
             let engine = try vector.sender.engine(nextCounter: first)
