@@ -93,8 +93,12 @@ exec unshare --mount --pid --fork --kill-child --propagation=private bash -euc '
     mkdir -p "$root$toolchain"
     mount --bind -o ro "$toolchain" "$root$toolchain"
     cp --dereference /etc/resolv.conf "$root/etc/resolv.conf"
+    # Where Python packages come from, if that is said, and whom this machine trusts.
+    for file in /etc/pip.conf /etc/ssl/certs/ca-certificates.crt; do
+        [[ ! -e $file ]] || install -D --mode=644 "$file" "$root$file"
+    done
     exec env -i TERM=dumb LANG=C.UTF-8 HOME=/root PATH="$toolchain/usr/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
-        $(env | grep -E "^(WEFT_[A-Z_]*|CI|SOURCE_DATE_EPOCH)=[^ ]*$" || true) \
+        $(env | grep -E "^((WEFT|PIP)_[A-Z_]*|CI|SOURCE_DATE_EPOCH)=[^ ]*$" || true) \
         chroot "$root" bash -euc "
             cd /weft
             # What the toolchain itself takes, as its makers say, and who reads this script.
