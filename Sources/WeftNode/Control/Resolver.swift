@@ -10,7 +10,7 @@ final class Resolver: Sendable {
     private struct State {
         var names: [PublicKey: EndpointName] = [:]
         var wanted: [PublicKey: EndpointName] = [:]
-        var answers: [(PublicKey, Endpoint)] = []
+        var answers: [(peer: PublicKey, name: EndpointName, endpoint: Endpoint)] = []
         var notBefore: [PublicKey: Instant] = [:]
         var isRunning = false
         var isClosed = false
@@ -46,10 +46,11 @@ final class Resolver: Sendable {
         }
     }
 
+    /// What was found of the names that peers have now: a reload may have come between question and answer.
     func takeAnswers() -> [(PublicKey, Endpoint)] {
         state.withLock { state in
             defer { state.answers.removeAll() }
-            return state.answers
+            return state.answers.filter { state.names[$0.peer] == $0.name }.map { ($0.peer, $0.endpoint) }
         }
     }
 
@@ -73,7 +74,7 @@ final class Resolver: Sendable {
             }
             guard let (peer, name) = next else { return }
             guard let endpoint = Self.endpoint(of: name) else { continue }
-            state.withLock { $0.answers.append((peer, endpoint)) }
+            state.withLock { $0.answers.append((peer, name, endpoint)) }
         }
     }
 
