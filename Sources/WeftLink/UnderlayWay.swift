@@ -151,8 +151,8 @@ extension Netlink {
     }
 
     /// The tunnel that an endpoint lies in by a route of main's, though this tunnel's own datagrams go past it; nil for none.
-    public mutating func tunnelPassed(on the: UnderlayWay, to endpoint: IPAddress) throws(LinkError) -> String? {
-        guard the.through == nil else { return nil }
+    public mutating func tunnelPassed(on way: UnderlayWay, to endpoint: IPAddress) throws(LinkError) -> String? {
+        guard way.through == nil else { return nil }
         for device in try tunnelInterfaces() {
             let routes = try tableRoutes(endpoint.family, table: RouteTable.main, device: device)
             if routes.contains(where: { $0.prefix.contains(endpoint) }) { return try interfaceName(of: device) }

@@ -36,9 +36,8 @@ struct Greeting {
             case .received(_, Self.stream, let bytes, _) where !isSaid:
                 if let why = read(bytes) { return .fail(why) }
             case .streamFailed(_, Self.stream): return .fail("it gave its first stream up")
-            // Datagrams overtake each other, but nobody answers before all is said.
-            case .received where !isDialed && !isSaid: held.append(event)
             case .received(_, Self.stream, _, _): continue
+            // Datagrams overtake each other: what comes before the peer has said all of it waits.
             default: held.append(event)
             }
         }

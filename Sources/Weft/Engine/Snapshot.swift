@@ -41,7 +41,13 @@ final class Snapshot: Sendable {
         for slot in stale where slot < common { views[slot] = unsafe networks[slot].view }
         for slot in common..<networks.count { views.append(unsafe networks[slot].view) }
         // Safe: the topology owns the permits, and the snapshot the topology.
-        for (slot, permit) in topology.cryptokeys.permits { unsafe views[slot].restrict(to: permit) }
+        if topology === old.topology {
+            for slot in changed {
+                if let permit = topology.cryptokeys.permits[slot] { unsafe views[slot].restrict(to: permit) }
+            }
+        } else {
+            for (slot, permit) in topology.cryptokeys.permits { unsafe views[slot].restrict(to: permit) }
+        }
         networkViews = views
         self.topology = topology
         generation = old.generation + 1

@@ -23,6 +23,15 @@ public final class ControlGate: Sendable {
         var answersStrangers: Bool
         var calls: SourceLimiter
         var resets: SourceLimiter
+
+        mutating func decide(_ datagram: RawSpan, from source: Endpoint, at now: Instant) -> Decision {
+            switch tags.judge(datagram) {
+            case .ours: return .take(.ours)
+            case .maybeReset: return resets.admits(source.address, at: now) ? .take(.resets) : .overLimit
+            case .stranger where !answersStrangers: return .stranger
+            case .call, .stranger: return calls.admits(source.address, at: now) ? .take(.calls) : .overLimit
+            }
+        }
     }
 
     private let state: Mutex<State>
@@ -39,14 +48,6 @@ public final class ControlGate: Sendable {
     /// Whether first packets without a tag are taken from now on.
     public func setAnswersStrangers(_ answers: Bool) { state.withLock { $0.answersStrangers = answers } }
 
-    /// Sets the limits; what was counted is forgotten.
-    public func setLimits(_ limits: CallLimits) {
-        state.withLock { state in
-            state.calls = SourceLimiter(perSource: limits.callsPerSource, total: limits.calls)
-            state.resets = SourceLimiter(perSource: limits.resetsPerSource, total: limits.resets)
-        }
-    }
-
     enum Decision: Hashable {
         case take(Queue)
         case stranger
@@ -60,14 +61,30 @@ public final class ControlGate: Sendable {
         case resets
     }
 
-    func decide(_ datagram: RawSpan, from source: Endpoint, at now: Instant) -> Decision {
+    /// Decides on a buffer's datagrams, in one step; `body` gets them in runs of the same decision.
+    func decide(
+        on buffer: FromUnderlay.Buffer, in arena: borrowing PacketArena, at now: Instant,
+        _ body: (Decision, FromUnderlay.Buffer) -> Void
+    ) {
         state.withLock { state in
-            switch state.tags.judge(datagram) {
-            case .ours: return .take(.ours)
-            case .maybeReset: return state.resets.admits(source.address, at: now) ? .take(.resets) : .overLimit
-            case .stranger where !state.answersStrangers: return .stranger
-            case .call, .stranger: return state.calls.admits(source.address, at: now) ? .take(.calls) : .overLimit
+            let end = buffer.place.range.upperBound
+            var (start, offset) = (buffer.place.offset, buffer.place.offset)
+            var last: Decision?
+            func finish() {
+                guard let last else { return }
+                let place = PacketRange(offset: start, count: offset - start)
+                body(last, .init(place: place, segmentSize: buffer.segmentSize, source: buffer.source))
+                start = offset
             }
+            while offset < end {
+                let next = min(offset + buffer.segmentSize, end)
+                let decision = state.decide(
+                    arena.bytes.extracting(offset..<next), from: buffer.source, at: now)
+                if decision != last { finish() }
+                last = decision
+                offset = next
+            }
+            finish()
         }
     }
 }

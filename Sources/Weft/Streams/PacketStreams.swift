@@ -61,18 +61,12 @@ public final class PacketStreams: Sendable {
             result.taken = streams[Int(part.kind.rawValue)].append(part.datagrams, in: arena, by: transport)
             return result
         }
-        let end = part.datagrams.place.offset + part.datagrams.place.count
-        var offset = part.datagrams.place.offset
-        while offset < end {
-            let count = min(part.datagrams.segmentSize, end - offset)
-            let one = FromUnderlay.Buffer(
-                place: PacketRange(offset: offset, count: count), source: part.datagrams.source)
-            switch gate.decide(arena.bytes.extracting(one.place.range), from: one.source, at: now) {
-            case .take(let queue): result.taken += stream(of: queue).append(one, in: arena, by: transport)
-            case .stranger: result.strangers += 1
-            case .overLimit: result.overLimit += 1
+        gate.decide(on: part.datagrams, in: arena, at: now) { decision, run in
+            switch decision {
+            case .take(let queue): result.taken += stream(of: queue).append(run, in: arena, by: transport)
+            case .stranger: result.strangers += run.count
+            case .overLimit: result.overLimit += run.count
             }
-            offset += count
         }
         return result
     }

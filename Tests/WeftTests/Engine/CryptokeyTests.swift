@@ -161,6 +161,9 @@ struct CryptokeyTests {
         #expect(try !admits("10.2.0.8", from: 1) && admits("10.2.0.8", from: 2) && !admits("10.2.0.8", from: 3))
         #expect(try admits("192.0.2.1", from: 1) && admits("10.2.3.4", from: 1) && !admits("10.2.3.4", from: 2))
         #expect(try admits("255.255.255.255", from: 1) && admits("0.0.0.0", from: 1))
+        // New keys make a new snapshot, too.
+        for vni in [1, 2] as [UInt32] { try engine.install(Keys.pair(.left, epoch: vni), for: vni, at: End.start) }
+        #expect(try !admits("10.2.0.7", from: 1) && !admits("10.2.0.7", from: 2) && admits("10.2.0.8", from: 2))
         try engine.remove(vni: 3)
         #expect(try admits("10.2.0.7", from: 2) && !admits("10.2.0.7", from: 1))
         try engine.remove(vni: 2)
