@@ -26,7 +26,7 @@ sysusersdir = $(DESTDIR)$(PREFIX)/lib/sysusers.d
 STATIC = $(CURDIR)/.build/static
 RELEASE = -c release --static-swift-stdlib --disable-local-rpath -debug-info-format none -Xcc -ffile-prefix-map='$(CURDIR)=.' \
     -Xlinker -L'$(STATIC)' -Xlinker --icf=safe -Xlinker -z -Xlinker relro -Xlinker -z -Xlinker now \
-    -Xswiftc -Xclang-linker -Xswiftc -static-libgcc
+    -Xswiftc -Xclang-linker -Xswiftc -static-libgcc -Xswiftc -Xfrontend -Xswiftc -disable-incremental-llvm-codegen
 PROGRAMS = weft weft-control weft-map
 WEFT = .build/release/weft
 
