@@ -3,8 +3,8 @@
 /// Which sources a network's peer may send from, where other networks have a part of its prefixes.
 ///
 /// What a peer sends is held against the route table as a packet to its source would be: the longest match has to lead to that
-/// peer. What others own by a longer prefix is cut out of a peer's sources when a snapshot is made, so that a packet costs
-/// nothing more. Only where our side of the routes decides, too, is the table asked for each packet.
+/// peer. What others own by a longer prefix is cut out of a peer's sources when a snapshot is made, so that a packet takes
+/// no look-up more. Only where our side of the routes decides, too, is the table asked for each packet.
 struct CryptokeyRouting {
     /// Instead of the set of all that a network's routes lead to.
     struct Permit {
