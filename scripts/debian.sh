@@ -94,7 +94,7 @@ exec unshare --mount --pid --fork --kill-child --propagation=private bash -euc '
     mount --bind -o ro "$toolchain" "$root$toolchain"
     cp --dereference /etc/resolv.conf "$root/etc/resolv.conf"
     # Where Python packages come from, if that is said, and whom this machine trusts.
-    for file in /etc/pip.conf /etc/ssl/certs/ca-certificates.crt; do
+    for file in /etc/pip.conf /etc/ssl/certs/ca-certificates.crt /usr/local/share/ca-certificates/*.crt; do
         [[ ! -e $file ]] || install -D --mode=644 "$file" "$root$file"
     done
     exec env -i TERM=dumb LANG=C.UTF-8 HOME=/root PATH="$toolchain/usr/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
