@@ -97,9 +97,13 @@ exec unshare --mount --pid --fork --kill-child --propagation=private bash -euc '
     for file in /etc/pip.conf /etc/ssl/certs/ca-certificates.crt /usr/local/share/ca-certificates/*.crt; do
         [[ ! -e $file ]] || install -D --mode=644 "$file" "$root$file"
     done
+    # Not by chroot: whoever enters the namespaces of a process here should find this Debian there, not the one outside.
+    cd "$root"
+    pivot_root . mnt
+    umount --lazy /mnt
     exec env -i TERM=dumb LANG=C.UTF-8 HOME=/root PATH="$toolchain/usr/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
         $(env | grep -E "^((WEFT|PIP)_[A-Z_]*|CI|SOURCE_DATE_EPOCH)=[^ ]*$" || true) \
-        chroot "$root" bash -euc "
+        bash -euc "
             cd /weft
             # What the toolchain itself takes, as its makers say, and who reads this script.
             if [[ ! -e /var/lib/weft-toolchain ]]; then

@@ -57,7 +57,7 @@ struct KeyMemoryTests {
         for attempt in 0..<100 {
             var key: PacketKey? = try PacketKey([UInt8](repeating: 0xA5, count: length))
             let cell = unsafe try #require(key?.reference.expanded)
-            let raw = unsafe Self.bytes(cell)[1024..<1024 + length]
+            let raw = unsafe Self.bytes(cell)[KeyPool.expandedSize..<KeyPool.expandedSize + length]
             #expect(raw.allSatisfy { $0 == 0xA5 })
             key = nil
             let address = UInt(bitPattern: cell)

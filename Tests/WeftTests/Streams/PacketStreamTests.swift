@@ -136,7 +136,7 @@ struct PacketStreamTests {
         let waiter = try WorkerThread(name: "consumer") {
             var batch = stun.makeBatch()
             for _ in 0..<2 {
-                try? stun.receive(into: &batch, timeout: 10_000, wake: WakeEvent())
+                try? stun.receive(into: &batch, timeout: 120_000, wake: WakeEvent())
                 took.count.add(batch.datagrams.count, ordering: .relaxed)
             }
         }
@@ -144,10 +144,10 @@ struct PacketStreamTests {
         let clock = ContinuousClock()
         let start = clock.now
         bench.send([KindSamples.stun])
-        usleep(50_000)
+        while took.count.load(ordering: .relaxed) == 0, clock.now - start < .seconds(60) { usleep(1_000) }
         stun.close()
         waiter.join()
-        #expect(clock.now - start < .seconds(2))
+        #expect(clock.now - start < .seconds(60))
         #expect(took.count.load(ordering: .relaxed) == 1)
     }
 
