@@ -77,6 +77,27 @@ public struct SPIAllocator: Sendable {
         self.init(role: role, firstCounter: last > SPI.counters.upperBound / 2 ? 1 : last + 1)
     }
 
+    /// Begins at random, as between Weft's ends, so that a number tells nobody how old a session is, or that two are the same
+    /// pair's; far from numbers that an earlier session gave out and that may still be in use.
+    ///
+    /// In the first half, so that as many are left as nobody uses up.
+    init(
+        role: Role, apartFrom used: [UInt32],
+        draw: () -> UInt32 = { .random(in: 1...SPI.counters.upperBound / 2) }
+    ) {
+        let counters = used.filter { UInt8($0 >> 30 & 1) == role.rawValue }.map { $0 & SPI.counters.upperBound }
+        func isNear(_ first: UInt32) -> Bool {
+            counters.contains { max($0, first) - min($0, first) < Self.distance }
+        }
+        var first = draw()
+        // What is used takes a tiny part of all numbers.
+        for _ in 0..<8 where isNear(first) { first = draw() }
+        self.init(role: role, firstCounter: first)
+    }
+
+    /// More than a session gives out while an SA of the one before lives.
+    private static let distance: UInt32 = 1 << 20
+
     /// Begins elsewhere than at 1, so that a test can reach the end.
     init(role: Role, firstCounter: UInt32) {
         self.role = role

@@ -73,6 +73,40 @@ struct SPITests {
         #expect(try last.next(.second).counter == SPI.counters.upperBound)
     }
 
+    /// Between Weft's ends: neither small nor one behind the other from session to session, and never one that lives.
+    @Test(arguments: [Role.initiator, .responder])
+    func beginsAtRandom(_ role: Role) throws {
+        var spis = ReceiveSPIs(role: role, isICX: false)
+        var before: [UInt32] = []
+        for _ in 0..<64 {
+            spis.begin()
+            let first = try spis.next()
+            let second = try spis.next()
+            #expect(first.role == role && second.rawValue == first.rawValue + 1)
+            #expect(before.allSatisfy { max($0, first.rawValue) - min($0, first.rawValue) >= 1 << 20 })
+            before.append(second.rawValue)
+        }
+        #expect(before.contains { $0 & SPI.counters.upperBound > 1 << 28 })
+    }
+
+    /// What is drawn too near to an SPI that may still be in use is drawn again.
+    @Test func drawsAgainWhereSomethingLives() throws {
+        var draws: [UInt32] = [5_000_010, 5_000_000 + (1 << 20), 9]
+        var allocator = SPIAllocator(role: .responder, apartFrom: [0x4000_0000 | 5_000_000, 9]) { draws.removeFirst() }
+        #expect(try allocator.next().counter == 5_000_000 + (1 << 20))
+    }
+
+    @Test func goesOnTowardsICX() throws {
+        var spis = ReceiveSPIs(role: .responder, isICX: true)
+        for number in 1...8 as ClosedRange<UInt32> {
+            spis.begin()
+            #expect(try spis.next().rawValue == 0x4000_0000 | number)
+        }
+        spis.resume([0x4000_0100, 0x0000_0200])
+        spis.begin()
+        #expect(try spis.next().rawValue == 0x4000_0101)
+    }
+
     @Test(arguments: [0, 0x8000_0000] as [UInt32])
     func reservedNumbers(_ number: UInt32) {
         #expect(throws: SPIError.reserved(number)) { try SPI(rawValue: number) }

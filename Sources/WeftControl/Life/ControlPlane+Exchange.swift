@@ -9,7 +9,7 @@ extension ControlPlane {
 
     func offer(on session: LiveSession, of life: PeerLife, _ now: Instant) {
         do {
-            let spi = try life.allocator.next()
+            let spi = try life.spis.next()
             let agreement = try SAAgreement(role: life.role, suite: life.peer.suite, receiveSPI: spi)
             guard let offer = agreement.opening,
                 let stream = transport.open(ControlMessage.saOffer(offer).frame, on: session.id)
@@ -91,7 +91,7 @@ extension ControlPlane {
         let message = try ControlMessage(payload: payload.span)
         guard case .saOffer(let offer) = message else { throw ExchangeError.unexpected(type: message.kind.rawValue) }
         guard session.admitsOffer(at: now) else { throw ExchangeError.tooOften }
-        let spi = try life.allocator.next()
+        let spi = try life.spis.next()
         let agreed = try SAAgreement(role: life.role, suite: life.peer.suite, receiveSPI: spi)
             .conclude(with: offer, masterKeys: session.masterKeys)
         guard session.offered.insert(offer.receiveSPI), let reply = agreed.reply else {

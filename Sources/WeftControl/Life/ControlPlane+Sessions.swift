@@ -50,8 +50,7 @@ extension ControlPlane {
         guard let keys = transport.masterKeys(of: id) else {
             return transport.close(id, code: CloseCode.failed, now: now)
         }
-        // SPIs go on from session to session, so that an old SA on its way out keeps its number.
-        if life.allocator.isHalfUsed { life.allocator = SPIAllocator(role: life.role) }
+        life.spis.begin()
         let idleGap = Silence.idleGap * (1 - 0.2 * jitter())
         let session = LiveSession(
             id, isInitiators: isInitiators, isDialed: dialed, idleGap: idleGap, keys, at: now)

@@ -11,7 +11,7 @@ final class PeerLife {
     /// The call that is under way.
     var call: SessionID?
     var redial: Redial
-    var allocator: SPIAllocator
+    var spis: ReceiveSPIs
     var silence = Silence()
     /// Whether the peer has ever called us: it knows where we are, will call again after a restart, and nobody needs to look.
     var hasCalled = false
@@ -32,7 +32,7 @@ final class PeerLife {
         self.role = role
         endpoint = peer.endpoint
         redial = Redial(isICX: peer.controlPort != nil)
-        allocator = SPIAllocator(role: role)
+        spis = ReceiveSPIs(role: role, isICX: peer.controlPort != nil)
     }
 
     var isICX: Bool { peer.controlPort != nil }
@@ -43,7 +43,7 @@ final class PeerLife {
     /// Takes over what an engine that went on without us has of the peer.
     func resume(_ presence: PeerPresence, at now: Instant) {
         if let present = presence.endpoint { endpoint = present }
-        allocator = SPIAllocator(role: role, above: presence.receiveSPIs)
+        spis.resume(presence.receiveSPIs)
         if !presence.receiveSPIs.isEmpty { resumedUntil = now.advanced(by: Self.resumption) }
     }
 
