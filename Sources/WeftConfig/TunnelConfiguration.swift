@@ -11,11 +11,45 @@ public struct TunnelConfiguration: Sendable {
     /// Our end.
     public let interface: InterfaceConfiguration
     /// In the file's order. Their VNIs, keys and `allowedIPs` are disjoint.
-    public let peers: [PeerConfiguration]
+    public private(set) var peers: [PeerConfiguration]
     /// Who may ask for networks, in the file's order; none unless it is a key server's file, which has no peers.
     public let initiators: [InitiatorConfiguration]
     /// The user whose file it is; nil if it didn't come from a file.
     public internal(set) var owner: UInt32?
+    /// The number of the next network that needs one.
+    private var nextNetwork: UInt32 = 0
+
+    init(
+        file: String, interface: InterfaceConfiguration, peers: [PeerConfiguration],
+        initiators: [InitiatorConfiguration]
+    ) {
+        self.file = file
+        self.interface = interface
+        self.peers = peers
+        self.initiators = initiators
+        numberNetworks(known: [:])
+    }
+
+    /// Has peers that an older version of the file names keep their networks. A number comes once in a tunnel's life: what was
+    /// meant for a peer that is gone never reaches another's network.
+    public mutating func keepNetworks(of older: TunnelConfiguration) {
+        nextNetwork = older.nextNetwork
+        numberNetworks(
+            known: Dictionary(
+                older.peers.compactMap { peer in peer.publicKey.map { ($0, peer.network) } },
+                uniquingKeysWith: { first, _ in first }))
+    }
+
+    private mutating func numberNetworks(known: [PublicKey: NetworkID]) {
+        for index in peers.indices where !peers[index].hasOwnVNI {
+            if let key = peers[index].publicKey, let network = known[key], network.vni == nil {
+                peers[index].network = network
+            } else {
+                peers[index].network = .number(nextNetwork)
+                nextNetwork += 1
+            }
+        }
+    }
 
     /// The routes of one peer: each of our prefixes with each of the peer's of the same family.
     public func routes(for peer: PeerConfiguration) -> [Route] {
@@ -124,6 +158,11 @@ public struct InterfaceConfiguration: Sendable {
 public struct PeerConfiguration: Sendable {
     /// 1...16777215; 0 if it follows from the keys of both ends and files weren't to be looked at.
     public let vni: UInt32
+    /// Whether the network has that VNI for its own: the file says so, or the peer is ICX's. Else it only stands in where the ends
+    /// agree on none.
+    public let hasOwnVNI: Bool
+    /// The network that leads to it.
+    public internal(set) var network: NetworkID
     /// A unicast address and a port; nil if the file gives a name, or nothing as the peer calls us. Manual keys need one.
     public let endpoint: Endpoint?
     /// What to look up to find the endpoint.

@@ -109,6 +109,9 @@ struct PeerDraft {
     var checksSource: Bool?
     var speaks: UInt32?
 
+    /// Whether the VNI is the network's for good.
+    var hasOwnVNI: Bool { lines[.vni] != lines.header || controlPort != nil }
+
     var complete: PeerConfiguration? {
         let authentication: PeerConfiguration.Authentication
         if usesIdentity {
@@ -121,6 +124,8 @@ struct PeerDraft {
         guard let allowedIPs else { return nil }
         return PeerConfiguration(
             vni: vni ?? 0,
+            hasOwnVNI: hasOwnVNI,
+            network: hasOwnVNI ? .vni(vni ?? 0) : .none,
             endpoint: endpoint,
             endpointName: endpointName,
             allowedIPs: allowedIPs.items,

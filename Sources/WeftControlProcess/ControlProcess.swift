@@ -21,7 +21,7 @@ public final class ControlProcess {
     let own: PublicKey
     private var machines: [LinkKind: any HostedMachine] = [:]
     /// Which machine a network's peer belongs to.
-    private var links: [UInt32: LinkKind] = [:]
+    private var links: [NetworkID: LinkKind] = [:]
     /// Lists of which parts have come.
     private var peers: [LinkKind: PeerList] = [:]
     private var initiators = InitiatorList()
@@ -98,9 +98,9 @@ public final class ControlProcess {
         switch record {
         case .datagram(let link, let source, let bytes):
             machines[link]?.receive(bytes.span, from: source, at: now)
-        case .activity(let vni, let activity): machine(of: vni)?.port.take(activity, of: vni)
-        case .lookedUp(let vni, let endpoint): machine(of: vni)?.setEndpoint(endpoint, of: vni, at: now)
-        case .refused(let vni, let why): machine(of: vni)?.port.takeRefusal(of: vni, why: why)
+        case .activity(let network, let activity): machine(of: network)?.port.take(activity, of: network)
+        case .lookedUp(let network, let endpoint): machine(of: network)?.setEndpoint(endpoint, of: network, at: now)
+        case .refused(let network, let why): machine(of: network)?.port.takeRefusal(of: network, why: why)
         case .grantRefused(let link, let vni): machines[link]?.port.takeRefusedGrant(vni)
         case .addressesChanged:
             for machine in machines.values { machine.addressesChanged(at: now) }
@@ -128,12 +128,14 @@ public final class ControlProcess {
 
     private func place(of link: LinkKind) -> ControlPlace { places[link] ?? ControlPlace() }
 
-    private func machine(of vni: UInt32) -> (any HostedMachine)? { links[vni].flatMap { machines[$0] } }
+    private func machine(of network: NetworkID) -> (any HostedMachine)? {
+        links[network].flatMap { machines[$0] }
+    }
 
     private func completePeers(_ link: LinkKind, at now: Instant) throws {
         let list = peers.removeValue(forKey: link) ?? PeerList()
         links = links.filter { $0.value != link }
-        for peer in list.peers { links[peer.vni] = link }
+        for peer in list.peers { links[peer.network] = link }
         let machine: PeersMachine
         if let known = machines[link] as? PeersMachine {
             machine = known

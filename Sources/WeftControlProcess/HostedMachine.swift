@@ -15,7 +15,7 @@ protocol HostedMachine: AnyObject {
     func tellStatus()
     /// Says whose names are to be looked up.
     func tellLookups()
-    func setEndpoint(_ endpoint: Endpoint, of vni: UInt32, at now: Instant)
+    func setEndpoint(_ endpoint: Endpoint, of network: NetworkID, at now: Instant)
     func addressesChanged(at now: Instant)
 }
 

@@ -88,7 +88,7 @@ final class KeyServerMachine: HostedMachine {
 
     func tellLookups() {}
 
-    func setEndpoint(_ endpoint: Endpoint, of vni: UInt32, at now: Instant) {}
+    func setEndpoint(_ endpoint: Endpoint, of network: NetworkID, at now: Instant) {}
 
     func addressesChanged(at now: Instant) {}
 }

@@ -17,9 +17,9 @@ final class PeersMachine: HostedMachine {
     let link: LinkKind
     let end: ControlEnd
     var machine: any ControlMachine { plane }
-    private var vnis: [UInt32: PublicKey] = [:]
-    private var numbers: [PublicKey: UInt32] = [:]
-    private var told: [UInt32: PeerStatusRecord] = [:]
+    private var keys: [NetworkID: PublicKey] = [:]
+    private var networks: [PublicKey: NetworkID] = [:]
+    private var told: [NetworkID: PeerStatusRecord] = [:]
     private var turnedAwayTold: UInt64 = 0
 
     init(_ own: PublicKey, _ link: LinkKind, over transport: any SessionTransport, _ end: ControlEnd) {
@@ -32,23 +32,23 @@ final class PeersMachine: HostedMachine {
     func setPeers(_ list: PeerList, at now: Instant) throws {
         try plane.setPeers(list.peers, tunnelled: list.tunnelled, at: now)
         plane.resume(list.presences, at: now)
-        vnis = Dictionary(list.peers.map { ($0.vni, $0.publicKey) }) { first, _ in first }
-        numbers = Dictionary(list.peers.map { ($0.publicKey, $0.vni) }) { first, _ in first }
-        told = told.filter { vnis[$0.key] != nil }
+        keys = Dictionary(list.peers.map { ($0.network, $0.publicKey) }) { first, _ in first }
+        networks = Dictionary(list.peers.map { ($0.publicKey, $0.network) }) { first, _ in first }
+        told = told.filter { keys[$0.key] != nil }
     }
 
     func tellLookups() {
         for peer in plane.takeLookups() {
-            if let vni = numbers[peer] { end.send(.lookUp(vni: vni)) }
+            if let network = networks[peer] { end.send(.lookUp(network)) }
         }
     }
 
     func tellStatus() {
         for status in plane.statuses() {
             let record = PeerStatusRecord(status)
-            guard told[status.vni] != record else { continue }
-            told[status.vni] = record
-            end.send(.peerStatus(vni: status.vni, record))
+            guard told[status.network] != record else { continue }
+            told[status.network] = record
+            end.send(.peerStatus(status.network, record))
         }
         if plane.turnedAway != turnedAwayTold {
             turnedAwayTold = plane.turnedAway
@@ -56,8 +56,8 @@ final class PeersMachine: HostedMachine {
         }
     }
 
-    func setEndpoint(_ endpoint: Endpoint, of vni: UInt32, at now: Instant) {
-        if let peer = vnis[vni] { plane.setEndpoint(endpoint, of: peer, at: now) }
+    func setEndpoint(_ endpoint: Endpoint, of network: NetworkID, at now: Instant) {
+        if let peer = keys[network] { plane.setEndpoint(endpoint, of: peer, at: now) }
     }
 
     func addressesChanged(at now: Instant) { plane.showOurselves(at: now) }

@@ -13,7 +13,7 @@ import WeftUDP
 /// let client = try KeyClient(identity, .init(responder: key, endpoint: server), over: port, wake: wake)
 /// let grant = try await client.network(for: address, addedTo: engine, prefixes: prefixes)
 /// …
-/// try engine.remove(vni: grant.vni)
+/// try engine.remove(grant.id)
 /// client.release(grant)
 /// client.close()
 /// ```

@@ -9,7 +9,7 @@ import WeftConfig
 /// last mark that is on the disk.
 struct KeyKeeper {
     private struct Entry {
-        let vni: UInt32
+        let network: NetworkID
         let state: KeyState
         var isFailing = false
     }
@@ -32,8 +32,8 @@ struct KeyKeeper {
                 receiveKey: try keys.receive.withBytes { try PacketKey($0) },
                 sentBefore: max(state.firstCounterFloor, 1) - 1, ceiling: state.counterLimit - 1,
                 receivedBefore: state.highestReceivedBefore ?? 0)
-            try engine.installManualKeys(manual, for: peer.vni, at: now)
-            entries.append(Entry(vni: peer.vni, state: state))
+            try engine.installManualKeys(manual, for: peer.network, at: now)
+            entries.append(Entry(network: peer.network, state: state))
         } catch {
             throw CommandFailure(.failed, "peer with VNI \(peer.vni): \(error)")
         }
@@ -44,7 +44,7 @@ struct KeyKeeper {
         guard !entries.isEmpty else { return }
         let networks = engine.networks()
         for index in entries.indices {
-            guard let network = networks.first(where: { $0.vni == entries[index].vni }) else { continue }
+            guard let network = networks.first(where: { $0.id == entries[index].network }) else { continue }
             do {
                 let state = entries[index].state
                 if let receive = network.receive.first, receive.highestCounter > 0 {
@@ -52,11 +52,11 @@ struct KeyKeeper {
                 }
                 if let transmit = network.transmit {
                     let limit = try state.advance(past: transmit.lastCounter)
-                    try engine.raiseCounterCeiling(of: network.vni, spi: transmit.spi, to: limit - 1)
+                    try engine.raiseCounterCeiling(of: network.id, spi: transmit.spi, to: limit - 1)
                 }
                 entries[index].isFailing = false
             } catch {
-                if !entries[index].isFailing { log.warning("peer with VNI \(network.vni): \(error)") }
+                if !entries[index].isFailing { log.warning("peer with \(network.id): \(error)") }
                 entries[index].isFailing = true
             }
         }

@@ -42,13 +42,13 @@ public enum ToControl: Sendable {
 
     case datagram(LinkKind, from: Endpoint, [UInt8])
     /// A network's signs of life, where they changed.
-    case activity(vni: UInt32, ActivityRecord)
+    case activity(NetworkID, ActivityRecord)
     /// A peer's name was looked up.
-    case lookedUp(vni: UInt32, Endpoint)
+    case lookedUp(NetworkID, Endpoint)
     /// The host has other addresses.
     case addressesChanged
     /// The engine refused SAs.
-    case refused(vni: UInt32, why: String)
+    case refused(NetworkID, why: String)
     /// A network isn't there, though it was granted. Answered by ``ToData/refusalHeard(_:)``.
     case grantRefused(LinkKind, vni: UInt32)
     /// Answered by ``ToData/pong(_:)`` with the same number.

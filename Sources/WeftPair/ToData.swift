@@ -4,19 +4,19 @@ import WeftControl
 
 /// What the control process tells the data process, which believes no more of it than the words say.
 ///
-/// Peers are called by their networks' VNIs and initiators by numbers, so that nothing here needs a parser of keys.
+/// Peers are called by their networks and initiators by numbers, so that nothing here needs a parser of keys.
 public enum ToData: Sendable {
     /// The control process works, in its sandbox: the version of what it speaks.
     case hello(UInt32)
     case pong(UInt64)
     case datagram(LinkKind, to: Endpoint, [UInt8])
-    case install(vni: UInt32, SAPair)
-    case installReceive(vni: UInt32, spi: UInt32, PacketKey, expiry: Instant)
-    case installTransmit(vni: UInt32, spi: UInt32, PacketKey, expiry: Instant)
-    case moveEndpoint(vni: UInt32, Endpoint)
-    case keepAlive(vni: UInt32)
+    case install(NetworkID, SAPair)
+    case installReceive(NetworkID, vni: UInt32, spi: UInt32, PacketKey, expiry: Instant)
+    case installTransmit(NetworkID, vni: UInt32, spi: UInt32, PacketKey, expiry: Instant)
+    case moveEndpoint(NetworkID, Endpoint)
+    case keepAlive(NetworkID)
     /// A peer's name should be looked up.
-    case lookUp(vni: UInt32)
+    case lookUp(NetworkID)
     case grantRemoved(LinkKind, vni: UInt32)
     case grantChanged(LinkKind, GrantRecord)
     case grantAdded(LinkKind, GrantRecord, SAPair)
@@ -25,7 +25,7 @@ public enum ToData: Sendable {
     /// A ``ToControl/grantRefused(_:vni:)`` was heard: until then no datagram of that port is sent, since it may speak of the
     /// network as granted.
     case refusalHeard(LinkKind)
-    case peerStatus(vni: UInt32, PeerStatusRecord)
+    case peerStatus(NetworkID, PeerStatusRecord)
     case initiatorStatus(number: UInt32, InitiatorStatusRecord)
     /// Calls that came to nothing.
     case turnedAway(LinkKind, UInt64)
@@ -37,7 +37,7 @@ public enum ToData: Sendable {
     case closed
 
     /// What both processes speak; they come from one build.
-    public static let version: UInt32 = 2
+    public static let version: UInt32 = 3
     static let longestText = 1024
 }
 

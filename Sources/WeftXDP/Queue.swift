@@ -144,11 +144,11 @@ struct Queue: ~Copyable, Sendable {
             case .forward(let place):
                 guard overlay != nil else {
                     pool.put(frame)
-                    lane.countDrop(.overlayRefused, vni: lane.lastVNI)
+                    lane.countDrop(.overlayRefused, in: lane.lastNetwork)
                     continue
                 }
                 if overlay?.send(place, of: frame, pool: &pool) != true {
-                    lane.countDrop(.overlayRefused, vni: lane.lastVNI)
+                    lane.countDrop(.overlayRefused, in: lane.lastNetwork)
                 }
             case .reply, .consumed, .dropped: pool.put(frame)
             }
@@ -171,7 +171,7 @@ struct Queue: ~Copyable, Sendable {
                 continue
             }
             if place.count - Ethernet.headerLength > largest {
-                lane.countDrop(.noRoom, vni: .max)
+                lane.countDrop(.noRoom, in: .none)
                 tellTooBig(place, of: frame, largest)
                 continue
             }
@@ -186,11 +186,11 @@ struct Queue: ~Copyable, Sendable {
                 }
                 guard underlay != nil else {
                     pool.put(frame)
-                    lane.countDrop(.underlayRefused, vni: lane.lastVNI)
+                    lane.countDrop(.underlayRefused, in: lane.lastNetwork)
                     continue
                 }
                 if underlay?.send(place, of: frame, pool: &pool) != true {
-                    lane.countDrop(.underlayRefused, vni: lane.lastVNI)
+                    lane.countDrop(.underlayRefused, in: lane.lastNetwork)
                 }
             case .reply(let place): sendToOverlay(place, of: frame)
             case .consumed, .dropped: pool.put(frame)
@@ -212,8 +212,8 @@ struct Queue: ~Copyable, Sendable {
         pool.put(frame)
         switch failure {
         case nil: break
-        case .tooLong: lane.countDrop(.tooLongForUnderlay, vni: lane.lastVNI)
-        case .refused: lane.countDrop(.underlayRefused, vni: lane.lastVNI)
+        case .tooLong: lane.countDrop(.tooLongForUnderlay, in: lane.lastNetwork)
+        case .refused: lane.countDrop(.underlayRefused, in: lane.lastNetwork)
         }
     }
 
@@ -258,12 +258,12 @@ struct Queue: ~Copyable, Sendable {
         var isWaiting = false
         if overlay?.hasQueued == true {
             let refused = overlay?.flush() ?? 0
-            if refused > 0 { lane.countDrop(.overlayRefused, vni: .max, packets: refused) }
+            if refused > 0 { lane.countDrop(.overlayRefused, in: .none, packets: refused) }
             isWaiting = overlay?.hasQueued == true
         }
         if underlay?.hasQueued == true {
             let refused = underlay?.flush() ?? 0
-            if refused > 0 { lane.countDrop(.underlayRefused, vni: .max, packets: refused) }
+            if refused > 0 { lane.countDrop(.underlayRefused, in: .none, packets: refused) }
             isWaiting = isWaiting || underlay?.hasQueued == true
         }
         return isWaiting

@@ -111,7 +111,7 @@ final class UnderlayMonitor: Sendable {
             state.interface = nil
             state.trouble = "\(name) gone"
         }
-        engine.updatePaths(Dictionary(uniqueKeysWithValues: engine.networks().map { ($0.vni, UnderlayPath()) }))
+        engine.updatePaths(Dictionary(uniqueKeysWithValues: engine.networks().map { ($0.id, UnderlayPath()) }))
     }
 
     /// The interface is there again, perhaps as another one of that name.
@@ -134,12 +134,12 @@ final class UnderlayMonitor: Sendable {
     private func apply(_ status: LinkStatus, _ netlink: inout Netlink, _ now: Instant) throws(LinkError) {
         let addresses = try netlink.addresses(of: status.index)
         try? program.setAddresses(addresses.map(\.address))
-        var paths: [UInt32: UnderlayPath] = [:]
+        var paths: [NetworkID: UnderlayPath] = [:]
         var families: Set<IPAddress.Family> = []
         for network in engine.networks() {
             guard let endpoint = network.endpoint?.address else { continue }
             families.insert(endpoint.family)
-            paths[network.vni] = try path(to: endpoint, over: status, addresses, &netlink, now)
+            paths[network.id] = try path(to: endpoint, over: status, addresses, &netlink, now)
         }
         engine.updatePaths(paths)
         let largest = TunnelMTU.inner(underlay: status.mtu, family: families.contains(.v6) ? .v6 : .v4)

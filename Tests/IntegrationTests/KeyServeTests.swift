@@ -261,7 +261,7 @@ extension Integration {
                 if initiator.lost.isEmpty { _ = try await initiator.refusal(of: "10.80.0.9") }
                 return initiator.lost.contains(before.vni)
             }
-            try initiator.engine.remove(vni: before.vni)
+            try initiator.engine.remove(.vni(before.vni))
             let after = try await initiator.network(for: "10.80.0.1")
             #expect(try await pings(hosts.right, from: "10.80.0.1", "10.77.0.1"))
             #expect(try await pings(hosts.left, from: "10.77.0.1", "10.80.0.1"))

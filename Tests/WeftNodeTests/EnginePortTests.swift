@@ -75,8 +75,8 @@ struct EnginePortTests {
             try data.flush()
             try control.receive(milliseconds: 0) { record in
                 switch record {
-                case .activity(let vni, let activity): remote.take(activity, of: vni)
-                case .refused(let vni, let why): remote.takeRefusal(of: vni, why: why)
+                case .activity(let network, let activity): remote.take(activity, of: network)
+                case .refused(let network, let why): remote.takeRefusal(of: network, why: why)
                 case .grantRefused(_, let vni): remote.takeRefusedGrant(vni)
                 default: Issue.record("\(record)")
                 }
@@ -97,33 +97,33 @@ struct EnginePortTests {
     @Test("SAs come in the order in which they were asked for, with their keys", arguments: Way.allCases)
     func associations(way: Way) throws {
         let fixture = try Fixture(way)
-        fixture.port.install(try pair(1, 2), for: 7, at: Self.now)
-        fixture.port.installReceive(spi: 3, key: try key(3), expiry: Self.later, for: 7, at: Self.now)
-        fixture.port.installTransmit(spi: 4, key: try key(4), expiry: Self.later, for: 7, at: Self.now)
+        fixture.port.install(try pair(1, 2), for: .vni(7), at: Self.now)
+        fixture.port.installReceive(spi: 3, key: try key(3), expiry: Self.later, vni: 7, for: .vni(7), at: Self.now)
+        fixture.port.installTransmit(spi: 4, key: try key(4), expiry: Self.later, vni: 7, for: .vni(7), at: Self.now)
         try fixture.carry()
         #expect(fixture.network?.transmit?.spi == 4)
         #expect(fixture.network?.receive.map(\.spi) == [3, 1])
         #expect(fixture.port.nextEvent() == nil)
         // The same key again is refused, as the engine's words say.
-        fixture.port.installTransmit(spi: 4, key: try key(4), expiry: Self.later, for: 7, at: Self.now)
+        fixture.port.installTransmit(spi: 4, key: try key(4), expiry: Self.later, vni: 7, for: .vni(7), at: Self.now)
         try fixture.carry()
-        guard case .refused(7, let why)? = fixture.port.nextEvent() else {
+        guard case .refused(.vni(7), let why)? = fixture.port.nextEvent() else {
             Issue.record("nothing was refused")
             return
         }
         #expect(why == "\(EngineError.transmitKeyInUse(spi: 4))")
-        #expect(!fixture.port.isNewestReceive(3, usedBy: 7))
+        #expect(!fixture.port.isNewestReceive(3, usedBy: .vni(7)))
     }
 
     @Test("An endpoint moves, and signs of life come back", arguments: Way.allCases)
     func endpoints(way: Way) throws {
         let fixture = try Fixture(way)
         let other = Endpoint(IPAddress(v4: 0xC000_0203), port: 7000)
-        fixture.port.updateEndpoint(of: 7, to: other)
-        fixture.port.requestKeepAlive(of: 7)
+        fixture.port.updateEndpoint(of: .vni(7), to: other)
+        fixture.port.requestKeepAlive(of: .vni(7))
         try fixture.carry()
         #expect(fixture.network?.endpoint == other)
-        let activities = fixture.port.activities(of: [7, 8])
+        let activities = fixture.port.activities(of: [.vni(7), .vni(8)])
         #expect(activities.count == 2 && activities[1] == nil)
         #expect(activities[0]?.sent == 0 && activities[0]?.lastReceive == nil)
     }

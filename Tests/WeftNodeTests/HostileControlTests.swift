@@ -44,15 +44,18 @@ struct HostileControlTests {
         let manual = ManualKeys(
             epoch: 5, sendKey: try PacketKey([UInt8](repeating: 1, count: 16)),
             receiveKey: try PacketKey([UInt8](repeating: 2, count: 16)))
-        try engine.installManualKeys(manual, for: 9, at: SystemCall.now())
+        try engine.installManualKeys(manual, for: .vni(9), at: SystemCall.now())
         return engine
     }
 
+    /// The networks that are there from the beginning: two served peers', and one of nobody's.
+    private static let ours: Set<NetworkID> = [.vni(1), .vni(2), .vni(9)]
+
     /// What must not change: another peer's SAs and endpoint, and everybody's routes.
     private static func untouchable(_ engine: Engine) -> [String] {
-        engine.networks().filter { [1, 2, 9].contains($0.vni) }.map { network in
-            let routes = "\(network.vni) \(network.routes)"
-            guard network.vni == 9 else { return routes }
+        engine.networks().filter { ours.contains($0.id) }.map { network in
+            let routes = "\(network.id) \(network.routes)"
+            guard network.id == .vni(9) else { return routes }
             return routes
                 + " \(String(describing: network.endpoint)) \(network.transmit?.spi ?? 0) \(network.receive.map(\.spi))"
         }
@@ -120,7 +123,7 @@ struct HostileControlTests {
         #expect(good > Self.rounds / 10 && good < Self.rounds, "\(good) good messages; \(seed)")
         #expect(fixture.executor.refused > 0, seed)
         #expect(Self.untouchable(fixture.engine) == before, seed)
-        for network in fixture.engine.networks() where ![1, 2, 9].contains(network.vni) {
+        for network in fixture.engine.networks() where !Self.ours.contains(network.id) {
             #expect(servingKeys, seed)
             for route in network.routes {
                 #expect(Prefix("10.80.0.0/24")?.contains(route.destination) == true, "\(route); \(seed)")
@@ -128,7 +131,12 @@ struct HostileControlTests {
         }
         #expect(fixture.engine.networks().count <= 3 + (servingKeys ? 40 : 0), seed)
         if !servingKeys {
-            #expect(fixture.engine.networks().first { $0.vni == 2 }?.endpoint == Self.places[1], "pinned; \(seed)")
+            #expect(fixture.engine.networks().first { $0.id == .vni(2) }?.endpoint == Self.places[1], "pinned; \(seed)")
+        }
+        for network in fixture.engine.networks() {
+            // Served peers have VNIs of their own here.
+            #expect(network.receive.allSatisfy { $0.vni == network.id.vni }, seed)
+            #expect(network.transmit.map { $0.vni == network.id.vni } ?? true, seed)
         }
         for target in fixture.link.targets.withLock({ $0 }) {
             #expect(target.port != 0 && ControlExecutor.canBeReached(target), "\(target); \(seed)")

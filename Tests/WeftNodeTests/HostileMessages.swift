@@ -55,12 +55,17 @@ struct HostileMessages {
     private func record(_ random: inout SeededGenerator) -> ToData {
         let vni: UInt32 =
             [1, 2, 9, 10, 11, .random(in: 0..<1 << 24, using: &random)].randomElement(using: &random) ?? 1
+        let network: NetworkID = [.vni(vni), .number(vni)].randomElement(using: &random) ?? .vni(vni)
+        let named: UInt32? =
+            [nil, vni, 1, .random(in: 0..<1 << 24, using: &random)].randomElement(using: &random) ?? nil
         let spi: UInt32 = [0, 1, 5, .random(in: 0...UInt32.max, using: &random)].randomElement(using: &random) ?? 0
         let key = keys[Int.random(in: keys.indices, using: &random)]
         let other = keys[Int.random(in: keys.indices, using: &random)]
         let expiry = Instant(nanoseconds: .random(in: 0...UInt64.max, using: &random))
         let link = LinkKind.allCases.randomElement(using: &random) ?? .shared
-        let pair = SAPair(receiveSPI: spi, receiveKey: key, transmitSPI: spi ^ 1, transmitKey: other, expiry: expiry)
+        let pair = SAPair(
+            receiveSPI: spi, receiveKey: key, transmitSPI: spi ^ 1, transmitKey: other, expiry: expiry,
+            receiveVNI: named, transmitVNI: named)
         let grant = GrantRecord(
             vni: vni,
             address: Bool.random(using: &random)
@@ -69,12 +74,12 @@ struct HostileMessages {
             endpoint: endpoint(&random),
             isReceiveOnly: Bool.random(using: &random), expiry: expiry)
         switch Int.random(in: 0..<18, using: &random) {
-        case 0: return .install(vni: vni, pair)
-        case 1: return .installReceive(vni: vni, spi: spi, key, expiry: expiry)
-        case 2: return .installTransmit(vni: vni, spi: spi, key, expiry: expiry)
-        case 3, 4: return .moveEndpoint(vni: vni, endpoint(&random))
-        case 5: return .keepAlive(vni: vni)
-        case 6: return .lookUp(vni: vni)
+        case 0: return .install(network, pair)
+        case 1: return .installReceive(network, vni: named ?? vni, spi: spi, key, expiry: expiry)
+        case 2: return .installTransmit(network, vni: named ?? vni, spi: spi, key, expiry: expiry)
+        case 3, 4: return .moveEndpoint(network, endpoint(&random))
+        case 5: return .keepAlive(network)
+        case 6: return .lookUp(network)
         case 7: return .grantRemoved(link, vni: vni)
         case 8: return .grantChanged(link, grant)
         case 9, 10: return .grantAdded(link, grant, pair)
@@ -82,7 +87,7 @@ struct HostileMessages {
         case 13: return .datagram(link, to: endpoint(&random), [UInt8](repeating: 7, count: 40))
         case 14:
             return .peerStatus(
-                vni: vni,
+                network,
                 PeerStatusRecord(
                     state: .connected, endpoint: endpoint(&random), role: .responder, lastAgreement: expiry,
                     agreements: .max, failures: .max, lastFailure: "\u{1B}[2J"))

@@ -20,7 +20,8 @@ struct RecordTests {
     private static func toControl() throws -> [ToControl] {
         let identity = try Identity.generate()
         let peer = ControlPeer(
-            publicKey: identity.publicKey, vni: 7, endpoint: v6, isNamed: true, isPinned: true, controlPort: 6082,
+            publicKey: identity.publicKey, network: .number(1), vni: 7, endpoint: v6, isNamed: true, isPinned: true,
+            controlPort: 6082,
             isFirstRelease: true, suite: .aes256GCM, rekeyInterval: .seconds(120))
         let prefix = try #require(Prefix("10.0.0.0/8"))
         let grant = GrantRecord(
@@ -37,8 +38,9 @@ struct RecordTests {
             .initiatorPrefix(.own, prefix), .granted(.own, grant), .initiatorsComplete(.own),
             .datagram(.shared, from: v4, [UInt8](0...255)), .datagram(.shared, from: v4, []),
             .activity(
-                vni: 7, ActivityRecord(sent: .max, lastReceive: instant, roamedTo: v6, usedReceive: 1 << 30)),
-            .lookedUp(vni: 7, v4), .addressesChanged, .refused(vni: 7, why: "no: ümlaut"), .grantRefused(.own, vni: 9),
+                .vni(7), ActivityRecord(sent: .max, lastReceive: instant, roamedTo: v6, usedReceive: 1 << 30)),
+            .lookedUp(.number(3), v4), .addressesChanged, .refused(.vni(7), why: "no: ümlaut"),
+            .grantRefused(.own, vni: 9),
             .ping(3), .tellStatus(4), .close,
             .place(
                 .own, EndpointPlace(port: 6081, name: "weft0"), handshakesPerSource: 32, callsPerSource: 50),
@@ -48,16 +50,20 @@ struct RecordTests {
     private static func toData() throws -> [ToData] {
         let pair = SAPair(
             receiveSPI: 1, receiveKey: try key(1), transmitSPI: 2, transmitKey: try key(2), expiry: instant)
+        let named = SAPair(
+            receiveSPI: 1, receiveKey: try key(1), transmitSPI: 2, transmitKey: try key(2), expiry: instant,
+            receiveVNI: 3, transmitVNI: 0xFF_FFFF)
         let grant = GrantRecord(
             vni: 9, address: v4.address, initiator: 3, endpoint: v4, isReceiveOnly: false, expiry: .distantFuture)
         return [
-            .hello(1), .pong(.max), .datagram(.own, to: v6, [1, 2, 3]), .install(vni: 7, pair),
-            .installReceive(vni: 7, spi: 1, try key(3, count: 32), expiry: instant),
-            .installTransmit(vni: 7, spi: 2, try key(4), expiry: instant), .moveEndpoint(vni: 7, v4),
-            .keepAlive(vni: 7), .lookUp(vni: 7), .grantRemoved(.own, vni: 9), .grantChanged(.own, grant),
+            .hello(1), .pong(.max), .datagram(.own, to: v6, [1, 2, 3]), .install(.vni(7), pair),
+            .install(.number(7), named),
+            .installReceive(.number(0), vni: 7, spi: 1, try key(3, count: 32), expiry: instant),
+            .installTransmit(.vni(7), vni: 0xFF_FFFF, spi: 2, try key(4), expiry: instant), .moveEndpoint(.vni(7), v4),
+            .keepAlive(.vni(7)), .lookUp(.vni(7)), .grantRemoved(.own, vni: 9), .grantChanged(.own, grant),
             .grantAdded(.own, grant, pair), .apply(.own), .refusalHeard(.shared),
             .peerStatus(
-                vni: 7,
+                .vni(7),
                 PeerStatusRecord(
                     state: .dialing, endpoint: nil, role: .responder, lastAgreement: nil, agreements: 1, failures: 2,
                     lastFailure: "no answer")),

@@ -28,7 +28,7 @@ struct ICXPeerTests {
     )
         throws
     {
-        try sender.engine.requestKeepAlive(of: Tunnels.vni)
+        try sender.engine.requestKeepAlive(of: .vni(Tunnels.vni))
         var sealing = try Lane(sender.engine)
         var opening = try Lane(target.engine)
         var toUnderlay = ToUnderlay()

@@ -35,7 +35,8 @@ struct Groups: ~Copyable {
         for segment in segments {
             var bytes = arena.mutableBytes
             unsafe bytes.copy(segment.span.bytes, to: offset)
-            packets.packets.append(.init(place: PacketRange(offset: offset, count: segment.count), vni: 1, next: nil))
+            packets.packets.append(
+                .init(place: PacketRange(offset: offset, count: segment.count), network: .vni(1), next: nil))
             coalescer.add(packets.packets.count - 1, of: &packets, in: arena.bytes)
             offset += segment.count + 5
         }

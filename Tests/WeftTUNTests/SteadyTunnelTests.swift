@@ -53,7 +53,7 @@ struct SteadyTunnelTests {
                     vni: 7, endpoint: Endpoint(IPAddress(v4: 0x7F00_0001), port: port), routes: [route]))
             try engine.install(
                 SAPair(receiveSPI: 9, receiveKey: receive, transmitSPI: 9, transmitKey: send, expiry: .distantFuture),
-                for: 7, at: Instant(nanoseconds: 1))
+                for: .vni(7), at: Instant(nanoseconds: 1))
             return engine
         }
 

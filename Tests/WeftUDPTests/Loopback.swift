@@ -45,7 +45,7 @@ final class Loopback {
                 for offset in range { bytes.store(UInt8(truncatingIfNeeded: offset &* 13), at: offset) }
                 bytes.store(number, at: range.lowerBound)
                 number += 1
-                _ = batch.append(range, to: endpoint, vni: 1)
+                _ = batch.append(range, to: endpoint, network: .vni(1))
             }
         }
         return batch

@@ -45,7 +45,7 @@ struct MixedKindsTests {
         try engine.install(
             SAPair(
                 receiveSPI: 1, receiveKey: try key(receive), transmitSPI: 1, transmitKey: try key(send),
-                expiry: .distantFuture), for: 7, at: time)
+                expiry: .distantFuture), for: .vni(7), at: time)
         return engine
     }
 

@@ -31,7 +31,7 @@ final class Superpackets {
                     routes: [Route(source: source, destination: destination)]))
             let pair = SAPair(
                 receiveSPI: 1, receiveKey: receive, transmitSPI: 1, transmitKey: send, expiry: .distantFuture)
-            try engine.install(pair, for: 7, at: Self.time)
+            try engine.install(pair, for: .vni(7), at: Self.time)
             return engine
         }
         sender = try engine("10.1.0.0/16", "10.2.0.0/16", keys.0, keys.1)

@@ -84,7 +84,7 @@ enum TunnelBenchmark {
         let (send, receive) = arguments.isLeft ? keys : (keys.1, keys.0)
         let pair = SAPair(
             receiveSPI: 1, receiveKey: receive, transmitSPI: 1, transmitKey: send, expiry: .distantFuture)
-        try engine.install(pair, for: 7, at: SystemCall.now())
+        try engine.install(pair, for: .vni(7), at: SystemCall.now())
         return engine
     }
 }

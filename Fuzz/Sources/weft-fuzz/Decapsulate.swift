@@ -166,7 +166,7 @@ extension Decapsulate {
             ends.reset()
             var output = [UInt8](repeating: 0, count: 256)
             let range = output.withMutableBytes {
-                ends.leftLane.keepAlive(vni: Ends.vni, into: &$0, as: framing, at: Ends.start)
+                ends.leftLane.keepAlive(of: .vni(Ends.vni), into: &$0, as: framing, at: Ends.start)
             }
             result.append([16] + output[range ?? 0..<0])
         }

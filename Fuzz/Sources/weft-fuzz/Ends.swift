@@ -70,8 +70,8 @@ final class Ends {
     private static func renew(
         _ engine: Engine, sendSPI: UInt32, send: PacketKey, receive: [(spi: UInt32, key: PacketKey)]
     ) {
-        let transmit = TransmitSA(spi: sendSPI, key: send, expiry: .distantFuture)
-        let receive = receive.map { ReceiveSA(spi: $0.spi, key: $0.key, expiry: .distantFuture) }
+        let transmit = TransmitSA(vni: Self.vni, spi: sendSPI, key: send, expiry: .distantFuture)
+        let receive = receive.map { ReceiveSA(vni: Self.vni, spi: $0.spi, key: $0.key, expiry: .distantFuture) }
         engine.state.withLock { state in
             var edit = SnapshotEdit(state.snapshot)
             for slot in state.snapshot.networks.indices {

@@ -60,7 +60,7 @@ enum Join {
             var bytes = arena.mutableBytes
             bytes.copy(input.extracting(start..<start + count), to: end)
             batch.packets.append(
-                ToOverlay.Packet(place: PacketRange(offset: end, count: count), vni: 1, next: nil))
+                ToOverlay.Packet(place: PacketRange(offset: end, count: count), network: .vni(1), next: nil))
             coalescer.add(batch.packets.count - 1, of: &batch, in: arena.bytes)
             end += count
             offset = start + count

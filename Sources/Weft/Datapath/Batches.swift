@@ -95,7 +95,7 @@ public struct ToUnderlay: ~Copyable {
         public let segmentSize: Int
         public let destination: Endpoint
         /// Whose counters a failure to send goes to.
-        public let vni: UInt32
+        public let network: NetworkID
         /// The packet of the ``FromOverlay`` batch that the first was sealed from; nil for a keep-alive.
         public let origin: Int?
         /// Which of the transport's source ports it leaves from.
@@ -187,7 +187,7 @@ public struct ToOverlay: ~Copyable {
     public struct Packet: BitwiseCopyable, Sendable {
         public internal(set) var place: PacketRange
         /// Whose counters a failure to write goes to.
-        public let vni: UInt32
+        public let network: NetworkID
         /// The group's next packet.
         public internal(set) var next: Int?
     }

@@ -122,7 +122,7 @@ public final class PumpedDatapath: Datapath {
             lane.keepAlives(into: &batch, at: now)
             if !batch.runs.isEmpty {
                 underlay.send(batch) { index, datagrams, failure in
-                    lane.countDrop(failure.reason, vni: batch.runs[index].vni, packets: datagrams)
+                    lane.countDrop(failure.reason, in: batch.runs[index].network, packets: datagrams)
                 }
             }
             if now >= nextSweep {

@@ -6,19 +6,20 @@ extension Engine {
     @_spi(Benchmarks)
     public func add(_ networks: [(configuration: NetworkConfiguration, keys: SAPair)]) throws(EngineError) {
         guard let first = networks.first else { return }
-        guard first.configuration.vni < 1 << 24 else { throw .invalidVNI(first.configuration.vni) }
+        guard let vni = first.configuration.id.vni else { throw .noVNI(first.configuration.id) }
         guard first.keys.transmitSPI != 0, first.keys.receiveSPI != 0 else { throw .zeroSPI }
         guard !first.keys.transmitKey.isEqual(to: first.keys.receiveKey) else { throw .equalKeys }
         let lanes = configuration.lanes
         let fresh = networks.map { network, keys in
-            VirtualNetwork(network, local: nil, lanes: lanes).with(
+            let vni = network.id.vni ?? vni
+            return VirtualNetwork(network, local: nil, lanes: lanes).with(
                 transmit: TransmitSA(
-                    spi: keys.transmitSPI, key: keys.transmitKey, expiry: keys.expiry, after: 0),
-                receive: [ReceiveSA(spi: keys.receiveSPI, key: keys.receiveKey, expiry: keys.expiry)])
+                    vni: vni, spi: keys.transmitSPI, key: keys.transmitKey, expiry: keys.expiry, after: 0),
+                receive: [ReceiveSA(vni: vni, spi: keys.receiveSPI, key: keys.receiveKey, expiry: keys.expiry)])
         }
         try withState { (state: inout State) throws(EngineError) in
             for network in fresh {
-                for route in network.configuration.ownedRoutes { state.owners[route] = network.configuration.vni }
+                for route in network.configuration.ownedRoutes { state.owners[route] = network.configuration.id }
             }
             var edit = SnapshotEdit(state.snapshot)
             for network in fresh { edit.append(network) }

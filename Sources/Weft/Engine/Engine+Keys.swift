@@ -36,34 +36,48 @@ extension Engine {
     /// Installs a pair of SAs that key agreement made: receive first, so that the peer's first datagram opens.
     ///
     /// A reused SPI with a fresh key is accepted, and so is a lower one. Older receive SAs expire within ``grace``; one
-    /// of the same SPI is replaced at once, or goes on with its window where the key is the same too.
-    /// - Throws: for SPI 0, equal keys, the SPI and key that are sending now, or ones that manual keys have sent with;
-    ///   nothing changes then.
-    public func install(_ pair: SAPair, for vni: UInt32, at now: Instant) throws(EngineError) {
-        try install(pair, for: vni, at: now, sentBefore: 0)
+    /// of the same VNI and SPI is replaced at once, or goes on with its window where the key is the same too.
+    /// - Throws: for SPI 0, a VNI that another network opens under, or none where the network has none of its own, equal
+    ///   keys, the SPI and key that are sending now, or ones that manual keys have sent with; nothing changes then.
+    public func install(_ pair: SAPair, for network: NetworkID, at now: Instant) throws(EngineError) {
+        try install(pair, for: network, at: now, sentBefore: 0)
     }
 
-    func install(_ pair: SAPair, for vni: UInt32, at now: Instant, sentBefore: UInt64) throws(EngineError) {
+    func install(_ pair: SAPair, for network: NetworkID, at now: Instant, sentBefore: UInt64) throws(EngineError) {
         try withState { (state: inout State) throws(EngineError) in
-            let slot = try slot(of: vni, in: state)
+            let slot = try slot(of: network, in: state)
             guard !state.usedTransmitKeys.contains(pair.transmitKey.fingerprint(spi: pair.transmitSPI)) else {
                 throw .transmitKeyUsedBefore(spi: pair.transmitSPI)
             }
             let transmit = TransmitSA(
-                spi: pair.transmitSPI, key: pair.transmitKey, expiry: pair.expiry, after: sentBefore)
-            let receive = ReceiveSA(spi: pair.receiveSPI, key: pair.receiveKey, expiry: pair.expiry)
+                vni: try Self.vni(pair.transmitVNI, of: network), spi: pair.transmitSPI, key: pair.transmitKey,
+                expiry: pair.expiry, after: sentBefore)
+            let receive = ReceiveSA(
+                vni: try Self.vni(pair.receiveVNI, of: network), spi: pair.receiveSPI, key: pair.receiveKey,
+                expiry: pair.expiry)
             try install(transmit, receive, in: slot, at: now, of: &state)
         }
     }
 
-    /// Installs manual keys. Since they aren't bound to a VNI, an SPI and key that any network of this engine has sent
+    /// The VNI of an SA.
+    /// - Parameter named: nil for the network's own.
+    static func vni(_ named: UInt32?, of network: NetworkID) throws(EngineError) -> UInt32 {
+        guard let vni = named ?? network.vni else { throw .noVNI(network) }
+        guard NetworkID.vnis.contains(vni) else { throw .invalidVNI }
+        return vni
+    }
+
+    /// Installs manual keys, for a network with a VNI of its own. Since they aren't bound to a VNI, an SPI and key that any network of this engine has sent
     /// with is refused everywhere in it.
     /// - Throws: as ``install(_:for:at:)``, and when the epoch doesn't rise or the key was used; nothing changes then.
-    public func installManualKeys(_ keys: ManualKeys, for vni: UInt32, at now: Instant) throws(EngineError) {
+    public func installManualKeys(
+        _ keys: ManualKeys, for network: NetworkID, at now: Instant
+    ) throws(EngineError) {
         try withState { (state: inout State) throws(EngineError) in
-            let slot = try slot(of: vni, in: state)
+            let slot = try slot(of: network, in: state)
+            let vni = try Self.vni(nil, of: network)
             guard keys.epoch != 0 else { throw .zeroSPI }
-            if let current = state.epochs[vni], keys.epoch <= current {
+            if let current = state.epochs[network], keys.epoch <= current {
                 throw .epochNotRising(new: keys.epoch, current: current)
             }
             let fingerprint = keys.sendKey.fingerprint(spi: keys.epoch)
@@ -71,11 +85,12 @@ extension Engine {
                 throw .transmitKeyUsedBefore(spi: keys.epoch)
             }
             let transmit = TransmitSA(
-                spi: keys.epoch, key: keys.sendKey, expiry: keys.expiry, after: keys.sentBefore, ceiling: keys.ceiling)
+                vni: vni, spi: keys.epoch, key: keys.sendKey, expiry: keys.expiry, after: keys.sentBefore,
+                ceiling: keys.ceiling)
             let receive = ReceiveSA(
-                spi: keys.epoch, key: keys.receiveKey, expiry: keys.expiry, after: keys.receivedBefore)
+                vni: vni, spi: keys.epoch, key: keys.receiveKey, expiry: keys.expiry, after: keys.receivedBefore)
             try install(transmit, receive, in: slot, at: now, of: &state)
-            state.epochs[vni] = keys.epoch
+            state.epochs[network] = keys.epoch
             state.usedTransmitKeys.insert(fingerprint)
         }
     }
@@ -90,50 +105,55 @@ extension Engine {
         if let live = network.transmit, live.spi == transmit.spi, live.key.isEqual(to: transmit.key) {
             throw .transmitKeyInUse(spi: transmit.spi)
         }
-        // The same key under the same SPI goes on with its window, or all that it has opened could be replayed.
+        // The same key under the same name goes on with its window, or all that it has opened could be replayed.
         var receive = fresh
-        if let same = network.receive.first(where: { $0.spi == fresh.spi }), same.key.isEqual(to: fresh.key) {
+        if let same = network.receive.first(where: fresh.isNamed), same.key.isEqual(to: fresh.key) {
             same.renew(until: fresh.expiry)
             receive = same
         }
         let graceEnd = now.advanced(by: Self.grace)
-        let older = network.receive.filter { $0.spi != receive.spi && now <= $0.expiry }
+        let older = network.receive.filter { !$0.isNamed(as: receive) && now <= $0.expiry }
         for association in older { association.expire(by: graceEnd) }
         // Both directions in one snapshot: no lane can send before it can open the answer.
         edit[slot] = network.with(transmit: transmit, receive: [receive] + older)
+        try edit.checkVNIs()
         publish(edit, in: &state)
     }
 
     /// Installs one direction of what key agreement made: what the peer seals opens from now on. What we seal doesn't
-    /// change, and older receive SAs stay as they are until ``installTransmit(spi:key:expiry:for:at:)``.
-    /// - Throws: for SPI 0, or the key that we send with; nothing changes then.
+    /// change, and older receive SAs stay as they are until ``installTransmit(spi:key:expiry:vni:for:at:)``.
+    /// - Parameter vni: what the datagrams bear; nil for the network's own.
+    /// - Throws: for SPI 0, a VNI as ``install(_:for:at:)`` refuses it, or the key that we send with; nothing changes then.
     public func installReceive(
-        spi: UInt32, key: PacketKey, expiry: Instant, for vni: UInt32, at now: Instant
+        spi: UInt32, key: PacketKey, expiry: Instant, vni: UInt32? = nil, for network: NetworkID, at now: Instant
     ) throws(EngineError) {
         try withState { (state: inout State) throws(EngineError) in
-            let slot = try slot(of: vni, in: state)
+            let slot = try slot(of: network, in: state)
             guard spi != 0 else { throw .zeroSPI }
+            let fresh = ReceiveSA(vni: try Self.vni(vni, of: network), spi: spi, key: key, expiry: expiry)
             var edit = SnapshotEdit(state.snapshot)
             let network = edit[slot]
             if let transmit = network.transmit, transmit.key.isEqual(to: key) { throw .equalKeys }
-            let older = network.receive.filter { $0.spi != spi && now <= $0.expiry }
+            let older = network.receive.filter { !$0.isNamed(as: fresh) && now <= $0.expiry }
             // What a peer can make us keep is bounded: the oldest go.
             let kept = older.prefix(Self.mostReceiveSAs - 1)
-            edit[slot] = network.with(
-                transmit: network.transmit, receive: [ReceiveSA(spi: spi, key: key, expiry: expiry)] + kept)
+            edit[slot] = network.with(transmit: network.transmit, receive: [fresh] + kept)
+            try edit.checkVNIs()
             publish(edit, in: &state)
         }
     }
 
     /// Installs the other direction, once the peer is known to be able to open it. All receive SAs but the newest
     /// expire within ``grace``.
-    /// - Throws: for SPI 0, or a key that opens, or the SPI and key that are sending now; nothing changes then.
+    /// - Parameter vni: what the datagrams bear; nil for the network's own.
+    /// - Throws: for SPI 0, no VNI where the network has none of its own, or a key that opens, or the SPI and key that are sending now; nothing changes then.
     public func installTransmit(
-        spi: UInt32, key: PacketKey, expiry: Instant, for vni: UInt32, at now: Instant
+        spi: UInt32, key: PacketKey, expiry: Instant, vni: UInt32? = nil, for network: NetworkID, at now: Instant
     ) throws(EngineError) {
         try withState { (state: inout State) throws(EngineError) in
-            let slot = try slot(of: vni, in: state)
+            let slot = try slot(of: network, in: state)
             guard spi != 0 else { throw .zeroSPI }
+            let vni = try Self.vni(vni, of: network)
             var edit = SnapshotEdit(state.snapshot)
             let network = edit[slot]
             guard !network.receive.contains(where: { $0.key.isEqual(to: key) }) else { throw .equalKeys }
@@ -146,7 +166,7 @@ extension Engine {
             let graceEnd = now.advanced(by: Self.grace)
             for association in network.receive.dropFirst() { association.expire(by: graceEnd) }
             edit[slot] = network.with(
-                transmit: TransmitSA(spi: spi, key: key, expiry: expiry), receive: network.receive)
+                transmit: TransmitSA(vni: vni, spi: spi, key: key, expiry: expiry), receive: network.receive)
             publish(edit, in: &state)
         }
     }
@@ -155,9 +175,9 @@ extension Engine {
     static let mostReceiveSAs = 64
 
     /// Lets a network's transmit SA use counters up to `counter`, if it still is the one with this SPI.
-    public func raiseCounterCeiling(of vni: UInt32, spi: UInt32, to counter: UInt64) throws(EngineError) {
+    public func raiseCounterCeiling(of network: NetworkID, spi: UInt32, to counter: UInt64) throws(EngineError) {
         try withState { (state: inout State) throws(EngineError) in
-            let transmit = state.snapshot.networks[try slot(of: vni, in: state)].transmit
+            let transmit = state.snapshot.networks[try slot(of: network, in: state)].transmit
             // A key that came in between has a mark of its own.
             if let transmit, transmit.spi == spi { transmit.raiseCeiling(to: counter) }
         }

@@ -15,7 +15,7 @@ public struct UnderlayPath: Hashable, Sendable {
 
 /// A virtual network as it is at one moment.
 public struct NetworkStatus: Sendable {
-    public let vni: UInt32
+    public let id: NetworkID
     public let endpoint: Endpoint?
     /// The link-layer address that frames to the endpoint are sent to; nil while unknown, or where the kernel sends.
     public let nextHop: MACAddress?
@@ -25,7 +25,11 @@ public struct NetworkStatus: Sendable {
     /// The newest first.
     public let receive: [ReceiveStatus]
 
+    /// The VNI that it receives with: its own, or the newest keys'; nil while it has neither.
+    public var vni: UInt32? { id.vni ?? receive.first?.vni }
+
     public struct TransmitStatus: Hashable, Sendable {
+        public let vni: UInt32
         public let spi: UInt32
         public let expiry: Instant
         /// Messages sealed so far, or given up.
@@ -35,6 +39,7 @@ public struct NetworkStatus: Sendable {
     }
 
     public struct ReceiveStatus: Hashable, Sendable {
+        public let vni: UInt32
         public let spi: UInt32
         public let expiry: Instant
         /// The highest counter accepted.
@@ -44,7 +49,7 @@ public struct NetworkStatus: Sendable {
 
 extension Engine {
     /// Adds a virtual network without keys.
-    /// - Throws: when the VNI is out of range or exists, or another network owns one of the routes; nothing changes.
+    /// - Throws: when it exists, another network opens under its VNI, or owns one of the routes; nothing changes.
     public func add(_ configuration: NetworkConfiguration) throws(EngineError) {
         var changes = NetworkChanges()
         changes.added = [configuration]
@@ -52,30 +57,30 @@ extension Engine {
     }
 
     /// Removes a virtual network with its keys and routes. Another network's routes stay.
-    public func remove(vni: UInt32) throws(EngineError) {
+    public func remove(_ network: NetworkID) throws(EngineError) {
         var changes = NetworkChanges()
-        changes.removed = [vni]
+        changes.removed = [network]
         try apply(changes)
     }
 
     /// Replaces a network's routes, all or none: when another network owns one of them nothing changes.
-    public func updateRoutes(of vni: UInt32, to routes: [Route]) throws(EngineError) {
+    public func updateRoutes(of network: NetworkID, to routes: [Route]) throws(EngineError) {
         try withState { (state: inout State) throws(EngineError) in
             var changes = NetworkChanges()
-            var configuration = state.snapshot.networks[try slot(of: vni, in: state)].configuration
+            var configuration = state.snapshot.networks[try slot(of: network, in: state)].configuration
             configuration.routes = routes
             changes.changed = [configuration]
             try apply(changes, to: &state)
         }
     }
 
-    /// Says how whole frames reach the endpoints of networks, by VNI, for drivers that move them. Networks that aren't
-    /// named keep what they have, and unknown ones are passed over.
-    public func updatePaths(_ paths: [UInt32: UnderlayPath]) {
+    /// Says how whole frames reach the endpoints of networks, for drivers that move them. Networks that aren't named
+    /// what they have, and unknown ones are passed over.
+    public func updatePaths(_ paths: [NetworkID: UnderlayPath]) {
         state.withLock { state in
             var edit = SnapshotEdit(state.snapshot)
-            for (vni, path) in paths {
-                guard let slot = state.snapshot.topology.vnis.slot(of: vni) else { continue }
+            for (network, path) in paths {
+                guard let slot = state.snapshot.topology.slot(of: network) else { continue }
                 let network = edit[slot]
                 guard network.local != path.local || network.configuration.endpointMAC != path.nextHop else { continue }
                 edit[slot] = network.with(local: path.local, endpointMAC: path.nextHop)
@@ -84,24 +89,25 @@ extension Engine {
         }
     }
 
-    /// All virtual networks, by VNI.
+    /// All virtual networks, in the order of their names.
     public func networks() -> [NetworkStatus] {
         let snapshot = state.withLock { $0.snapshot }
         return snapshot.networks.map { network in
             NetworkStatus(
-                vni: network.configuration.vni, endpoint: network.configuration.endpoint,
+                id: network.configuration.id, endpoint: network.configuration.endpoint,
                 nextHop: network.configuration.endpointMAC, routes: network.configuration.routes,
                 statistics: network.counters.total(),
                 transmit: network.transmit.map {
                     .init(
-                        spi: $0.spi, expiry: $0.expiry, lastCounter: $0.lastCounter, ceiling: $0.currentCeiling)
+                        vni: $0.vni, spi: $0.spi, expiry: $0.expiry, lastCounter: $0.lastCounter,
+                        ceiling: $0.currentCeiling)
                 },
                 receive: network.receive.map { association in
                     .init(
-                        spi: association.spi, expiry: association.expiry,
+                        vni: association.vni, spi: association.spi, expiry: association.expiry,
                         highestCounter: association.window.withLock { $0.highest })
                 })
-        }.sorted { $0.vni < $1.vni }
+        }.sorted { $0.id < $1.id }
     }
 
     /// What the engine counted over all networks, those that are gone included, and what no network can be blamed for.

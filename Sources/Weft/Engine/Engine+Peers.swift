@@ -18,10 +18,10 @@ public struct NetworkActivity: Sendable {
 
 extension Engine {
     /// Moves a network's peer. Data packets never do that by themselves: who calls this knows why.
-    public func updateEndpoint(of vni: UInt32, to endpoint: Endpoint?) throws(EngineError) {
+    public func updateEndpoint(of id: NetworkID, to endpoint: Endpoint?) throws(EngineError) {
         let local = endpoint.flatMap { LocalAddress.best(for: $0.address, among: configuration.localAddresses) }
         try withState { (state: inout State) throws(EngineError) in
-            let slot = try slot(of: vni, in: state)
+            let slot = try slot(of: id, in: state)
             let network = state.snapshot.networks[slot]
             guard network.configuration.endpoint != endpoint else { return }
             var edit = SnapshotEdit(state.snapshot)
@@ -31,18 +31,18 @@ extension Engine {
     }
 
     /// Makes a keep-alive due now, whatever the network's interval: a sign of life that shows the peer where we are.
-    public func requestKeepAlive(of vni: UInt32) throws(EngineError) {
+    public func requestKeepAlive(of network: NetworkID) throws(EngineError) {
         try withState { (state: inout State) throws(EngineError) in
-            state.snapshot.networks[try slot(of: vni, in: state)].keepAlive.request()
+            state.snapshot.networks[try slot(of: network, in: state)].keepAlive.request()
         }
     }
 
-    /// Some networks' signs of life, in the order of `vnis`; nil for one that is unknown. Where a peer roamed to is told to one
+    /// Some networks' signs of life, in the order of `ids`; nil for one that is unknown. Where a peer roamed to is told to one
     /// caller only, so that each network has one.
-    public func activities(of vnis: [UInt32]) -> [NetworkActivity?] {
+    public func activities(of ids: [NetworkID]) -> [NetworkActivity?] {
         let snapshot = state.withLock { $0.snapshot }
-        return vnis.map { vni in
-            guard let slot = snapshot.topology.vnis.slot(of: vni) else { return nil }
+        return ids.map { id in
+            guard let slot = snapshot.topology.slot(of: id) else { return nil }
             let network = snapshot.networks[slot]
             let presence = network.counters.presence()
             return NetworkActivity(
@@ -51,15 +51,15 @@ extension Engine {
     }
 
     /// Whether anything has come under a network's newest receive SA, if that has this number.
-    public func isNewestReceive(_ spi: UInt32, usedBy vni: UInt32) -> Bool {
-        usedReceives(of: [vni]) == [spi]
+    public func isNewestReceive(_ spi: UInt32, usedBy network: NetworkID) -> Bool {
+        usedReceives(of: [network]) == [spi]
     }
 
-    /// The SPIs of networks' newest receive SAs, in the order of `vnis`; nil where nothing has come under one.
-    public func usedReceives(of vnis: [UInt32]) -> [UInt32?] {
+    /// The SPIs of networks' newest receive SAs, in the order of `ids`; nil where nothing has come under one.
+    public func usedReceives(of ids: [NetworkID]) -> [UInt32?] {
         let snapshot = state.withLock { $0.snapshot }
-        return vnis.map { vni in
-            guard let slot = snapshot.topology.vnis.slot(of: vni), let newest = snapshot.networks[slot].receive.first
+        return ids.map { id in
+            guard let slot = snapshot.topology.slot(of: id), let newest = snapshot.networks[slot].receive.first
             else { return nil }
             return newest.window.withLock { $0.highest > 0 } ? newest.spi : nil
         }

@@ -2,13 +2,13 @@
 
 /// Changes to an engine's networks that happen together or not at all.
 public struct NetworkChanges: Sendable {
-    /// VNIs to remove, with their keys.
-    public var removed: Set<UInt32> = []
-    /// Networks that stay under their VNI, with their keys and books, and look otherwise from now on.
+    /// Networks to remove, with their keys.
+    public var removed: Set<NetworkID> = []
+    /// Networks that stay under their name, with their keys and books, and look otherwise from now on.
     public var changed: [NetworkConfiguration] = []
     public var added: [NetworkConfiguration] = []
-    /// Keys of networks that are added, by VNI: they are there with the first packet.
-    public var keys: [UInt32: SAPair] = [:]
+    /// Keys of networks that are added: they are there with the first packet.
+    public var keys: [NetworkID: SAPair] = [:]
 
     public init() {}
 
@@ -19,7 +19,7 @@ extension Engine {
     /// Applies changes in one step: no packet sees a part of them. A network that isn't named stays as it is.
     ///
     /// It takes about the time of one change, however many there are.
-    /// - Throws: for a VNI that is unknown, out of range or there twice, a route that two networks would have, or keys that
+    /// - Throws: for a network that is unknown or there twice, a VNI that two would open under, a route that two networks would have, or keys that
     ///   ``install(_:for:at:)`` would refuse; nothing changes then.
     public func apply(_ changes: NetworkChanges) throws(EngineError) {
         try withState { (state: inout State) throws(EngineError) in try apply(changes, to: &state) }
@@ -30,32 +30,33 @@ extension Engine {
         var owners = state.owners
         // What goes makes way for what comes, so all of it is taken back first.
         var removed: [Int] = []
-        for vni in changes.removed { removed.append(try slot(of: vni, in: state)) }
+        for id in changes.removed { removed.append(try slot(of: id, in: state)) }
         var changed: [Int] = []
         for configuration in changes.changed {
-            guard !changes.removed.contains(configuration.vni) else { throw .unknownNetwork(vni: configuration.vni) }
-            changed.append(try slot(of: configuration.vni, in: state))
+            guard !changes.removed.contains(configuration.id) else { throw .unknownNetwork(configuration.id) }
+            changed.append(try slot(of: configuration.id, in: state))
         }
         for slot in removed + changed {
             for route in state.snapshot.networks[slot].configuration.ownedRoutes { owners[route] = nil }
         }
-        guard Set(changed).count == changed.count else { throw .networkExists(vni: changes.changed[0].vni) }
+        guard Set(changed).count == changed.count else { throw .networkExists(changes.changed[0].id) }
         for (slot, configuration) in zip(changed, changes.changed) {
             edit[slot] = reconfigured(edit[slot], to: configuration)
             try Self.claim(configuration, among: &owners)
         }
         edit.remove(removed)
-        var fresh: Set<UInt32> = []
+        var fresh: Set<NetworkID> = []
         for configuration in changes.added {
-            let vni = configuration.vni
-            guard vni < 1 << 24 else { throw .invalidVNI(vni) }
-            let exists = state.snapshot.topology.vnis.slot(of: vni) != nil && !changes.removed.contains(vni)
-            guard !exists, fresh.insert(vni).inserted else { throw .networkExists(vni: vni) }
+            let id = configuration.id
+            guard id != .none else { throw .invalidVNI }
+            let exists = state.snapshot.topology.slot(of: id) != nil && !changes.removed.contains(id)
+            guard !exists, fresh.insert(id).inserted else { throw .networkExists(id) }
             try Self.claim(configuration, among: &owners)
-            edit.append(try made(configuration, with: changes.keys[vni], in: state))
+            edit.append(try made(configuration, with: changes.keys[id], in: state))
         }
+        try edit.checkVNIs()
         state.owners = owners
-        for vni in changes.removed { state.epochs[vni] = nil }
+        for id in changes.removed { state.epochs[id] = nil }
         publish(edit, in: &state)
     }
 
@@ -78,19 +79,23 @@ extension Engine {
         guard !state.usedTransmitKeys.contains(keys.transmitKey.fingerprint(spi: keys.transmitSPI)) else {
             throw .transmitKeyUsedBefore(spi: keys.transmitSPI)
         }
-        return network.with(
-            transmit: TransmitSA(spi: keys.transmitSPI, key: keys.transmitKey, expiry: keys.expiry),
-            receive: [ReceiveSA(spi: keys.receiveSPI, key: keys.receiveKey, expiry: keys.expiry)])
+        let transmit = TransmitSA(
+            vni: try Self.vni(keys.transmitVNI, of: configuration.id), spi: keys.transmitSPI, key: keys.transmitKey,
+            expiry: keys.expiry)
+        let receive = ReceiveSA(
+            vni: try Self.vni(keys.receiveVNI, of: configuration.id), spi: keys.receiveSPI, key: keys.receiveKey,
+            expiry: keys.expiry)
+        return network.with(transmit: transmit, receive: [receive])
     }
 
     private static func claim(
-        _ configuration: NetworkConfiguration, among owners: inout [Route: UInt32]
+        _ configuration: NetworkConfiguration, among owners: inout [Route: NetworkID]
     ) throws(EngineError) {
         for route in configuration.ownedRoutes {
             guard route.source.family == route.destination.family else { throw .mixedFamilies(route) }
             // A route twice in a list is one route.
-            if let owner = owners.updateValue(configuration.vni, forKey: route), owner != configuration.vni {
-                throw .routeTaken(route, vni: owner)
+            if let owner = owners.updateValue(configuration.id, forKey: route), owner != configuration.id {
+                throw .routeTaken(route, owner)
             }
         }
     }

@@ -19,8 +19,8 @@ public final class Engine: Sendable {
 
     struct State {
         var snapshot = Snapshot.empty
-        var owners: [Route: UInt32] = [:]
-        var epochs: [UInt32: UInt32] = [:]
+        var owners: [Route: NetworkID] = [:]
+        var epochs: [NetworkID: UInt32] = [:]
         /// Fingerprints of the (SPI, key) pairs that manual keys have sent with, as long as the engine lives.
         var usedTransmitKeys: Set<[UInt8]> = []
         var freeLanes: [Int]
@@ -42,8 +42,8 @@ public final class Engine: Sendable {
         generation.store(state.snapshot.generation, ordering: .releasing)
     }
 
-    func slot(of vni: UInt32, in state: borrowing State) throws(EngineError) -> Int {
-        guard let slot = state.snapshot.topology.vnis.slot(of: vni) else { throw .unknownNetwork(vni: vni) }
+    func slot(of network: NetworkID, in state: borrowing State) throws(EngineError) -> Int {
+        guard let slot = state.snapshot.topology.slot(of: network) else { throw .unknownNetwork(network) }
         return slot
     }
 

@@ -5,11 +5,15 @@ public enum EngineError: Error, Hashable, Sendable, CustomStringConvertible {
     case outOfMemory
     case noCipher(String)
     case invalidKey(String)
-    case invalidVNI(UInt32)
-    case networkExists(vni: UInt32)
-    case unknownNetwork(vni: UInt32)
+    case invalidVNI
+    /// SAs of a network that has no VNI of its own name none.
+    case noVNI(NetworkID)
+    /// Another network opens what bears this VNI.
+    case vniTaken(UInt32)
+    case networkExists(NetworkID)
+    case unknownNetwork(NetworkID)
     /// A route pair belongs to another network; nothing was changed.
-    case routeTaken(Route, vni: UInt32)
+    case routeTaken(Route, NetworkID)
     case mixedFamilies(Route)
     case zeroSPI
     /// Both directions were given the same key: counters would repeat under it.
@@ -26,10 +30,13 @@ public enum EngineError: Error, Hashable, Sendable, CustomStringConvertible {
         case .outOfMemory: "out of memory"
         case .noCipher(let why): "no cipher can be used: \(why)"
         case .invalidKey(let why): why
-        case .invalidVNI(let vni): "VNI \(vni) is not within 0 to 16777215"
-        case .networkExists(let vni): "VNI \(vni) exists already; remove it first or update it"
-        case .unknownNetwork(let vni): "no virtual network has VNI \(vni)"
-        case .routeTaken(let route, let vni): "the route \(route) belongs to VNI \(vni)"
+        case .invalidVNI: "a VNI is a number from 0 to 16777215"
+        case .noVNI(let network): "\(network) has no VNI of its own: name those of its SAs"
+        case .vniTaken(let vni):
+            "VNI \(vni) is another network's: give one of their peers a VNI in the file, here and at its own end"
+        case .networkExists(let network): "\(network) exists already; remove it first or update it"
+        case .unknownNetwork(let network): "there is no such virtual network: \(network)"
+        case .routeTaken(let route, let network): "the route \(route) belongs to \(network)"
         case .mixedFamilies(let route): "the route \(route) pairs an IPv4 with an IPv6 prefix"
         case .zeroSPI: "an SPI (or epoch) must not be 0"
         case .equalKeys: "the two directions need different keys"

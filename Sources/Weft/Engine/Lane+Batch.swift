@@ -113,7 +113,7 @@ extension Lane {
             let association = try transmitSA(of: network, at: now)
             var counters = association.reserve(wanted)
             let target = SealTarget(
-                vni: network.vni, endpoint: endpoint, association: association, counters: network.counters)
+                network: network.id, endpoint: endpoint, association: association, counters: network.counters)
             for position in run { grant(position, from: &counters, target, for: &datagrams) }
             runs.append(SealRun(plans: run, network: target))
         } catch {
@@ -146,7 +146,7 @@ extension Lane {
             unsafe output.withUnsafeMutableBytes { bytes in
                 guard let base = bytes.baseAddress else { return }
                 unsafe writeHeader(
-                    protocolType: plan.protocolType, vni: target.vni, with: target.association, counter: plan.counter,
+                    protocolType: plan.protocolType, with: target.association, counter: plan.counter,
                     to: base + plan.output)
             }
         }

@@ -72,7 +72,10 @@ extension Lane {
     private func fetchKey(at position: Int) {
         guard changesNetwork(at: position) else { return }
         let network = view.networks[located[position].slot]
-        guard let association = network.receiveIndex(spi: located[position].header.spi) else { return }
+        guard
+            let association = network.receiveIndex(
+                vni: located[position].header.vni, spi: located[position].header.spi)
+        else { return }
         network.receive[association].prefetch()
         network.allowedSources.prefetch(.v4)
     }
@@ -164,7 +167,7 @@ extension Lane {
                     try permit(batch.arena.bytes.extracting(candidate.plaintext.range), candidate, network)
                     guard !packets.packets.isFull else { throw .noOverlayRoom }
                     packets.packets.append(
-                        ToOverlay.Packet(place: candidate.plaintext, vni: network.vni, next: nil))
+                        ToOverlay.Packet(place: candidate.plaintext, network: network.id, next: nil))
                     coalescer.add(packets.packets.count - 1, of: &packets, in: batch.arena.bytes)
                 }
                 accepted += 1

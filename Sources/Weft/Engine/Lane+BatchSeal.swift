@@ -97,7 +97,7 @@ extension Lane {
                 let header = unsafe to + start
                 if !isLast {
                     unsafe writeHeader(
-                        protocolType: plan.protocolType, vni: target.vni, with: target.association,
+                        protocolType: plan.protocolType, with: target.association,
                         counter: plan.counter + UInt64(index) + 1, to: header + Geneve.overhead + place.count)
                 }
                 return unsafe sealText(
@@ -123,7 +123,7 @@ extension Lane {
         guard isSealed else { return count(.noTransmitKey, target.counters) }
         guard
             datagrams.append(
-                range, to: target.endpoint, vni: target.vni, origin: plan.origin, source: plan.source)
+                range, to: target.endpoint, network: target.network, origin: plan.origin, source: plan.source)
         else { return count(.noRoom, target.counters) }
         done.packets += 1
         done.bytes += range.count - Geneve.overhead
@@ -135,12 +135,12 @@ extension ToUnderlay {
     /// - Returns: false when there is no room for another run.
     @inline(__always)
     mutating func append(
-        _ range: Range<Int>, to destination: Endpoint, vni: UInt32, origin: Int? = nil, source: Int = 0
+        _ range: Range<Int>, to destination: Endpoint, network: NetworkID, origin: Int? = nil, source: Int = 0
     ) -> Bool {
         reserved = max(reserved, range.upperBound)
         if !runs.isEmpty {
             var last = runs[runs.count - 1]
-            if last.vni == vni, last.source == source, last.place.offset + last.place.count == range.lowerBound,
+            if last.network == network, last.source == source, last.place.offset + last.place.count == range.lowerBound,
                 last.place.count % last.segmentSize == 0, range.count <= last.segmentSize,
                 last.count < Self.longestRun, last.place.count + range.count <= Self.largestRun,
                 last.destination == destination
@@ -154,7 +154,7 @@ extension ToUnderlay {
         runs.append(
             Run(
                 place: PacketRange(offset: range.lowerBound, count: range.count), segmentSize: range.count,
-                destination: destination, vni: vni, origin: origin, source: source))
+                destination: destination, network: network, origin: origin, source: source))
         return true
     }
 }

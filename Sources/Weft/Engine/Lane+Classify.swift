@@ -82,13 +82,13 @@ extension Lane {
     /// Writes the Geneve header: ``Geneve/headerLength`` bytes, which must be there.
     @inline(__always)
     func writeHeader(
-        protocolType: UInt16, vni: UInt32, with association: NetworkView.Transmit, counter: UInt64,
+        protocolType: UInt16, with association: NetworkView.Transmit, counter: UInt64,
         to header: UnsafeMutableRawPointer
     ) {
         // Four wide stores make the whole header: version and option length, critical bit, protocol, VNI; the key
         // epoch's option; the transmit counter's option with the nonce, which is SPI and counter.
         let spi = UInt64(association.spi)
-        let first = 0x0640_0000_0000_0000 | UInt64(protocolType) << 32 | UInt64(vni) << 8
+        let first = 0x0640_0000_0000_0000 | UInt64(protocolType) << 32 | UInt64(association.vni) << 8
         unsafe header.storeBytes(of: first.bigEndian, as: UInt64.self)
         unsafe header.storeBytes(of: (0xFF00_8101_0000_0000 | spi).bigEndian, toByteOffset: 8, as: UInt64.self)
         unsafe header.storeBytes(of: (0xFF00_8203_0000_0000 | spi).bigEndian, toByteOffset: 16, as: UInt64.self)
@@ -112,10 +112,10 @@ extension Lane {
     /// Writes the Geneve header at `header` and seals a packet behind it.
     @inline(__always)
     mutating func seal(
-        _ source: UnsafeRawPointer, count: Int, protocolType: UInt16, vni: UInt32,
-        with association: NetworkView.Transmit, counter: UInt64, to header: UnsafeMutableRawPointer
+        _ source: UnsafeRawPointer, count: Int, protocolType: UInt16, with association: NetworkView.Transmit,
+        counter: UInt64, to header: UnsafeMutableRawPointer
     ) -> Bool {
-        unsafe writeHeader(protocolType: protocolType, vni: vni, with: association, counter: counter, to: header)
+        unsafe writeHeader(protocolType: protocolType, with: association, counter: counter, to: header)
         return unsafe sealText(source, count: count, with: association, behind: header)
     }
 }

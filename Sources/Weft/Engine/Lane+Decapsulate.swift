@@ -119,7 +119,7 @@ extension Lane {
         }
         let inner = try permit(buffer.bytes.extracting(range), opened, network)
         countReceived(1, bytes: range.count, network, at: now)
-        lastVNI = network.vni
+        lastNetwork = network.id
         guard case .layer2(let source, let destination) = mode else { return .forward(range) }
         // The plaintext stands behind a Geneve header, or behind the room that the caller's output begins with.
         let start = range.lowerBound - OuterHeaders.ethernetLength

@@ -32,7 +32,7 @@ extension Lane {
                         guard let from = source.baseAddress, let to = bytes.baseAddress else { return false }
                         return unsafe seal(
                             from + plan.packet.offset, count: plan.packet.count, protocolType: plan.protocolType,
-                            vni: target.vni, with: association, counter: counters.lowerBound,
+                            with: association, counter: counters.lowerBound,
                             to: to + outer)
                     }
                 }
@@ -82,7 +82,7 @@ extension Lane {
                     guard let base = bytes.baseAddress else { return false }
                     return unsafe seal(
                         base + text, count: plan.packet.count, protocolType: plan.protocolType,
-                        vni: target.vni, with: association, counter: counters.lowerBound,
+                        with: association, counter: counters.lowerBound,
                         to: base + start + outer)
                 }
                 return try finish(
@@ -128,7 +128,7 @@ extension Lane {
         if framing == .frame {
             try writeOuter(of: plan.slot, datagram: length, port: port, into: &buffer, at: start)
         }
-        lastVNI = network.vni
+        lastNetwork = network.id
         count(1, .txPackets, network.counters)
         count(plan.packet.count, .txBytes, network.counters)
         return .forward(start..<start + outer + length)

@@ -6,9 +6,9 @@ extension Lane {
     /// Due at the first call and then one interval after the last keep-alive, whatever data was sent.
     /// - Returns: nil when none is due or none can be sent (no key, no endpoint): that is no dropped packet.
     public mutating func keepAlive(
-        vni: UInt32, into output: inout MutableRawSpan, as framing: Framing, at now: Instant
+        of network: NetworkID, into output: inout MutableRawSpan, as framing: Framing, at now: Instant
     ) -> Range<Int>? {
-        guard let slot = view.vnis.slot(of: vni) else { return nil }
+        guard let slot = view.slot(of: network) else { return nil }
         return keepAlive(slot: slot, into: &output, at: 0, as: framing, now)
     }
 
@@ -29,8 +29,8 @@ extension Lane {
             let header = unsafe base + start + outer
             return unsafe seal(
                 UnsafeRawPointer(header + Geneve.headerLength), count: 0,
-                protocolType: Geneve.ProtocolType.outOfBand, vni: network.vni, with: association,
-                counter: counters.lowerBound, to: header)
+                protocolType: Geneve.ProtocolType.outOfBand, with: association, counter: counters.lowerBound,
+                to: header)
         }
         guard sealed else { return nil }
         if framing == .frame {
@@ -49,11 +49,11 @@ extension Lane {
     public mutating func keepAlives(into batch: inout ToUnderlay, at now: Instant) {
         for slot in view.networks.indices where !batch.runs.isFull {
             guard let endpoint = view.networks[slot].endpoint else { continue }
-            let vni = view.networks[slot].vni
+            let network = view.networks[slot].id
             let start = batch.reserved
             var output = batch.arena.mutableBytes
             guard let range = keepAlive(slot: slot, into: &output, at: start, as: .datagram, now) else { continue }
-            _ = batch.append(range, to: endpoint, vni: vni)
+            _ = batch.append(range, to: endpoint, network: network)
         }
     }
 }

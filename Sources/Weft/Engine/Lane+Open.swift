@@ -46,7 +46,7 @@ extension Lane {
         if network.checksUnderlaySource, network.endpoint?.address != source {
             throw .wrongUnderlaySource
         }
-        guard let association = network.receiveIndex(spi: header.spi) else { throw .noReceiveKey }
+        guard let association = network.receiveIndex(vni: header.vni, spi: header.spi) else { throw .noReceiveKey }
         guard now <= network.receive[association].expiry else { throw .receiveKeyExpired }
         let nonceSPI: UInt32 = datagram.load(at: header.nonceOffset)
         guard nonceSPI == header.spi else { throw .spiMismatch }

@@ -26,7 +26,7 @@ public struct Lane: ~Copyable, @unchecked Sendable {
     var runs: FixedArray<SealRun>
     var coalescer = Coalescer()
     /// The network of the packet that a transform of single packets last forwarded, for a transport that then refuses it.
-    public internal(set) var lastVNI: UInt32 = 0
+    public internal(set) var lastNetwork = NetworkID.none
     /// Whether sealing in place makes a datagram where a frame was wanted and no way for frames is known: the kernel may
     /// know one. ``lastEndpoint`` says when that happened.
     public var sealsDatagramsWithoutPath = false
@@ -100,8 +100,9 @@ public struct Lane: ~Copyable, @unchecked Sendable {
     }
 
     /// Counts packets that a transport could not take after the engine was done with them.
-    public func countDrop(_ reason: DropReason, vni: UInt32, packets: Int = 1) {
-        count(reason, view.vnis.slot(of: vni).map { view.networks[$0].counters }, packets: packets)
+    /// - Parameter network: ``NetworkID/none`` where none is known.
+    public func countDrop(_ reason: DropReason, in network: NetworkID, packets: Int = 1) {
+        count(reason, view.slot(of: network).map { view.networks[$0].counters }, packets: packets)
     }
 
     /// Counts a drop in the engine's books, and in the network's where one is known.

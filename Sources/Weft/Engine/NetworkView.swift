@@ -5,7 +5,7 @@
 /// The snapshot that it came from keeps everything behind it alive.
 @safe
 struct NetworkView: BitwiseCopyable {
-    let vni: UInt32
+    let id: NetworkID
     let endpoint: Endpoint?
     /// How whole frames get there; nil while that isn't known.
     let path: Path?
@@ -22,7 +22,7 @@ struct NetworkView: BitwiseCopyable {
     private let rateLimit: Unmanaged<RateLimit>?
 
     init(_ network: VirtualNetwork, receive: BorrowedArray<Receive>) {
-        vni = network.configuration.vni
+        id = network.configuration.id
         endpoint = network.configuration.endpoint
         path = network.path
         checksUnderlaySource = network.configuration.checksUnderlaySource
@@ -43,10 +43,11 @@ struct NetworkView: BitwiseCopyable {
         asksRoutes = asksRoutes || permit.asksRoutes
     }
 
-    /// Which receive SA bears an SPI; the newest where several do.
+    /// Which receive SA a datagram names by its VNI and SPI; the newest where several bear both.
     @inline(__always)
-    func receiveIndex(spi: UInt32) -> Int? {
-        for index in receive.indices where receive[index].spi == spi { return index }
+    func receiveIndex(vni: UInt32, spi: UInt32) -> Int? {
+        let name = Receive.name(vni: vni, spi: spi)
+        for index in receive.indices where receive[index].name == name { return index }
         return nil
     }
 
@@ -80,12 +81,14 @@ struct NetworkView: BitwiseCopyable {
 
     @safe
     struct Transmit: BitwiseCopyable {
+        let vni: UInt32
         let spi: UInt32
         let expiry: Instant
         let key: PacketKey.Reference
         private let association: Unmanaged<TransmitSA>
 
         init(_ association: TransmitSA) {
+            vni = association.vni
             spi = association.spi
             expiry = association.expiry
             unsafe key = association.key.reference
@@ -109,15 +112,20 @@ struct NetworkView: BitwiseCopyable {
 
     @safe
     struct Receive: BitwiseCopyable {
-        let spi: UInt32
+        /// As ``name(vni:spi:)`` has it.
+        let name: UInt64
         let key: PacketKey.Reference
         private let association: Unmanaged<ReceiveSA>
 
         init(_ association: ReceiveSA) {
-            spi = association.spi
+            name = Self.name(vni: association.vni, spi: association.spi)
             unsafe key = association.key.reference
             unsafe self.association = Unmanaged.passUnretained(association)
         }
+
+        /// VNI and SPI in one number.
+        @inline(__always)
+        static func name(vni: UInt32, spi: UInt32) -> UInt64 { UInt64(vni) << 32 | UInt64(spi) }
 
         @inline(__always)
         var expiry: Instant { unsafe association._withUnsafeGuaranteedRef { $0.expiry } }

@@ -70,7 +70,7 @@ struct SealRun: BitwiseCopyable {
 
 /// Where a run's packets go.
 struct SealTarget: BitwiseCopyable {
-    let vni: UInt32
+    let network: NetworkID
     let endpoint: Endpoint
     let association: NetworkView.Transmit
     let counters: CounterBlocks.View

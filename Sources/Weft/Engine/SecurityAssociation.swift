@@ -9,15 +9,21 @@ public struct SAPair: Sendable {
     public let transmitKey: PacketKey
     /// Both directions work up to and including this instant.
     public let expiry: Instant
+    /// What datagrams that come bear, and those that go; nil for the VNI that is the network's own.
+    public let receiveVNI: UInt32?
+    public let transmitVNI: UInt32?
 
     public init(
-        receiveSPI: UInt32, receiveKey: PacketKey, transmitSPI: UInt32, transmitKey: PacketKey, expiry: Instant
+        receiveSPI: UInt32, receiveKey: PacketKey, transmitSPI: UInt32, transmitKey: PacketKey, expiry: Instant,
+        receiveVNI: UInt32? = nil, transmitVNI: UInt32? = nil
     ) {
         self.receiveSPI = receiveSPI
         self.receiveKey = receiveKey
         self.transmitSPI = transmitSPI
         self.transmitKey = transmitKey
         self.expiry = expiry
+        self.receiveVNI = receiveVNI
+        self.transmitVNI = transmitVNI
     }
 }
 
@@ -26,6 +32,7 @@ final class TransmitSA: Sendable {
     /// Messages that one key may seal. Far below what GCM allows; the counter can't wrap.
     static let maximumCounter: UInt64 = 1 << 60
 
+    let vni: UInt32
     let spi: UInt32
     let key: PacketKey
     let expiry: Instant
@@ -37,7 +44,11 @@ final class TransmitSA: Sendable {
     /// - Parameters:
     ///   - after: the first counter taken is one above.
     ///   - ceiling: the highest counter that may be taken until ``raiseCeiling(to:)``.
-    init(spi: UInt32, key: PacketKey, expiry: Instant, after: UInt64 = 0, ceiling: UInt64 = maximumCounter) {
+    init(
+        vni: UInt32, spi: UInt32, key: PacketKey, expiry: Instant, after: UInt64 = 0,
+        ceiling: UInt64 = maximumCounter
+    ) {
+        self.vni = vni
         self.spi = spi
         self.key = key
         self.expiry = expiry
@@ -71,6 +82,7 @@ final class TransmitSA: Sendable {
 
 /// The receive direction's security association, with the window that all lanes share.
 final class ReceiveSA: Sendable {
+    let vni: UInt32
     let spi: UInt32
     let key: PacketKey
     private let expiryNanoseconds: Atomic<UInt64>
@@ -78,7 +90,8 @@ final class ReceiveSA: Sendable {
     let window: Mutex<ReplayWindow>
 
     /// - Parameter highest: the highest counter that was received before; all up to it count as seen.
-    init(spi: UInt32, key: PacketKey, expiry: Instant, after highest: UInt64 = 0) {
+    init(vni: UInt32, spi: UInt32, key: PacketKey, expiry: Instant, after highest: UInt64 = 0) {
+        self.vni = vni
         self.spi = spi
         self.key = key
         expiryNanoseconds = Atomic(expiry.nanoseconds)
@@ -86,6 +99,9 @@ final class ReceiveSA: Sendable {
     }
 
     var expiry: Instant { Instant(nanoseconds: expiryNanoseconds.load(ordering: .relaxed)) }
+
+    /// Whether a datagram can't tell the two apart.
+    func isNamed(as other: ReceiveSA) -> Bool { vni == other.vni && spi == other.spi }
 
     /// Sets a new expiry, for a key that was installed again.
     func renew(until instant: Instant) { expiryNanoseconds.store(instant.nanoseconds, ordering: .relaxed) }

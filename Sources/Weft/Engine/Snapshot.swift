@@ -5,6 +5,10 @@ final class Snapshot: Sendable {
     /// By slot; a slot's number is good within one snapshot.
     let networks: [VirtualNetwork]
     let topology: Topology
+    /// The networks that VNIs lead to which aren't their own.
+    let named: [UInt32: NetworkID]
+    /// Which VNI leads to which slot.
+    let vnis: SlotTable
     let generation: UInt64
     private let networkViews: FixedArray<NetworkView>
 
@@ -13,26 +17,41 @@ final class Snapshot: Sendable {
     struct View: BitwiseCopyable {
         let networks: BorrowedArray<NetworkView>
         let routes: RouteTable.View
-        let vnis: VNITable.View
+        let vnis: SlotTable.View
+        /// By networks' names.
+        let slots: SlotTable.View
+
+        @inline(__always)
+        func slot(of network: NetworkID) -> Int? { slots.slot(of: network.rawValue) }
     }
 
     /// Valid as long as the snapshot lives.
     @unsafe
     var view: View {
-        unsafe View(networks: networkViews.borrowed, routes: topology.routes.view, vnis: topology.vnis.view)
+        unsafe View(
+            networks: networkViews.borrowed, routes: topology.routes.view, vnis: vnis.view, slots: topology.slots.view)
     }
 
     private init() {
         networks = []
         networkViews = FixedArray([])
         topology = Topology()
+        named = [:]
+        vnis = topology.slots
         generation = 0
     }
 
     /// The next version of `old`. Only networks of `changed` slots, and those behind the old ones' end, are looked at: others
     /// are what they were.
-    init(after old: Snapshot, networks: [VirtualNetwork], changed: Set<Int>, topology: Topology) {
+    /// - Parameters:
+    ///   - named: as the property; nil where it is what it was, and no network comes, goes or moves.
+    init(
+        after old: Snapshot, networks: [VirtualNetwork], changed: Set<Int>, topology: Topology,
+        named: [UInt32: NetworkID]?
+    ) {
         self.networks = networks
+        self.named = named ?? old.named
+        vnis = named.map { topology.vnis(named: $0) } ?? old.vnis
         var views = FixedArray<NetworkView>(capacity: networks.count)
         let common = min(networks.count, old.networks.count)
         views.append(contentsOf: old.networkViews, first: common)
@@ -56,23 +75,24 @@ final class Snapshot: Sendable {
     static let empty = Snapshot()
 }
 
-/// What of a snapshot stays as it is when only keys change: which VNI and which route leads to which slot.
+/// What of a snapshot stays as it is when only keys change: which network and which route leads to which slot.
 final class Topology: Sendable {
     let routes: RouteTable
-    let vnis: VNITable
+    /// By networks' names.
+    let slots: SlotTable
     /// By slot.
-    let vniOfSlot: [UInt32]
+    let idOfSlot: [NetworkID]
     let cryptokeys: CryptokeyRouting
-    /// VNIs of networks that only receive, with routes to more than single addresses.
-    let receivers: Set<UInt32>
+    /// Networks that only receive, with routes to more than single addresses.
+    let receivers: Set<NetworkID>
     /// In the order that ``RouteTable`` wants.
     private let owned: [(route: Route, slot: UInt32)]
 
     init() {
         owned = []
-        vniOfSlot = []
+        idOfSlot = []
         routes = RouteTable([])
-        vnis = VNITable([])
+        slots = SlotTable([])
         receivers = []
         cryptokeys = CryptokeyRouting([], receivers: [])
     }
@@ -81,22 +101,22 @@ final class Topology: Sendable {
     /// - Parameters:
     ///   - moved: slots that have another number now, by the old one.
     ///   - dropped: routes that are gone, in any order.
-    ///   - gained: routes that are new, in any order, and the VNIs that they lead to; one may be dropped and gained.
-    ///   - receivers: VNIs and routes of networks that only receive from more than single addresses.
+    ///   - gained: routes that are new, in any order, and the networks that they lead to; one may be dropped and gained.
+    ///   - receivers: networks that only receive from more than single addresses, and their routes.
     init(
-        after old: Topology, vniOfSlot: [UInt32], moved: [Int: Int], dropped: [Route],
-        gained: [(route: Route, vni: UInt32)], receivers: [UInt32: [Route]]
+        after old: Topology, idOfSlot: [NetworkID], moved: [Int: Int], dropped: [Route],
+        gained: [(route: Route, id: NetworkID)], receivers: [NetworkID: [Route]]
     ) {
-        let vnis = VNITable(vniOfSlot)
-        var slots = (0..<UInt32(old.vniOfSlot.count)).map(\.self)
-        for (from, to) in moved { slots[from] = UInt32(to) }
+        let slots = SlotTable(idOfSlot.enumerated().map { ($1.rawValue, $0) })
+        var slotNow = (0..<UInt32(old.idOfSlot.count)).map(\.self)
+        for (from, to) in moved { slotNow[from] = UInt32(to) }
         var dropped = dropped.sorted(by: RouteTable.precedes)[...]
         var gained = gained.sorted { RouteTable.precedes($0.route, $1.route) }[...]
         var owned: [(route: Route, slot: UInt32)] = []
         owned.reserveCapacity(old.owned.count + gained.count)
-        func gain(_ next: (route: Route, vni: UInt32)) {
+        func gain(_ next: (route: Route, id: NetworkID)) {
             guard owned.last?.route != next.route else { return }
-            if let slot = vnis.slot(of: next.vni) { owned.append((next.route, UInt32(slot))) }
+            if let slot = slots.slot(of: next.id.rawValue) { owned.append((next.route, UInt32(slot))) }
         }
         for (route, slot) in old.owned {
             while let next = dropped.first, RouteTable.precedes(next, route) { dropped.removeFirst() }
@@ -105,25 +125,38 @@ final class Topology: Sendable {
                 gain(next)
                 gained.removeFirst()
             }
-            owned.append((route, slots[Int(slot)]))
+            owned.append((route, slotNow[Int(slot)]))
         }
         for next in gained { gain(next) }
-        self.vnis = vnis
-        self.vniOfSlot = vniOfSlot
+        self.slots = slots
+        self.idOfSlot = idOfSlot
         self.owned = owned
         routes = RouteTable(sorted: owned)
         self.receivers = Set(receivers.keys)
         cryptokeys = CryptokeyRouting(
             owned,
-            receivers: receivers.compactMap { vni, routes in vnis.slot(of: vni).map { ($0, routes) } })
+            receivers: receivers.compactMap { id, routes in slots.slot(of: id.rawValue).map { ($0, routes) } })
+    }
+
+    func slot(of network: NetworkID) -> Int? { slots.slot(of: network.rawValue) }
+
+    /// Which VNI leads to which slot: networks' own ones, and those that are named beside.
+    func vnis(named: [UInt32: NetworkID]) -> SlotTable {
+        // A number's name is no VNI, so that nothing finds it.
+        guard !named.isEmpty else { return slots }
+        var places = named.compactMap { vni, id in slot(of: id).map { (vni, $0) } }
+        for (slot, id) in idOfSlot.enumerated() {
+            if let vni = id.vni { places.append((vni, slot)) }
+        }
+        return SlotTable(places)
     }
 }
 
-/// Finds a VNI's slot: open addressing, at most half full.
-final class VNITable: Sendable {
+/// Finds a number's slot: open addressing, at most half full.
+final class SlotTable: Sendable {
     fileprivate struct Entry: BitwiseCopyable {
-        /// Above 24 bits where empty.
-        var vni: UInt32 = .max
+        /// The highest where empty.
+        var number: UInt32 = .max
         var slot: UInt32 = 0
     }
 
@@ -141,36 +174,36 @@ final class VNITable: Sendable {
     @unsafe
     var view: View { unsafe View(entries: entries.borrowed, shift: shift) }
 
-    /// - Parameter vnis: distinct, in the order of their slots.
-    init(_ vnis: [UInt32]) {
+    /// - Parameter places: distinct numbers but the highest, with their slots.
+    init(_ places: [(number: UInt32, slot: Int)]) {
         var bits: UInt32 = 3
-        while 1 << bits < vnis.count * 2 { bits += 1 }
+        while 1 << bits < places.count * 2 { bits += 1 }
         var entries = [Entry](repeating: Entry(), count: 1 << Int(bits))
-        for (slot, vni) in vnis.enumerated() {
-            var index = Self.hash(vni, shift: 32 - bits)
-            while entries[index].vni != .max { index = (index + 1) & (entries.count - 1) }
-            entries[index] = Entry(vni: vni, slot: UInt32(slot))
+        for (number, slot) in places {
+            var index = Self.hash(number, shift: 32 - bits)
+            while entries[index].number != .max { index = (index + 1) & (entries.count - 1) }
+            entries[index] = Entry(number: number, slot: UInt32(slot))
         }
         self.entries = FixedArray(entries)
         shift = 32 - bits
     }
 
     @inline(__always)
-    fileprivate static func hash(_ vni: UInt32, shift: UInt32) -> Int { Int((vni &* 0x9E37_79B1) &>> shift) }
+    fileprivate static func hash(_ number: UInt32, shift: UInt32) -> Int { Int((number &* 0x9E37_79B1) &>> shift) }
 
-    func slot(of vni: UInt32) -> Int? { unsafe view.slot(of: vni) }
+    func slot(of number: UInt32) -> Int? { unsafe view.slot(of: number) }
 }
 
-extension VNITable.View {
+extension SlotTable.View {
     @inline(__always)
-    func slot(of vni: UInt32) -> Int? {
+    func slot(of number: UInt32) -> Int? {
         // Callers pass any number; the one that marks an empty entry is nobody's.
-        guard vni != .max else { return nil }
-        var index = VNITable.hash(vni, shift: shift)
+        guard number != .max else { return nil }
+        var index = SlotTable.hash(number, shift: shift)
         while true {
             let entry = entries[index]
-            if entry.vni == vni { return Int(entry.slot) }
-            if entry.vni == .max { return nil }
+            if entry.number == number { return Int(entry.slot) }
+            if entry.number == .max { return nil }
             index = (index &+ 1) & (entries.count &- 1)
         }
     }

@@ -4,24 +4,31 @@
 struct SnapshotEdit {
     private let old: Snapshot
     private var networks: [VirtualNetwork]
-    private var vniOfSlot: [UInt32]
+    private var idOfSlot: [NetworkID]
     /// Slots that hold another network, or another version of theirs, than before.
     private var changed: Set<Int> = []
     private var dropped: [Route] = []
-    /// By VNI, since slots still move.
-    private var gained: [(route: Route, vni: UInt32)] = []
+    /// By name, since slots still move.
+    private var gained: [(route: Route, id: NetworkID)] = []
     /// Networks that took a removed one's place: the new slot by the old one, and the other way round.
     private var moved: [Int: Int] = [:]
     private var origin: [Int: Int] = [:]
-    /// VNIs of networks that only receive from more than single addresses.
-    private var receivers: Set<UInt32>
+    /// Networks that only receive from more than single addresses.
+    private var receivers: Set<NetworkID>
+    /// The networks that VNIs lead to which aren't their own.
+    private var named: [UInt32: NetworkID]
+    /// VNIs that weren't there before, and one that two networks name.
+    private var freshVNIs: [UInt32] = []
+    private var clash: UInt32?
+    private var isRenamed = false
     private var isReshaped = false
 
     init(_ old: Snapshot) {
         self.old = old
         networks = old.networks
-        vniOfSlot = old.topology.vniOfSlot
+        idOfSlot = old.topology.idOfSlot
         receivers = old.topology.receivers
+        named = old.named
     }
 
     /// Whether nothing was changed.
@@ -38,16 +45,20 @@ struct SnapshotEdit {
             )
             if heard != hears {
                 if hears.isEmpty {
-                    receivers.remove(newValue.configuration.vni)
+                    receivers.remove(newValue.configuration.id)
                 } else {
-                    receivers.insert(newValue.configuration.vni)
+                    receivers.insert(newValue.configuration.id)
                 }
                 isReshaped = true
             }
             if before != after {
                 dropped += before
-                gained += after.map { ($0, newValue.configuration.vni) }
+                gained += after.map { ($0, newValue.configuration.id) }
                 isReshaped = true
+            }
+            if networks[slot].namedVNIs != newValue.namedVNIs {
+                forgetNames(of: networks[slot])
+                name(newValue)
             }
             networks[slot] = newValue
             changed.insert(slot)
@@ -56,11 +67,13 @@ struct SnapshotEdit {
 
     /// Adds a network, after others were removed.
     mutating func append(_ network: VirtualNetwork) {
-        gained += network.configuration.ownedRoutes.map { ($0, network.configuration.vni) }
-        if !network.configuration.wideReceiveRoutes.isEmpty { receivers.insert(network.configuration.vni) }
+        gained += network.configuration.ownedRoutes.map { ($0, network.configuration.id) }
+        if !network.configuration.wideReceiveRoutes.isEmpty { receivers.insert(network.configuration.id) }
+        if let vni = network.configuration.id.vni { freshVNIs.append(vni) }
+        name(network)
         changed.insert(networks.count)
         networks.append(network)
-        vniOfSlot.append(network.configuration.vni)
+        idOfSlot.append(network.configuration.id)
         isReshaped = true
     }
 
@@ -70,11 +83,12 @@ struct SnapshotEdit {
         for slot in slots.sorted(by: >) {
             let last = networks.count - 1
             dropped += networks[slot].configuration.ownedRoutes
-            receivers.remove(networks[slot].configuration.vni)
+            receivers.remove(networks[slot].configuration.id)
+            forgetNames(of: networks[slot])
             networks.swapAt(slot, last)
-            vniOfSlot.swapAt(slot, last)
+            idOfSlot.swapAt(slot, last)
             networks.removeLast()
-            vniOfSlot.removeLast()
+            idOfSlot.removeLast()
             if slot < last {
                 let from = origin[last] ?? last
                 moved[from] = slot
@@ -85,19 +99,43 @@ struct SnapshotEdit {
         }
     }
 
+    private mutating func forgetNames(of network: VirtualNetwork) {
+        for vni in network.namedVNIs where named[vni] == network.configuration.id {
+            named[vni] = nil
+            isRenamed = true
+        }
+    }
+
+    private mutating func name(_ network: VirtualNetwork) {
+        for vni in network.namedVNIs {
+            if named.updateValue(network.configuration.id, forKey: vni) != nil { clash = clash ?? vni }
+            freshVNIs.append(vni)
+            isRenamed = true
+        }
+    }
+
+    /// - Throws: ``EngineError/vniTaken(_:)`` where two networks would open under one VNI.
+    func checkVNIs() throws(EngineError) {
+        if let clash { throw .vniTaken(clash) }
+        guard !named.isEmpty else { return }
+        for vni in freshVNIs where named[vni] != nil && idOfSlot.contains(.vni(vni)) { throw .vniTaken(vni) }
+    }
+
     func finish() -> Snapshot {
         guard isReshaped else {
-            return Snapshot(after: old, networks: networks, changed: changed, topology: old.topology)
+            return Snapshot(
+                after: old, networks: networks, changed: changed, topology: old.topology,
+                named: isRenamed ? named : nil)
         }
-        var receiveRoutes: [UInt32: [Route]] = [:]
+        var receiveRoutes: [NetworkID: [Route]] = [:]
         if !receivers.isEmpty {
-            for network in networks where receivers.contains(network.configuration.vni) {
-                receiveRoutes[network.configuration.vni] = network.configuration.routes
+            for network in networks where receivers.contains(network.configuration.id) {
+                receiveRoutes[network.configuration.id] = network.configuration.routes
             }
         }
         let topology = Topology(
-            after: old.topology, vniOfSlot: vniOfSlot, moved: moved, dropped: dropped, gained: gained,
+            after: old.topology, idOfSlot: idOfSlot, moved: moved, dropped: dropped, gained: gained,
             receivers: receiveRoutes)
-        return Snapshot(after: old, networks: networks, changed: changed, topology: topology)
+        return Snapshot(after: old, networks: networks, changed: changed, topology: topology, named: named)
     }
 }

@@ -3,8 +3,7 @@ import Synchronization
 
 /// What a virtual network is made from.
 public struct NetworkConfiguration: Sendable {
-    /// 24 bits.
-    public var vni: UInt32
+    public var id: NetworkID
     /// Where the peer is; nil while unknown, and then nothing can be sent.
     public var endpoint: Endpoint?
     /// The link-layer address towards the endpoint, for drivers that move whole frames.
@@ -20,11 +19,11 @@ public struct NetworkConfiguration: Sendable {
     public var receiveRateLimit: UInt64?
 
     public init(
-        vni: UInt32, endpoint: Endpoint?, endpointMAC: MACAddress? = nil, routes: [Route],
+        _ id: NetworkID, endpoint: Endpoint?, endpointMAC: MACAddress? = nil, routes: [Route],
         isReceiveOnly: Bool = false, keepAliveInterval: Duration? = nil, checksUnderlaySource: Bool = false,
         receiveRateLimit: UInt64? = nil
     ) {
-        self.vni = vni
+        self.id = id
         self.endpoint = endpoint
         self.endpointMAC = endpointMAC
         self.routes = routes
@@ -32,6 +31,19 @@ public struct NetworkConfiguration: Sendable {
         self.keepAliveInterval = keepAliveInterval
         self.checksUnderlaySource = checksUnderlaySource
         self.receiveRateLimit = receiveRateLimit
+    }
+
+    /// A network with a VNI of its own.
+    /// - Parameter vni: 24 bits.
+    public init(
+        vni: UInt32, endpoint: Endpoint?, endpointMAC: MACAddress? = nil, routes: [Route],
+        isReceiveOnly: Bool = false, keepAliveInterval: Duration? = nil, checksUnderlaySource: Bool = false,
+        receiveRateLimit: UInt64? = nil
+    ) {
+        self.init(
+            .vni(vni), endpoint: endpoint, endpointMAC: endpointMAC, routes: routes, isReceiveOnly: isReceiveOnly,
+            keepAliveInterval: keepAliveInterval, checksUnderlaySource: checksUnderlaySource,
+            receiveRateLimit: receiveRateLimit)
     }
 
     /// The routes that lead into the network.
@@ -64,6 +76,8 @@ final class VirtualNetwork: Sendable {
     let transmit: TransmitSA?
     /// The newest first.
     let receive: [ReceiveSA]
+    /// The VNIs of its receive SAs, without one that is its own.
+    let namedVNIs: [UInt32]
 
     // Shared between a network's versions.
     let counters: CounterBlocks
@@ -82,6 +96,7 @@ final class VirtualNetwork: Sendable {
         asksRoutes = configuration.asksRoutes
         transmit = nil
         receive = []
+        namedVNIs = []
         receiveViews = FixedArray([])
         counters = CounterBlocks(lanes: lanes)
         keepAlive = KeepAliveTimer(interval: configuration.keepAliveInterval)
@@ -105,6 +120,9 @@ final class VirtualNetwork: Sendable {
         self.local = local
         self.transmit = transmit
         self.receive = receive
+        namedVNIs = receive.reduce(into: []) { vnis, association in
+            if association.vni != configuration.id.vni, !vnis.contains(association.vni) { vnis.append(association.vni) }
+        }
         receiveViews = FixedArray(receive.map { NetworkView.Receive($0) })
         counters = other.counters
         keepAlive =
@@ -129,7 +147,7 @@ final class VirtualNetwork: Sendable {
             self, configuration: configuration, local: local, transmit: transmit, receive: receive)
     }
 
-    /// The same network, with its keys and books, as another configuration of its VNI wants it.
+    /// The same network, with its keys and books, as another configuration wants it.
     func with(_ configuration: NetworkConfiguration, local: LocalAddress?) -> VirtualNetwork {
         VirtualNetwork(
             self, configuration: configuration,

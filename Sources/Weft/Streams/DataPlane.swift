@@ -95,9 +95,6 @@ extension ToUnderlay {
         let start = reserved
         var room = arena.mutableBytes
         room.copy(datagram, to: start)
-        _ = append(start..<start + datagram.byteCount, to: destination, vni: Self.noVNI)
+        _ = append(start..<start + datagram.byteCount, to: destination, network: .none)
     }
-
-    /// No network has it: VNIs have 24 bits.
-    private static let noVNI = UInt32.max
 }

@@ -34,7 +34,7 @@ public struct FromOverlayEnd: ~Copyable {
         lane.encapsulate(&packets, into: &datagrams, at: now)
         underlay.send(datagrams) { index, lost, failure in
             let run = datagrams.runs[index]
-            lane.countDrop(failure.reason, vni: run.vni, packets: lost)
+            lane.countDrop(failure.reason, in: run.network, packets: lost)
             if failure == .tooLong, let origin = run.origin {
                 let packet = packets.arena.bytes.extracting(packets.packets[origin].place.range)
                 tooBig.reply(to: packet, run, underlay, overlay, now)

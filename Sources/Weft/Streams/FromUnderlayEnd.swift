@@ -42,7 +42,7 @@ public struct FromUnderlayEnd: ~Copyable {
         guard !packets.groups.isEmpty else { return }
         overlay.send(packets, in: batch.arena) { index, lost, _ in
             let group = packets.groups[index]
-            lane.countDrop(.overlayRefused, vni: packets.packets[group.first].vni, packets: lost)
+            lane.countDrop(.overlayRefused, in: packets.packets[group.first].network, packets: lost)
         }
     }
 

@@ -13,6 +13,9 @@ public struct KeyGrant: Sendable {
     public let endpoint: Endpoint
     public let keys: SAPair
 
+    /// The network as engines know it.
+    public var id: NetworkID { .vni(vni) }
+
     /// Adds the network to an engine, with keys.
     /// - Parameters:
     ///   - prefixes: what lies behind the responder, for which our ``overlayAddress`` is the source.
@@ -25,7 +28,7 @@ public struct KeyGrant: Sendable {
     ) throws(EngineError) {
         var changes = NetworkChanges()
         changes.added = [network(prefixes, keepAliveInterval)]
-        changes.keys = [vni: keys]
+        changes.keys = [id: keys]
         if let older {
             var receiving = older.network(prefixes, nil)
             receiving.isReceiveOnly = true
@@ -36,7 +39,7 @@ public struct KeyGrant: Sendable {
 
     private func network(_ prefixes: [Prefix], _ keepAliveInterval: Duration?) -> NetworkConfiguration {
         NetworkConfiguration(
-            vni: vni, endpoint: endpoint,
+            id, endpoint: endpoint,
             routes: prefixes.map { Route(source: Prefix(host: overlayAddress), destination: $0) },
             keepAliveInterval: keepAliveInterval)
     }

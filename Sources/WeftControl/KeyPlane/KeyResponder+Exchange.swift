@@ -201,9 +201,11 @@ extension KeyResponder {
 
 extension SAPair {
     /// What an exchange agreed on, as the engine takes it.
-    init(_ agreed: borrowing AgreedSAs, until expiry: Instant) throws(EngineError) {
+    /// - Parameter vni: of both directions; nil for the network's own.
+    init(_ agreed: borrowing AgreedSAs, until expiry: Instant, vni: UInt32? = nil) throws(EngineError) {
         self.init(
             receiveSPI: agreed.receive.spi.rawValue, receiveKey: try agreed.receive.packetKey(),
-            transmitSPI: agreed.transmit.spi.rawValue, transmitKey: try agreed.transmit.packetKey(), expiry: expiry)
+            transmitSPI: agreed.transmit.spi.rawValue, transmitKey: try agreed.transmit.packetKey(), expiry: expiry,
+            receiveVNI: vni, transmitVNI: vni)
     }
 }

@@ -5,6 +5,8 @@ import Weft
 public struct ControlPeer: Hashable, Sendable {
     public var publicKey: PublicKey
     /// The virtual network that leads to it.
+    public var network: NetworkID
+    /// What its datagrams bear, and ours to it: the network's own VNI, or the one that follows from both ends' keys.
     public var vni: UInt32
     /// Where it's reached; nil where that has to be looked up, or where only it knows where we are.
     public var endpoint: Endpoint?
@@ -25,13 +27,16 @@ public struct ControlPeer: Hashable, Sendable {
 
     public static let defaultRekeyInterval = Duration.seconds(120)
 
-    /// - Parameter dataPort: nil for the endpoint's, or Geneve's where that isn't known.
+    /// - Parameters:
+    ///   - network: nil for the VNI's.
+    ///   - dataPort: nil for the endpoint's, or Geneve's where that isn't known.
     public init(
-        publicKey: PublicKey, vni: UInt32, endpoint: Endpoint? = nil, isNamed: Bool = false,
+        publicKey: PublicKey, network: NetworkID? = nil, vni: UInt32, endpoint: Endpoint? = nil, isNamed: Bool = false,
         isPinned: Bool = false, controlPort: UInt16? = nil, dataPort: UInt16? = nil, isFirstRelease: Bool = false,
         suite: Suite = .aes128GCM, rekeyInterval: Duration = defaultRekeyInterval
     ) {
         self.publicKey = publicKey
+        self.network = network ?? .vni(vni)
         self.vni = vni
         self.endpoint = endpoint
         self.isNamed = isNamed
@@ -79,7 +84,7 @@ public struct ControlPeerStatus: Hashable, Sendable {
     }
 
     public let publicKey: PublicKey
-    public let vni: UInt32
+    public let network: NetworkID
     public let state: State
     public let endpoint: Endpoint?
     public let role: Role

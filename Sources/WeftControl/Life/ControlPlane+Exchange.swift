@@ -51,15 +51,16 @@ extension ControlPlane {
     }
 
     private func handle(_ event: EngineEvent, at now: Instant) {
-        guard case .refused(let vni, let why) = event, let life = lives.values.first(where: { $0.peer.vni == vni })
+        guard case .refused(let network, let why) = event,
+            let life = lives.values.first(where: { $0.peer.network == network })
         else { return }
         end(life, why, code: CloseCode.failed, at: now)
     }
 
     /// Throws what the engine refused just now, where that is known at once; ``handleRefusals(at:)`` hears the rest.
-    private func throwRefusal(of vni: UInt32, at now: Instant) throws(ExchangeError) {
+    private func throwRefusal(of network: NetworkID, at now: Instant) throws(ExchangeError) {
         while let event = engine.nextEvent() {
-            if case .refused(vni, let why) = event { throw .refused(why) }
+            if case .refused(network, let why) = event { throw .refused(why) }
             handle(event, at: now)
         }
     }
@@ -102,8 +103,9 @@ extension ControlPlane {
         let transmitKey = try agreed.transmit.packetKey()
         // An earlier agreement that the peer never used makes way.
         engine.installReceive(
-            spi: agreed.receive.spi.rawValue, key: receiveKey, expiry: expiry, for: life.peer.vni, at: now)
-        try throwRefusal(of: life.peer.vni, at: now)
+            spi: agreed.receive.spi.rawValue, key: receiveKey, expiry: expiry, vni: life.peer.vni,
+            for: life.peer.network, at: now)
+        try throwRefusal(of: life.peer.network, at: now)
         session.pending = .init(
             receiveSPI: agreed.receive.spi.rawValue, transmitSPI: agreed.transmit.spi.rawValue, key: transmitKey,
             expiry: expiry, stream: stream)
@@ -125,13 +127,14 @@ extension ControlPlane {
     func confirm(_ session: LiveSession, of life: PeerLife, _ now: Instant) {
         guard let pending = session.pending,
             pending.usableFrom.map({ now >= $0 }) ?? false
-                || engine.isNewestReceive(pending.receiveSPI, usedBy: life.peer.vni)
+                || engine.isNewestReceive(pending.receiveSPI, usedBy: life.peer.network)
         else { return }
         session.pending = nil
         do {
             engine.installTransmit(
-                spi: pending.transmitSPI, key: pending.key, expiry: pending.expiry, for: life.peer.vni, at: now)
-            try throwRefusal(of: life.peer.vni, at: now)
+                spi: pending.transmitSPI, key: pending.key, expiry: pending.expiry, vni: life.peer.vni,
+                for: life.peer.network, at: now)
+            try throwRefusal(of: life.peer.network, at: now)
             agreed(session, life, now)
         } catch {
             end(life, "\(error)", code: CloseCode.failed, at: now)
@@ -160,12 +163,13 @@ extension ControlPlane {
                 throw ExchangeError.repeatedSPI(offer.receiveSPI)
             }
             engine.install(
-                try SAPair(agreed, until: now.advanced(by: life.peer.associationLifetime)), for: life.peer.vni, at: now)
-            try throwRefusal(of: life.peer.vni, at: now)
+                try SAPair(agreed, until: now.advanced(by: life.peer.associationLifetime), vni: life.peer.vni),
+                for: life.peer.network, at: now)
+            try throwRefusal(of: life.peer.network, at: now)
             session.exchange = nil
             session.nextRekey = now.advanced(by: life.peer.rekeyInterval)
             // The first datagram under the new key tells the responder that it may send with its own.
-            engine.requestKeepAlive(of: life.peer.vni)
+            engine.requestKeepAlive(of: life.peer.network)
             self.agreed(session, life, now)
         } catch {
             end(life, "\(error)", code: CloseCode.failed, at: now)

@@ -82,7 +82,8 @@ public final class ControlPlane {
         var wanted: [PublicKey: (peer: ControlPeer, role: Role)] = [:]
         for peer in peers { wanted[peer.publicKey] = (peer, try Role(local: own, peer: peer.publicKey)) }
         for (key, life) in lives {
-            guard let (peer, _) = wanted[key], peer.vni == life.peer.vni, peer.controlPort == life.peer.controlPort,
+            guard let (peer, _) = wanted[key], peer.network == life.peer.network, peer.vni == life.peer.vni,
+                peer.controlPort == life.peer.controlPort,
                 peer.isFirstRelease == life.peer.isFirstRelease, peer.suite == life.peer.suite
             else {
                 drop(life, at: now)
@@ -173,10 +174,10 @@ public final class ControlPlane {
         nextLook = now.advanced(by: Self.period)
         if let showing = showings.first, now >= showing {
             showings.removeFirst()
-            for life in lives.values { engine.requestKeepAlive(of: life.peer.vni) }
+            for life in lives.values { engine.requestKeepAlive(of: life.peer.network) }
         }
         let due = lives.values.filter { $0.due <= now }
-        let activities = engine.activities(of: due.map(\.peer.vni))
+        let activities = engine.activities(of: due.map(\.peer.network))
         for (life, activity) in zip(due, activities) {
             look(at: life, activity, now)
             life.due = life.nextLook(after: now)
@@ -227,7 +228,7 @@ public final class ControlPlane {
         guard let target = life.target else {
             wantLookup(life)
             // Who has to call us may be calling where we no longer are. Without keys this does nothing.
-            if !life.isICX, life.endpoint != nil { engine.requestKeepAlive(of: life.peer.vni) }
+            if !life.isICX, life.endpoint != nil { engine.requestKeepAlive(of: life.peer.network) }
             return
         }
         guard let call = transport.dial(life.peer.publicKey, at: target, now: now) else {
@@ -254,7 +255,7 @@ public final class ControlPlane {
         case .probe:
             transport.probe(session.id)
             // Shows the peer where we are, should we have moved.
-            engine.requestKeepAlive(of: life.peer.vni)
+            engine.requestKeepAlive(of: life.peer.network)
         case .gone: end(life, "the peer is silent", code: CloseCode.silent, at: now)
         }
     }
@@ -275,7 +276,7 @@ public final class ControlPlane {
         // Where control has a port of its own, only the address tells about data.
         let endpoint = life.isICX ? Endpoint(place.address, port: life.peer.dataPort) : place
         life.endpoint = endpoint
-        engine.updateEndpoint(of: life.peer.vni, to: endpoint)
+        engine.updateEndpoint(of: life.peer.network, to: endpoint)
     }
 
     // MARK: Ends

@@ -90,7 +90,7 @@ final class PeerLife {
                 target == nil ? .listening : .waiting
             }
         return ControlPeerStatus(
-            publicKey: peer.publicKey, vni: peer.vni, state: state, endpoint: endpoint, role: role,
+            publicKey: peer.publicKey, network: peer.network, state: state, endpoint: endpoint, role: role,
             lastAgreement: lastAgreement, agreements: agreements, failures: failures, lastFailure: lastFailure)
     }
 }

@@ -8,25 +8,27 @@ import Weft
 /// ``nextEvent()``. One thread at a time uses it.
 public protocol EnginePort: AnyObject {
     /// Installs both directions of a network's SAs. See ``Weft/Engine/install(_:for:at:)``.
-    func install(_ pair: SAPair, for vni: UInt32, at now: Instant)
+    func install(_ pair: SAPair, for network: NetworkID, at now: Instant)
 
-    /// Installs what the peer's new datagrams open with. See ``Weft/Engine/installReceive(spi:key:expiry:for:at:)``.
-    func installReceive(spi: UInt32, key: PacketKey, expiry: Instant, for vni: UInt32, at now: Instant)
+    /// Installs what the peer's new datagrams open with. See ``Weft/Engine/installReceive(spi:key:expiry:vni:for:at:)``.
+    func installReceive(
+        spi: UInt32, key: PacketKey, expiry: Instant, vni: UInt32, for network: NetworkID, at now: Instant)
 
-    /// Seals with a new key from now on. See ``Weft/Engine/installTransmit(spi:key:expiry:for:at:)``.
-    func installTransmit(spi: UInt32, key: PacketKey, expiry: Instant, for vni: UInt32, at now: Instant)
+    /// Seals with a new key from now on. See ``Weft/Engine/installTransmit(spi:key:expiry:vni:for:at:)``.
+    func installTransmit(
+        spi: UInt32, key: PacketKey, expiry: Instant, vni: UInt32, for network: NetworkID, at now: Instant)
 
     /// Moves a network's peer.
-    func updateEndpoint(of vni: UInt32, to endpoint: Endpoint)
+    func updateEndpoint(of network: NetworkID, to endpoint: Endpoint)
 
     /// Makes a keep-alive due now.
-    func requestKeepAlive(of vni: UInt32)
+    func requestKeepAlive(of network: NetworkID)
 
-    /// Some networks' signs of life, in the order of `vnis`; nil for one that is unknown. Where a peer roamed to is told once.
-    func activities(of vnis: [UInt32]) -> [NetworkActivity?]
+    /// Some networks' signs of life, in the order of `networks`; nil for one that is unknown. Where a peer roamed to is told once.
+    func activities(of networks: [NetworkID]) -> [NetworkActivity?]
 
     /// Whether anything has come under a network's newest receive SA, if that has this number.
-    func isNewestReceive(_ spi: UInt32, usedBy vni: UInt32) -> Bool
+    func isNewestReceive(_ spi: UInt32, usedBy network: NetworkID) -> Bool
 
     /// Changes the networks that a key server granted, in one step. What can't be added is told by
     /// ``EngineEvent/grantRefused(vni:)``: before this returns, or later, and then nothing that the machine sends after this
@@ -43,7 +45,7 @@ public protocol EnginePort: AnyObject {
 /// What an engine answers to what was asked of it by an ``EnginePort``.
 public enum EngineEvent: Hashable, Sendable {
     /// SAs of a network were refused, in words for people.
-    case refused(vni: UInt32, why: String)
+    case refused(NetworkID, why: String)
     /// A granted network couldn't be added.
     case grantRefused(vni: UInt32)
 }

@@ -14,37 +14,41 @@ public final class LocalEngine: EnginePort {
         self.log = log
     }
 
-    public func install(_ pair: SAPair, for vni: UInt32, at now: Instant) {
-        attempt(vni) { () throws(EngineError) in try engine.install(pair, for: vni, at: now) }
+    public func install(_ pair: SAPair, for network: NetworkID, at now: Instant) {
+        attempt(network) { () throws(EngineError) in try engine.install(pair, for: network, at: now) }
     }
 
-    public func installReceive(spi: UInt32, key: PacketKey, expiry: Instant, for vni: UInt32, at now: Instant) {
-        attempt(vni) { () throws(EngineError) in
-            try engine.installReceive(spi: spi, key: key, expiry: expiry, for: vni, at: now)
+    public func installReceive(
+        spi: UInt32, key: PacketKey, expiry: Instant, vni: UInt32, for network: NetworkID, at now: Instant
+    ) {
+        attempt(network) { () throws(EngineError) in
+            try engine.installReceive(spi: spi, key: key, expiry: expiry, vni: vni, for: network, at: now)
         }
     }
 
-    public func installTransmit(spi: UInt32, key: PacketKey, expiry: Instant, for vni: UInt32, at now: Instant) {
-        attempt(vni) { () throws(EngineError) in
-            try engine.installTransmit(spi: spi, key: key, expiry: expiry, for: vni, at: now)
+    public func installTransmit(
+        spi: UInt32, key: PacketKey, expiry: Instant, vni: UInt32, for network: NetworkID, at now: Instant
+    ) {
+        attempt(network) { () throws(EngineError) in
+            try engine.installTransmit(spi: spi, key: key, expiry: expiry, vni: vni, for: network, at: now)
         }
     }
 
-    private func attempt(_ vni: UInt32, _ body: () throws(EngineError) -> Void) {
-        do throws(EngineError) { try body() } catch { events.append(.refused(vni: vni, why: error.description)) }
+    private func attempt(_ network: NetworkID, _ body: () throws(EngineError) -> Void) {
+        do throws(EngineError) { try body() } catch { events.append(.refused(network, why: error.description)) }
     }
 
     // A network that was removed meanwhile needs neither.
-    public func updateEndpoint(of vni: UInt32, to endpoint: Endpoint) {
-        try? engine.updateEndpoint(of: vni, to: endpoint)
+    public func updateEndpoint(of network: NetworkID, to endpoint: Endpoint) {
+        try? engine.updateEndpoint(of: network, to: endpoint)
     }
 
-    public func requestKeepAlive(of vni: UInt32) { try? engine.requestKeepAlive(of: vni) }
+    public func requestKeepAlive(of network: NetworkID) { try? engine.requestKeepAlive(of: network) }
 
-    public func activities(of vnis: [UInt32]) -> [NetworkActivity?] { engine.activities(of: vnis) }
+    public func activities(of networks: [NetworkID]) -> [NetworkActivity?] { engine.activities(of: networks) }
 
-    public func isNewestReceive(_ spi: UInt32, usedBy vni: UInt32) -> Bool {
-        engine.isNewestReceive(spi, usedBy: vni)
+    public func isNewestReceive(_ spi: UInt32, usedBy network: NetworkID) -> Bool {
+        engine.isNewestReceive(spi, usedBy: network)
     }
 
     public func apply(_ changes: GrantChanges) {
@@ -59,32 +63,32 @@ public final class LocalEngine: EnginePort {
     /// one change at a time keeps the others from failing with it.
     private func refused(of changes: GrantChanges) -> [UInt32] {
         var all = NetworkChanges()
-        all.removed = changes.removed
+        all.removed = Set(changes.removed.map { .vni($0) })
         all.changed = changes.changed.map { $0.network(localPrefixes: localPrefixes) }
         all.added = changes.added.map { $0.network(localPrefixes: localPrefixes) }
-        all.keys = changes.keys
+        all.keys = Dictionary(changes.keys.map { (.vni($0.key), $0.value) }) { first, _ in first }
         if (try? engine.apply(all)) != nil { return [] }
-        func isDone(_ vni: UInt32, _ edit: (inout NetworkChanges) -> Void) -> Bool {
+        func isDone(_ network: NetworkID, _ edit: (inout NetworkChanges) -> Void) -> Bool {
             var one = NetworkChanges()
             edit(&one)
             do {
                 try engine.apply(one)
                 return true
             } catch {
-                log("VNI \(vni) can't be changed: \(error)")
+                log("\(network) can't be changed: \(error)")
                 return false
             }
         }
-        for vni in all.removed { _ = isDone(vni) { $0.removed = [vni] } }
+        for network in all.removed { _ = isDone(network) { $0.removed = [network] } }
         // Who gives routes up makes way for who takes them.
         for network in all.changed.sorted(by: { $0.isReceiveOnly && !$1.isReceiveOnly }) {
-            _ = isDone(network.vni) { $0.changed = [network] }
+            _ = isDone(network.id) { $0.changed = [network] }
         }
         return all.added.filter { network in
-            !isDone(network.vni) { one in
+            !isDone(network.id) { one in
                 one.added = [network]
-                one.keys = changes.keys.filter { $0.key == network.vni }
+                one.keys = all.keys.filter { $0.key == network.id }
             }
-        }.map(\.vni)
+        }.compactMap(\.id.vni)
     }
 }

@@ -14,13 +14,13 @@ final class ControlExecutor {
     private let links: [LinkKind: any ControlLink]
     private let resolver: Resolver
     private let log: Log
-    /// The served peers by VNI.
-    private var peers: [UInt32: ControlPeer] = [:]
+    /// The served peers by their networks.
+    private var peers: [NetworkID: ControlPeer] = [:]
     private var grants = GrantBooks()
     private var lines = LineAllowance()
     /// What the control process knows of networks' signs of life.
-    private var told: [UInt32: ActivityRecord] = [:]
-    private var roamed: [UInt32: Endpoint] = [:]
+    private var told: [NetworkID: ActivityRecord] = [:]
+    private var roamed: [NetworkID: Endpoint] = [:]
     private var answers: [ToControl] = []
     /// Refused grants that the control process may not have heard of yet, by the port whose initiator it may be telling of
     /// them: until it has, nothing is sent there.
@@ -31,7 +31,7 @@ final class ControlExecutor {
 
     private(set) var status = ControlStatus()
     /// Counts from control processes before this one.
-    private var earlier: [UInt32: PeerStatusRecord] = [:]
+    private var earlier: [NetworkID: PeerStatusRecord] = [:]
     /// Whether the control process has told all peers that we go.
     private(set) var hasLeft = false
     /// Records that weren't the control process' to send.
@@ -56,7 +56,7 @@ final class ControlExecutor {
     /// Serves other peers or initiators from now on.
     func serve(_ served: ServedConfiguration) {
         self.served = served
-        peers = Dictionary(served.peers.values.joined().map { ($0.vni, $0) }) { first, _ in first }
+        peers = Dictionary(served.peers.values.joined().map { ($0.network, $0) }) { first, _ in first }
         local.setLocalPrefixes(served.keyServer?.configuration.localPrefixes ?? [])
         told = told.filter { peers[$0.key] != nil }
         status.peers = status.peers.filter { peers[$0.key] != nil }
@@ -79,19 +79,20 @@ final class ControlExecutor {
 
     /// Tells what networks show of their peers, where that changed.
     func tellActivity(_ end: DataEnd) throws(PairFailure) {
-        let vnis = Array(peers.keys)
-        let used = engine.usedReceives(of: vnis)
-        for (index, activity) in engine.activities(of: vnis).enumerated() {
+        let networks = Array(peers.keys)
+        let used = engine.usedReceives(of: networks)
+        for (index, activity) in engine.activities(of: networks).enumerated() {
             guard let activity else { continue }
-            let vni = vnis[index]
-            if let place = activity.roamedTo { roamed[vni] = place }
+            let network = networks[index]
+            if let place = activity.roamedTo { roamed[network] = place }
             let record = ActivityRecord(
-                sent: activity.sent, lastReceive: activity.lastReceive, roamedTo: roamed[vni], usedReceive: used[index])
-            guard told[vni] != record, try end.offer(.activity(vni: vni, record)) else { continue }
-            roamed[vni] = nil
-            told[vni] = record
+                sent: activity.sent, lastReceive: activity.lastReceive, roamedTo: roamed[network],
+                usedReceive: used[index])
+            guard told[network] != record, try end.offer(.activity(network, record)) else { continue }
+            roamed[network] = nil
+            told[network] = record
             // Where it roamed to is told once.
-            told[vni]?.roamedTo = nil
+            told[network]?.roamedTo = nil
         }
     }
 
@@ -116,23 +117,28 @@ final class ControlExecutor {
             // QUIC sends again what mattered.
             guard unheard[link] == nil else { return }
             unsafe links[link]?.send(bytes.span.bytes, to: target)
-        case .install(let vni, let pair): install(vni) { local.install(pair, for: vni, at: now) }
-        case .installReceive(let vni, let spi, let key, let expiry):
-            install(vni) { local.installReceive(spi: spi, key: key, expiry: expiry, for: vni, at: now) }
-        case .installTransmit(let vni, let spi, let key, let expiry):
-            install(vni) { local.installTransmit(spi: spi, key: key, expiry: expiry, for: vni, at: now) }
-        case .moveEndpoint(let vni, let endpoint):
-            guard let peer = peers[vni], Self.canBeReached(endpoint), mayMove(peer, to: endpoint) else {
+        case .install(let network, let pair):
+            install(network, [pair.receiveVNI, pair.transmitVNI]) { local.install(pair, for: network, at: now) }
+        case .installReceive(let network, let vni, let spi, let key, let expiry):
+            install(network, [vni]) {
+                local.installReceive(spi: spi, key: key, expiry: expiry, vni: vni, for: network, at: now)
+            }
+        case .installTransmit(let network, let vni, let spi, let key, let expiry):
+            install(network, [vni]) {
+                local.installTransmit(spi: spi, key: key, expiry: expiry, vni: vni, for: network, at: now)
+            }
+        case .moveEndpoint(let network, let endpoint):
+            guard let peer = peers[network], Self.canBeReached(endpoint), mayMove(peer, to: endpoint) else {
                 return refuse()
             }
-            local.updateEndpoint(of: vni, to: endpoint)
-        case .keepAlive(let vni): peers[vni] == nil ? refuse() : local.requestKeepAlive(of: vni)
-        case .lookUp(let vni):
-            guard let peer = peers[vni], peer.isNamed else { return refuse() }
+            local.updateEndpoint(of: network, to: endpoint)
+        case .keepAlive(let network): peers[network] == nil ? refuse() : local.requestKeepAlive(of: network)
+        case .lookUp(let network):
+            guard let peer = peers[network], peer.isNamed else { return refuse() }
             resolver.look(up: [peer.publicKey], at: now)
         case .grantRemoved, .grantChanged, .grantAdded, .apply: takeGrant(record)
         case .refusalHeard(let link): heard(link)
-        case .peerStatus(let vni, let status): peers[vni] == nil ? refuse() : note(status, of: vni)
+        case .peerStatus(let network, let status): peers[network] == nil ? refuse() : note(status, of: network)
         case .initiatorStatus(let number, let status):
             guard served.keyServer?.initiators[number] != nil else { return refuse() }
             self.status.initiators[number] = status
@@ -145,11 +151,12 @@ final class ControlExecutor {
 
     private func refuse() { refused &+= 1 }
 
-    private func install(_ vni: UInt32, _ body: () -> Void) {
-        guard peers[vni] != nil else { return refuse() }
+    /// Installs SAs of a served peer, under VNIs that it may have.
+    private func install(_ network: NetworkID, _ vnis: [UInt32?], _ body: () -> Void) {
+        guard let peer = peers[network], vnis.allSatisfy({ $0 ?? network.vni == peer.vni }) else { return refuse() }
         body()
         while let event = local.nextEvent() {
-            if case .refused(let vni, let why) = event { answers.append(.refused(vni: vni, why: why)) }
+            if case .refused(let network, let why) = event { answers.append(.refused(network, why: why)) }
         }
     }
 
@@ -200,14 +207,14 @@ final class ControlExecutor {
     }
 
     /// Counts go on from those of earlier control processes.
-    private func note(_ new: PeerStatusRecord, of vni: UInt32) {
+    private func note(_ new: PeerStatusRecord, of network: NetworkID) {
         var sum = new
-        if let before = earlier[vni] {
+        if let before = earlier[network] {
             sum.agreements &+= before.agreements
             sum.failures &+= before.failures
             sum.lastAgreement = new.lastAgreement ?? before.lastAgreement
         }
-        status.peers[vni] = sum
+        status.peers[network] = sum
     }
 }
 

@@ -264,9 +264,9 @@ final class ControlService: NodeService {
         }
         if isElsewhere { end.send(.addressesChanged) }
         for answer in resolver.takeAnswers() {
-            guard let (vni, endpoint) = run.served.vni(of: answer) else { continue }
-            if run.renamed.remove(answer.0) != nil { try? engine.updateEndpoint(of: vni, to: endpoint) }
-            end.send(.lookedUp(vni: vni, endpoint))
+            guard let (network, endpoint) = run.served.network(of: answer) else { continue }
+            if run.renamed.remove(answer.0) != nil { try? engine.updateEndpoint(of: network, to: endpoint) }
+            end.send(.lookedUp(network, endpoint))
         }
         if now >= run.nextActivity {
             run.nextActivity = now.advanced(by: Self.activityPeriod)

@@ -19,8 +19,8 @@ struct ControlStatus: Sendable {
     }
 
     var process: Process?
-    /// By the VNIs of their networks.
-    var peers: [UInt32: PeerStatusRecord] = [:]
+    /// By their networks.
+    var peers: [NetworkID: PeerStatusRecord] = [:]
     /// By number.
     var initiators: [UInt32: InitiatorStatusRecord] = [:]
     /// Calls that came to nothing.

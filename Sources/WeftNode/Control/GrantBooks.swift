@@ -28,6 +28,8 @@ struct GrantBooks {
         guard let initiator = server.initiators[grant.initiator], Self.allows(grant, initiator, server),
             // Twice as many for those whose initiator asks again after a control process has ended.
             counts[grant.initiator, default: 0] < min(initiator.networks, 1 << 24) * 2,
+            // A granted network has its VNI for both directions.
+            keys.receiveVNI == nil, keys.transmitVNI == nil,
             granted[grant.vni] == nil || staged.removed.contains(grant.vni), staged.added[grant.vni] == nil
         else { return false }
         staged.added[grant.vni] = (grant, keys)

@@ -75,26 +75,26 @@ struct ServedConfiguration: Sendable {
         Dictionary(keyServer?.initiators.map { ($0.value.publicKey, $0.key) } ?? []) { first, _ in first }
     }
 
-    func vni(of answer: (peer: PublicKey, endpoint: Endpoint)) -> (UInt32, Endpoint)? {
+    func network(of answer: (peer: PublicKey, endpoint: Endpoint)) -> (NetworkID, Endpoint)? {
         for list in peers.values {
-            if let peer = list.first(where: { $0.publicKey == answer.peer }) { return (peer.vni, answer.endpoint) }
+            if let peer = list.first(where: { $0.publicKey == answer.peer }) { return (peer.network, answer.endpoint) }
         }
         return nil
     }
 
     /// What the engine has of each peer at present.
-    func presences(in engine: Engine) -> [UInt32: PeerPresence] {
+    func presences(in engine: Engine) -> [NetworkID: PeerPresence] {
         Dictionary(
             engine.networks().map { network in
-                (network.vni, PeerPresence(endpoint: network.endpoint, receiveSPIs: network.receive.map(\.spi)))
+                (network.id, PeerPresence(endpoint: network.endpoint, receiveSPIs: network.receive.map(\.spi)))
             }, uniquingKeysWith: { first, _ in first })
     }
 
     /// Tells a control process whom to serve.
     /// - Parameters:
-    ///   - presences: what the engine has of peers from before, by VNI; nil at the first start, or for a change.
+    ///   - presences: what the engine has of peers from before; nil at the first start, or for a change.
     ///   - granted: networks that were granted before.
-    func tell(_ end: DataEnd, presences: [UInt32: PeerPresence]?, granted: [GrantRecord]) {
+    func tell(_ end: DataEnd, presences: [NetworkID: PeerPresence]?, granted: [GrantRecord]) {
         for (link, place) in places {
             end.send(
                 .place(
@@ -102,7 +102,7 @@ struct ServedConfiguration: Sendable {
                     callsPerSource: UInt32(clamping: callsPerSource)))
         }
         for (link, peers) in peers {
-            for peer in peers { end.send(.peer(link, peer, presences?[peer.vni])) }
+            for peer in peers { end.send(.peer(link, peer, presences?[peer.network])) }
             for prefix in tunnelled { end.send(.tunnelled(link, prefix)) }
             end.send(.peersComplete(link))
         }
@@ -125,7 +125,8 @@ extension ControlPeer {
     init?(_ peer: PeerConfiguration, _ interface: InterfaceConfiguration) {
         guard let key = peer.publicKey else { return nil }
         self.init(
-            publicKey: key, vni: peer.vni, endpoint: peer.endpoint, isNamed: peer.endpointName != nil,
+            publicKey: key, network: peer.network, vni: peer.vni, endpoint: peer.endpoint,
+            isNamed: peer.endpointName != nil,
             isPinned: peer.pinsEndpoint, controlPort: peer.controlPort,
             dataPort: peer.endpointName?.port, isFirstRelease: peer.isFirstRelease, suite: peer.suite,
             rekeyInterval: interface.rekeyInterval)

@@ -13,17 +13,17 @@ struct ReloadPlan {
     init(from old: TunnelConfiguration, to new: TunnelConfiguration, servesKeys: Bool) {
         compare(old.interface, new.interface)
         compareInitiators(old, new, servesKeys)
-        let before = Dictionary(old.peers.map { ($0.vni, $0) }) { first, _ in first }
-        let after = Dictionary(new.peers.map { ($0.vni, $0) }) { first, _ in first }
+        let before = Dictionary(old.peers.map { ($0.network, $0) }) { first, _ in first }
+        let after = Dictionary(new.peers.map { ($0.network, $0) }) { first, _ in first }
         let uses = [old, new].map { file in file.peers.contains { $0.controlPort != nil } }
         if uses[0] != uses[1], new.interface.controlPort == nil { refuse("ICX's peers come or go without ControlPort") }
-        for peer in old.peers where after[peer.vni] == nil {
-            changes.removed.insert(peer.vni)
+        for peer in old.peers where after[peer.network] == nil {
+            changes.removed.insert(peer.network)
             lines.append("- peer \(peer.name): goes, with its keys")
             if peer.keys != nil { refuse("peer \(peer.name) has manual keys") }
         }
         for peer in new.peers {
-            guard let was = before[peer.vni] else {
+            guard let was = before[peer.network] else {
                 changes.added.append(new.network(of: peer))
                 lines.append("+ peer \(peer.name): comes")
                 if peer.keys != nil { refuse("peer \(peer.name) has manual keys") }
@@ -115,7 +115,7 @@ extension TunnelConfiguration {
     /// A peer's network as the engine wants it.
     func network(of peer: PeerConfiguration) -> NetworkConfiguration {
         NetworkConfiguration(
-            vni: peer.vni, endpoint: peer.endpoint, routes: routes(for: peer),
+            peer.network, endpoint: peer.endpoint, routes: routes(for: peer),
             keepAliveInterval: peer.persistentKeepalive.map { .seconds(Int($0)) },
             checksUnderlaySource: peer.checksSource, receiveRateLimit: peer.rateLimit.map(UInt64.init))
     }

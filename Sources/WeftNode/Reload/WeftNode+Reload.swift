@@ -19,8 +19,9 @@ extension WeftNode: AdminServer.Tunnel {
     /// What another file would change, read from what another process opened; the reasons if it's a bad file.
     func plan(_ file: OpenTunnelFile, ownedBy owners: Set<uid_t>) -> (text: String, isGood: Bool) {
         do throws(TunnelFileError) {
-            let new = try file.read(ownedBy: believed(owners))
+            var new = try file.read(ownedBy: believed(owners))
             new.interface.identity?.giveUp()
+            new.keepNetworks(of: configuration)
             let plan = ReloadPlan(from: configuration, to: new, servesKeys: servesKeys)
             return (plan.text, plan.refusals.isEmpty)
         } catch {
@@ -68,11 +69,12 @@ extension WeftNode: AdminServer.Tunnel {
         _ read: () throws(TunnelFileError) -> TunnelConfiguration
     ) -> (text: String, isGood: Bool) {
         let old = configuration
-        let new: TunnelConfiguration
+        var new: TunnelConfiguration
         do throws(TunnelFileError) {
             new = try read()
             // The spawner has it.
             new.interface.identity?.giveUp()
+            new.keepNetworks(of: old)
         } catch {
             return (error.lines.joined(separator: "\n"), false)
         }
@@ -106,15 +108,15 @@ extension WeftNode: AdminServer.Tunnel {
 extension NetworkChanges {
     /// The same changes, where networks whose endpoint the file doesn't move keep the one that they have.
     fileprivate func keepingEndpoints(of engine: Engine, where old: TunnelConfiguration) -> NetworkChanges {
-        let now = Dictionary(uniqueKeysWithValues: engine.networks().map { ($0.vni, $0.endpoint) })
+        let now = Dictionary(uniqueKeysWithValues: engine.networks().map { ($0.id, $0.endpoint) })
         var kept = self
         for index in kept.changed.indices {
-            let vni = kept.changed[index].vni
+            let id = kept.changed[index].id
             // A name says where only once it was looked up, and who calls us is where he is.
-            guard let was = old.peers.first(where: { $0.vni == vni }), was.publicKey != nil,
+            guard let was = old.peers.first(where: { $0.network == id }), was.publicKey != nil,
                 kept.changed[index].endpoint == was.endpoint || kept.changed[index].endpoint == nil
             else { continue }
-            kept.changed[index].endpoint = now[vni] ?? nil
+            kept.changed[index].endpoint = now[id] ?? nil
         }
         return kept
     }

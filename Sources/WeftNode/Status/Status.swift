@@ -30,6 +30,8 @@ package struct Status: Codable, Sendable {
     }
 
     struct Association: Codable, Sendable {
+        /// What its datagrams bear.
+        let vni: UInt32
         let spi: UInt32
         /// Seconds; nil for a key that doesn't expire.
         let expiresIn: Double?
@@ -55,7 +57,8 @@ package struct Status: Codable, Sendable {
         /// Nil with manual keys.
         let publicKey: String?
         let agreement: Agreement?
-        let vni: UInt32
+        /// What the newest datagrams that come bear; nil until keys say it.
+        let vni: UInt32?
         let endpoint: String?
         /// The link-layer address that frames are sent to (AF_XDP); nil while the kernel sends datagrams.
         let nextHop: String?
@@ -162,7 +165,7 @@ extension Status.Peer {
                 latest: status.lastAgreement.map { now.seconds(since: $0) }, count: status.agreements,
                 failures: status.failures, lastFailure: status.lastFailure)
         }
-        vni = peer.vni
+        vni = network.vni
         endpoint = network.endpoint?.description
         nextHop = network.nextHop?.description
         allowedIPs = peer.allowedIPs.map(\.description)
@@ -171,10 +174,12 @@ extension Status.Peer {
         rx = .init(receivedBy: network.statistics)
         tx = .init(sentBy: network.statistics)
         send = network.transmit.map {
-            .init(spi: $0.spi, expiresIn: now.secondsLeft(until: $0.expiry), counter: $0.lastCounter)
+            .init(
+                vni: $0.vni, spi: $0.spi, expiresIn: now.secondsLeft(until: $0.expiry), counter: $0.lastCounter)
         }
         receive = network.receive.map {
-            .init(spi: $0.spi, expiresIn: now.secondsLeft(until: $0.expiry), counter: $0.highestCounter)
+            .init(
+                vni: $0.vni, spi: $0.spi, expiresIn: now.secondsLeft(until: $0.expiry), counter: $0.highestCounter)
         }
         drops = network.statistics.dropsByName
     }

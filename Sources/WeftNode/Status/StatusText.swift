@@ -63,9 +63,8 @@ extension Status {
 
 extension Status.Peer {
     fileprivate var lines: [String] {
-        var lines = ["", "\(Console.bold("peer")): \(publicKey ?? "vni \(vni)")"]
+        var lines = ["", "\(Console.bold("peer")): \(publicKey ?? vni.map { "vni \($0)" } ?? "")"]
         func add(_ name: String, _ value: String) { lines.append("  \(Console.bold(name)): \(value)") }
-        if publicKey != nil { add("vni", "\(vni)") }
         add("endpoint", endpoint ?? "(unknown)")
         if let nextHop { add("next hop", nextHop) }
         add("allowed ips", allowedIPs.joined(separator: ", "))
@@ -106,7 +105,7 @@ extension Status.ControlProcess {
 
 extension Status.Association {
     fileprivate var text: String {
-        "spi \(spi), " + (expiresIn.map { "\(Units.duration($0)) left" } ?? "no expiry")
+        "vni \(vni), spi \(spi), " + (expiresIn.map { "\(Units.duration($0)) left" } ?? "no expiry")
     }
 }
 

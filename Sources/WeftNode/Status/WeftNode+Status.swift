@@ -13,7 +13,7 @@ extension WeftNode {
         let now = SystemCall.now()
         let configuration = configuration
         let networks =
-            servesKeys ? [:] : Dictionary(uniqueKeysWithValues: engine.networks().map { ($0.vni, $0) })
+            servesKeys ? [:] : Dictionary(uniqueKeysWithValues: engine.networks().map { ($0.id, $0) })
         let interface = configuration.interface
         let known = control?.currentStatus() ?? ControlStatus()
         return Status(
@@ -29,7 +29,7 @@ extension WeftNode {
             driver: datapath.capabilities, driverCounters: datapath.counters,
             cipher: "\(Suite.aes128GCM.name), \(engine.cipherName)",
             peers: configuration.peers.compactMap { peer in
-                networks[peer.vni].map { Status.Peer(peer, $0, known.peers[peer.vni], at: now) }
+                networks[peer.network].map { Status.Peer(peer, $0, known.peers[peer.network], at: now) }
             },
             keyServer: servesKeys
                 ? keyServerStatus(configuration, known, listingNetworks: listingNetworks, at: now) : nil,
@@ -49,9 +49,9 @@ extension WeftNode {
         let turnedAway = known.turnedAway.values.reduce(0, &+)
         guard listingNetworks else { return KeyServerStatus(initiators, networks: nil, turnedAway: turnedAway) }
         let holders = Dictionary(numbers.map { ($0.value, $0.key) }) { first, _ in first }
-        let carried = Dictionary(engine.networks().map { ($0.vni, $0) }) { first, _ in first }
+        let carried = Dictionary(engine.networks().map { ($0.id, $0) }) { first, _ in first }
         let networks = known.granted.sorted { $0.vni < $1.vni }.compactMap { granted in
-            carried[granted.vni].flatMap { network in
+            carried[.vni(granted.vni)].flatMap { network in
                 holders[granted.initiator].map { KeyServerStatus.Network(granted, $0, network, at: now) }
             }
         }

@@ -8,7 +8,7 @@ import WeftControl
 public final class RemoteEngine: EnginePort {
     private let link: LinkKind
     private let send: (ToData) -> Void
-    private var activities: [UInt32: ActivityRecord] = [:]
+    private var activities: [NetworkID: ActivityRecord] = [:]
     private var events: [EngineEvent] = []
     private var numbers: [PublicKey: UInt32] = [:]
 
@@ -24,13 +24,13 @@ public final class RemoteEngine: EnginePort {
     // MARK: What the data process tells
 
     /// A network showed signs of life. Where its peer roamed to stays until the machine asks.
-    public func take(_ activity: ActivityRecord, of vni: UInt32) {
+    public func take(_ activity: ActivityRecord, of network: NetworkID) {
         var activity = activity
-        activity.roamedTo = activity.roamedTo ?? activities[vni]?.roamedTo
-        activities[vni] = activity
+        activity.roamedTo = activity.roamedTo ?? activities[network]?.roamedTo
+        activities[network] = activity
     }
 
-    public func takeRefusal(of vni: UInt32, why: String) { events.append(.refused(vni: vni, why: why)) }
+    public func takeRefusal(of network: NetworkID, why: String) { events.append(.refused(network, why: why)) }
 
     /// A network that was granted isn't there. What is sent from now on is sent by a machine that knows it.
     public func takeRefusedGrant(_ vni: UInt32) {
@@ -40,32 +40,38 @@ public final class RemoteEngine: EnginePort {
 
     // MARK: What the machine asks
 
-    public func install(_ pair: SAPair, for vni: UInt32, at now: Instant) { send(.install(vni: vni, pair)) }
+    public func install(_ pair: SAPair, for network: NetworkID, at now: Instant) { send(.install(network, pair)) }
 
-    public func installReceive(spi: UInt32, key: PacketKey, expiry: Instant, for vni: UInt32, at now: Instant) {
+    public func installReceive(
+        spi: UInt32, key: PacketKey, expiry: Instant, vni: UInt32, for network: NetworkID, at now: Instant
+    ) {
         // What came under the SA before has nothing to do with this one.
-        activities[vni]?.usedReceive = nil
-        send(.installReceive(vni: vni, spi: spi, key, expiry: expiry))
+        activities[network]?.usedReceive = nil
+        send(.installReceive(network, vni: vni, spi: spi, key, expiry: expiry))
     }
 
-    public func installTransmit(spi: UInt32, key: PacketKey, expiry: Instant, for vni: UInt32, at now: Instant) {
-        send(.installTransmit(vni: vni, spi: spi, key, expiry: expiry))
+    public func installTransmit(
+        spi: UInt32, key: PacketKey, expiry: Instant, vni: UInt32, for network: NetworkID, at now: Instant
+    ) {
+        send(.installTransmit(network, vni: vni, spi: spi, key, expiry: expiry))
     }
 
-    public func updateEndpoint(of vni: UInt32, to endpoint: Endpoint) { send(.moveEndpoint(vni: vni, endpoint)) }
+    public func updateEndpoint(of network: NetworkID, to endpoint: Endpoint) { send(.moveEndpoint(network, endpoint)) }
 
-    public func requestKeepAlive(of vni: UInt32) { send(.keepAlive(vni: vni)) }
+    public func requestKeepAlive(of network: NetworkID) { send(.keepAlive(network)) }
 
-    public func activities(of vnis: [UInt32]) -> [NetworkActivity?] {
-        vnis.map { vni in
-            guard let activity = activities[vni] else { return nil }
-            activities[vni]?.roamedTo = nil
+    public func activities(of networks: [NetworkID]) -> [NetworkActivity?] {
+        networks.map { network in
+            guard let activity = activities[network] else { return nil }
+            activities[network]?.roamedTo = nil
             return NetworkActivity(
                 sent: activity.sent, lastReceive: activity.lastReceive, roamedTo: activity.roamedTo)
         }
     }
 
-    public func isNewestReceive(_ spi: UInt32, usedBy vni: UInt32) -> Bool { activities[vni]?.usedReceive == spi }
+    public func isNewestReceive(_ spi: UInt32, usedBy network: NetworkID) -> Bool {
+        activities[network]?.usedReceive == spi
+    }
 
     public func setLocalPrefixes(_ prefixes: [Prefix]) {}
 

@@ -39,10 +39,10 @@ extension ToControl: WireRecord {
         case .granted: return .granted(try reader.link(), try reader.grant())
         case .initiatorsComplete: return .initiatorsComplete(try reader.link())
         case .datagram: return .datagram(try reader.link(), from: try reader.endpoint(), try reader.rest())
-        case .activity: return .activity(vni: try reader.vni(), try reader.activity())
-        case .lookedUp: return .lookedUp(vni: try reader.vni(), try reader.endpoint())
+        case .activity: return .activity(try reader.network(), try reader.activity())
+        case .lookedUp: return .lookedUp(try reader.network(), try reader.endpoint())
         case .addressesChanged: return .addressesChanged
-        case .refused: return .refused(vni: try reader.vni(), why: try reader.text(most: ToData.longestText))
+        case .refused: return .refused(try reader.network(), why: try reader.text(most: ToData.longestText))
         case .grantRefused: return .grantRefused(try reader.link(), vni: try reader.vni())
         case .ping: return .ping(try reader.number())
         case .tellStatus: return .tellStatus(try reader.number())
@@ -114,14 +114,14 @@ extension ToControl: WireRecord {
             writer.number(link.rawValue)
             writer.endpoint(source)
             writer.array(bytes)
-        case .activity(let vni, let activity):
-            writer.number(vni)
+        case .activity(let network, let activity):
+            writer.network(network)
             writer.activity(activity)
-        case .lookedUp(let vni, let endpoint):
-            writer.number(vni)
+        case .lookedUp(let network, let endpoint):
+            writer.network(network)
             writer.endpoint(endpoint)
-        case .refused(let vni, let why):
-            writer.number(vni)
+        case .refused(let network, let why):
+            writer.network(network)
             writer.text(why, most: ToData.longestText)
         case .grantRefused(let link, let vni):
             writer.number(link.rawValue)

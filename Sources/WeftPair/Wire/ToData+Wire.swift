@@ -16,22 +16,24 @@ extension ToData: WireRecord {
         case .hello: return .hello(try reader.number())
         case .pong: return .pong(try reader.number())
         case .datagram: return .datagram(try reader.link(), to: try reader.endpoint(), try reader.rest())
-        case .install: return .install(vni: try reader.vni(), try reader.pair())
+        case .install: return .install(try reader.network(), try reader.pair())
         case .installReceive:
             return .installReceive(
-                vni: try reader.vni(), spi: try reader.number(), try reader.key(), expiry: try reader.instant())
+                try reader.network(), vni: try reader.vni(), spi: try reader.number(), try reader.key(),
+                expiry: try reader.instant())
         case .installTransmit:
             return .installTransmit(
-                vni: try reader.vni(), spi: try reader.number(), try reader.key(), expiry: try reader.instant())
-        case .moveEndpoint: return .moveEndpoint(vni: try reader.vni(), try reader.endpoint())
-        case .keepAlive: return .keepAlive(vni: try reader.vni())
-        case .lookUp: return .lookUp(vni: try reader.vni())
+                try reader.network(), vni: try reader.vni(), spi: try reader.number(), try reader.key(),
+                expiry: try reader.instant())
+        case .moveEndpoint: return .moveEndpoint(try reader.network(), try reader.endpoint())
+        case .keepAlive: return .keepAlive(try reader.network())
+        case .lookUp: return .lookUp(try reader.network())
         case .grantRemoved: return .grantRemoved(try reader.link(), vni: try reader.vni())
         case .grantChanged: return .grantChanged(try reader.link(), try reader.grant())
         case .grantAdded: return .grantAdded(try reader.link(), try reader.grant(), try reader.pair())
         case .apply: return .apply(try reader.link())
         case .refusalHeard: return .refusalHeard(try reader.link())
-        case .peerStatus: return .peerStatus(vni: try reader.vni(), try reader.peerStatus())
+        case .peerStatus: return .peerStatus(try reader.network(), try reader.peerStatus())
         case .initiatorStatus: return .initiatorStatus(number: try reader.number(), try reader.initiatorStatus())
         case .turnedAway: return .turnedAway(try reader.link(), try reader.number())
         case .statusTold: return .statusTold(try reader.number())
@@ -75,19 +77,20 @@ extension ToData: WireRecord {
             writer.number(link.rawValue)
             writer.endpoint(target)
             writer.array(bytes)
-        case .install(let vni, let pair):
-            writer.number(vni)
+        case .install(let network, let pair):
+            writer.network(network)
             writer.pair(pair)
-        case .installReceive(let vni, let spi, let key, let expiry),
-            .installTransmit(let vni, let spi, let key, let expiry):
+        case .installReceive(let network, let vni, let spi, let key, let expiry),
+            .installTransmit(let network, let vni, let spi, let key, let expiry):
+            writer.network(network)
             writer.number(vni)
             writer.number(spi)
             writer.key(key)
             writer.instant(expiry)
-        case .moveEndpoint(let vni, let endpoint):
-            writer.number(vni)
+        case .moveEndpoint(let network, let endpoint):
+            writer.network(network)
             writer.endpoint(endpoint)
-        case .keepAlive(let vni), .lookUp(let vni): writer.number(vni)
+        case .keepAlive(let network), .lookUp(let network): writer.network(network)
         case .grantRemoved(let link, let vni):
             writer.number(link.rawValue)
             writer.number(vni)
@@ -102,8 +105,8 @@ extension ToData: WireRecord {
         case .turnedAway(let link, let number):
             writer.number(link.rawValue)
             writer.number(number)
-        case .peerStatus(let vni, let status):
-            writer.number(vni)
+        case .peerStatus(let network, let status):
+            writer.network(network)
             writer.peerStatus(status)
         case .initiatorStatus(let number, let status):
             writer.number(number)

@@ -79,9 +79,14 @@ struct WireReader: ~Escapable {
 
     mutating func instant() throws(WireError) -> Instant { Instant(nanoseconds: try number()) }
 
+    mutating func network() throws(WireError) -> NetworkID {
+        guard let network = NetworkID(rawValue: try number()) else { throw .invalid("a network") }
+        return network
+    }
+
     mutating func vni() throws(WireError) -> UInt32 {
         let vni: UInt32 = try number()
-        guard vni < 1 << 24 else { throw .invalid("VNI \(vni)") }
+        guard NetworkID.vnis.contains(vni) else { throw .invalid("VNI \(vni)") }
         return vni
     }
 

@@ -23,7 +23,7 @@ extension WireReader {
 
     mutating func controlPeer() throws(WireError) -> ControlPeer {
         ControlPeer(
-            publicKey: try publicKey(), vni: try vni(),
+            publicKey: try publicKey(), network: try network(), vni: try vni(),
             endpoint: try optional { (reader) throws(WireError) in try reader.endpoint() },
             isNamed: try flag(), isPinned: try flag(),
             controlPort: try optional { (reader) throws(WireError) in try reader.number() },
@@ -56,7 +56,9 @@ extension WireReader {
     mutating func pair() throws(WireError) -> SAPair {
         SAPair(
             receiveSPI: try number(), receiveKey: try key(), transmitSPI: try number(), transmitKey: try key(),
-            expiry: try instant())
+            expiry: try instant(),
+            receiveVNI: try optional { (reader) throws(WireError) in try reader.vni() },
+            transmitVNI: try optional { (reader) throws(WireError) in try reader.vni() })
     }
 
     mutating func peerStatus() throws(WireError) -> PeerStatusRecord {
@@ -86,6 +88,8 @@ extension WireReader {
 }
 
 extension WireWriter {
+    mutating func network(_ network: NetworkID) { number(network.rawValue) }
+
     mutating func duration(_ duration: Duration) {
         let (seconds, attoseconds) = duration.components
         number(UInt64(clamping: seconds) &* 1_000_000_000 &+ UInt64(clamping: attoseconds / 1_000_000_000))
@@ -93,6 +97,7 @@ extension WireWriter {
 
     mutating func controlPeer(_ peer: ControlPeer) {
         publicKey(peer.publicKey)
+        network(peer.network)
         number(peer.vni)
         optional(peer.endpoint) { $0.endpoint($1) }
         flag(peer.isNamed)
@@ -133,6 +138,8 @@ extension WireWriter {
         number(pair.transmitSPI)
         key(pair.transmitKey)
         instant(pair.expiry)
+        optional(pair.receiveVNI) { $0.number($1) }
+        optional(pair.transmitVNI) { $0.number($1) }
     }
 
     mutating func peerStatus(_ status: PeerStatusRecord) {

@@ -83,7 +83,7 @@ final class KeyInitiator: Sendable {
     }
 
     func release(_ grant: KeyGrant) throws {
-        try engine.remove(vni: grant.vni)
+        try engine.remove(.vni(grant.vni))
         client.release(grant)
     }
 

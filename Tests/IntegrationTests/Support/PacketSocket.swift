@@ -103,7 +103,7 @@ extension TunnelText {
         func key(_ text: String) throws -> PacketKey { try PacketKey([UInt8](try #require(Data(base64Encoded: text)))) }
         try engine.installManualKeys(
             ManualKeys(epoch: UInt32(epoch), sendKey: try key(sendKey), receiveKey: try key(receiveKey)),
-            for: UInt32(vni), at: SystemCall.now())
+            for: .vni(UInt32(vni)), at: SystemCall.now())
     }
 }
 

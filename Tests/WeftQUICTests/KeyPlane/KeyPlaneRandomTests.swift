@@ -78,7 +78,8 @@ struct KeyPlaneRandomTests {
         #expect(Set(actual.map(\.vni)) == Set(networks.keys), "step \(step)")
         #expect(Set(plane.responder.networks().map(\.vni)) == Set(networks.keys), "step \(step)")
         for network in actual {
-            #expect(network.routes.map(\.destination) == networks[network.vni].map { [Prefix(host: $0.address)] })
+            let expected = networks[network.id.rawValue]
+            #expect(network.routes.map(\.destination) == expected.map { [Prefix(host: $0.address)] })
         }
         for (index, initiator) in plane.initiators.enumerated() {
             let status = plane.responder.statuses().first { $0.publicKey == initiator.key }

@@ -141,7 +141,7 @@ struct KeyPlaneTests {
         try expectPassage(from: initiator.engine, "10.9.1.1", to: plane.engine, "10.3.2.1")
         try expectPassage(from: plane.engine, "10.3.2.1", to: initiator.engine, "10.9.1.1")
         #expect(initiator.engine.networks().map(\.statistics.txPackets) == [1, 1])
-        try initiator.engine.remove(vni: old.vni)
+        try initiator.engine.remove(.vni(old.vni))
         initiator.requester.release(old.vni, at: plane.now)
         plane.settle()
         try expectPassage(from: initiator.engine, "10.9.1.1", to: plane.engine, "10.3.2.1")

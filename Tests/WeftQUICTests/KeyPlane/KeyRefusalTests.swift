@@ -113,13 +113,19 @@ struct KeyRefusalTests {
 
         init(_ engine: Engine) { self.engine = LocalEngine(engine) }
 
-        func install(_ pair: SAPair, for vni: UInt32, at now: Instant) {}
-        func installReceive(spi: UInt32, key: PacketKey, expiry: Instant, for vni: UInt32, at now: Instant) {}
-        func installTransmit(spi: UInt32, key: PacketKey, expiry: Instant, for vni: UInt32, at now: Instant) {}
-        func updateEndpoint(of vni: UInt32, to endpoint: Endpoint) {}
-        func requestKeepAlive(of vni: UInt32) {}
-        func activities(of vnis: [UInt32]) -> [NetworkActivity?] { engine.activities(of: vnis) }
-        func isNewestReceive(_ spi: UInt32, usedBy vni: UInt32) -> Bool { false }
+        func install(_ pair: SAPair, for network: NetworkID, at now: Instant) {}
+        func installReceive(
+            spi: UInt32, key: PacketKey, expiry: Instant, vni: UInt32, for network: NetworkID, at now: Instant
+        ) {}
+        func installTransmit(
+            spi: UInt32, key: PacketKey, expiry: Instant, vni: UInt32, for network: NetworkID, at now: Instant
+        ) {}
+        func updateEndpoint(of network: NetworkID, to endpoint: Endpoint) {}
+        func requestKeepAlive(of network: NetworkID) {}
+        func activities(of networks: [NetworkID]) -> [NetworkActivity?] {
+            engine.activities(of: networks)
+        }
+        func isNewestReceive(_ spi: UInt32, usedBy network: NetworkID) -> Bool { false }
         func apply(_ changes: GrantChanges) { engine.apply(changes) }
         func setLocalPrefixes(_ prefixes: [Prefix]) { engine.setLocalPrefixes(prefixes) }
         func nextEvent() -> EngineEvent? { isHeard ? engine.nextEvent() : nil }
@@ -161,7 +167,7 @@ struct KeyRefusalTests {
         let plane = try KeyPlane()
         let initiator = try plane.add()
         for number in 1...3 { plane.ask(initiator, for: "10.9.1.\(number)") }
-        try plane.engine.remove(vni: 2)
+        try plane.engine.remove(.vni(2))
         initiator.requester.close(at: plane.now)
         plane.settle()
         #expect(plane.engine.networks().isEmpty)

@@ -90,13 +90,13 @@ struct KeyMemoryTests {
         do {
             let pair = try Keys.pair(.left, epoch: 1)
             (send, receive) = (pair.transmitKey, pair.receiveKey)
-            try engine.install(pair, for: End.vni, at: End.start)
+            try engine.install(pair, for: .vni(End.vni), at: End.start)
         }
         lane.refresh()
         let packet = Packets.udp(from: .left)
         #expect(lane.seal(packet, as: .datagram, at: End.start).outcome == "forward")
         #expect(send != nil)
-        try engine.install(Keys.pair(.left, epoch: 2), for: End.vni, at: End.start)
+        try engine.install(Keys.pair(.left, epoch: 2), for: .vni(End.vni), at: End.start)
         // The lane's snapshot holds both, and then the grace one of them.
         #expect(send != nil)
         lane.refresh()
@@ -123,10 +123,10 @@ struct KeyMemoryTests {
         do {
             let pair = try Keys.pair(.left, epoch: 1)
             send = pair.transmitKey
-            try engine.install(pair, for: End.vni, at: End.start)
+            try engine.install(pair, for: .vni(End.vni), at: End.start)
         }
         #expect(send != nil)
-        try engine.remove(vni: End.vni)
+        try engine.remove(.vni(End.vni))
         #expect(send == nil)
     }
 }

@@ -98,8 +98,8 @@ struct ChangesUnderTrafficTests {
         let right = try End(.right).engine()
         let sent = try run(left, right, changes: 1_000) { step in
             let epoch = UInt32(step + 1)
-            try right.install(Keys.pair(.right, epoch: epoch), for: End.vni, at: End.start)
-            try left.install(Keys.pair(.left, epoch: epoch), for: End.vni, at: End.start)
+            try right.install(Keys.pair(.right, epoch: epoch), for: .vni(End.vni), at: End.start)
+            try left.install(Keys.pair(.left, epoch: epoch), for: .vni(End.vni), at: End.start)
         }
         #expect(sent >= 4_000)
         #expect(left.totals().drops == [:])
@@ -124,9 +124,9 @@ struct ChangesUnderTrafficTests {
             }
             // Every tenth update takes the IPv6 route away for a moment.
             let routes = step % 10 == 0 ? kept.filter { $0.source.family == .v4 } : kept
-            try left.updateRoutes(of: End.vni, to: routes + extra.map { Route(source: other, destination: $0) })
+            try left.updateRoutes(of: .vni(End.vni), to: routes + extra.map { Route(source: other, destination: $0) })
             try right.updateRoutes(
-                of: End.vni, to: End(.right).network.routes + extra.map { Route(source: $0, destination: other) })
+                of: .vni(End.vni), to: End(.right).network.routes + extra.map { Route(source: $0, destination: other) })
         }
         let tx = left.totals()
         let rx = right.totals()

@@ -18,17 +18,17 @@ struct CryptokeyTests {
 
     /// All networks, kept naively.
     private struct Reference {
-        var networks: [UInt32: NetworkConfiguration] = [:]
+        var networks: [NetworkID: NetworkConfiguration] = [:]
 
-        private var owned: [(vni: UInt32, route: Route)] {
+        private var owned: [(id: NetworkID, route: Route)] {
             networks.values.flatMap { network in
-                network.isReceiveOnly ? [] : network.routes.map { (network.vni, $0) }
+                network.isReceiveOnly ? [] : network.routes.map { (network.id, $0) }
             }
         }
 
         func isFree(_ network: NetworkConfiguration) -> Bool {
             network.isReceiveOnly
-                || !owned.contains { $0.vni != network.vni && network.routes.contains($0.route) }
+                || !owned.contains { $0.id != network.id && network.routes.contains($0.route) }
         }
 
         func admits(_ source: IPAddress, to destination: IPAddress, from network: NetworkConfiguration) -> Bool {
@@ -38,7 +38,7 @@ struct CryptokeyTests {
                         (one.route.destination.length, one.route.source.length)
                             < (other.route.destination.length, other.route.source.length)
                     }
-                return best?.vni == network.vni
+                return best?.id == network.id
             }
             guard network.routes.contains(where: { $0.source.contains(destination) }) else { return false }
             return network.routes.contains { own in
@@ -70,48 +70,47 @@ struct CryptokeyTests {
         for round in 0..<Self.rounds {
             var changes = NetworkChanges()
             let known = reference.networks.keys.sorted()
-            for vni in known.shuffled(using: &generator).prefix(round > 50 ? .random(in: 0...3, using: &generator) : 0)
-            {
-                changes.removed.insert(vni)
-                reference.networks[vni] = nil
+            for id in known.shuffled(using: &generator).prefix(round > 50 ? .random(in: 0...3, using: &generator) : 0) {
+                changes.removed.insert(id)
+                reference.networks[id] = nil
             }
             for _ in 0..<Int.random(in: 0...5, using: &generator) {
                 let network = Self.network(.random(in: 1...100, using: &generator), using: &generator)
                 let isTouched =
-                    changes.removed.contains(network.vni) || changes.changed.contains { $0.vni == network.vni }
-                    || changes.added.contains { $0.vni == network.vni }
+                    changes.removed.contains(network.id) || changes.changed.contains { $0.id == network.id }
+                    || changes.added.contains { $0.id == network.id }
                 guard !isTouched, reference.isFree(network) else { continue }
-                if reference.networks[network.vni] == nil {
+                if reference.networks[network.id] == nil {
                     changes.added.append(network)
                 } else {
                     changes.changed.append(network)
                 }
-                reference.networks[network.vni] = network
+                reference.networks[network.id] = network
             }
             try engine.apply(changes)
             lane.refresh()
-            let vnis = reference.networks.keys.sorted()
-            guard !vnis.isEmpty else { continue }
+            let networks = reference.networks.keys.sorted()
+            guard !networks.isEmpty else { continue }
             for _ in 0..<Self.perRound {
-                let vni = vnis[.random(in: vnis.indices, using: &generator)]
+                let id = networks[.random(in: networks.indices, using: &generator)]
                 let source = IPAddress(v4: 0x0A02_0000 | .random(in: 0..<4096, using: &generator))
                 let destination = IPAddress(v4: 0x0A01_0000 | .random(in: 0..<65536, using: &generator))
-                let expected = reference.networks[vni].map { reference.admits(source, to: destination, from: $0) }
-                let found = try Self.admits(&lane, source, to: destination, from: vni)
+                let expected = reference.networks[id].map { reference.admits(source, to: destination, from: $0) }
+                let found = try Self.admits(&lane, source, to: destination, from: id)
                 if found { admitted += 1 }
                 try #require(
                     found == expected,
-                    "seed \(generator.seed), round \(round): \(source) to \(destination) from VNI \(vni)")
+                    "seed \(generator.seed), round \(round): \(source) to \(destination) from \(id)")
             }
         }
         #expect(admitted > Self.rounds, "seed \(generator.seed)")
     }
 
     private static func admits(
-        _ lane: inout Lane, _ source: IPAddress, to destination: IPAddress, from vni: UInt32
+        _ lane: inout Lane, _ source: IPAddress, to destination: IPAddress, from network: NetworkID
     ) throws -> Bool {
         let packet = Packets.udp(source, destination, count: 40)
-        let slot = try #require(lane.view.vnis.slot(of: vni))
+        let slot = try #require(lane.view.slot(of: network))
         let opened = Lane.Opened(
             slot: slot, association: 0, counter: 1, protocolType: 0x0800,
             plaintext: PacketRange(offset: 0, count: packet.count))
@@ -148,25 +147,35 @@ struct CryptokeyTests {
                 vni: vni, endpoint: End(.left).remote,
                 routes: try prefixes.map { Route(source: own, destination: try #require(Prefix($0))) })
         }
-        func admits(_ source: String, from vni: UInt32) throws -> Bool {
+        func admits(_ source: String, from network: NetworkID) throws -> Bool {
             lane.refresh()
             return try Self.admits(
-                &lane, try #require(IPAddress(source)), to: IPAddress(v4: 0x0A01_0001), from: vni)
+                &lane, try #require(IPAddress(source)), to: IPAddress(v4: 0x0A01_0001), from: network)
         }
         try engine.add(network(1, "0.0.0.0/0", "10.2.3.4/32"))
-        #expect(try admits("10.2.0.7", from: 1))
+        #expect(try admits("10.2.0.7", from: .vni(1)))
         try engine.add(network(2, "10.2.0.0/16"))
         try engine.add(network(3, "10.2.0.7/32"))
-        #expect(try !admits("10.2.0.7", from: 1) && !admits("10.2.0.7", from: 2) && admits("10.2.0.7", from: 3))
-        #expect(try !admits("10.2.0.8", from: 1) && admits("10.2.0.8", from: 2) && !admits("10.2.0.8", from: 3))
-        #expect(try admits("192.0.2.1", from: 1) && admits("10.2.3.4", from: 1) && !admits("10.2.3.4", from: 2))
-        #expect(try admits("255.255.255.255", from: 1) && admits("0.0.0.0", from: 1))
+        #expect(
+            try !admits("10.2.0.7", from: .vni(1)) && !admits("10.2.0.7", from: .vni(2))
+                && admits("10.2.0.7", from: .vni(3)))
+        #expect(
+            try !admits("10.2.0.8", from: .vni(1)) && admits("10.2.0.8", from: .vni(2))
+                && !admits("10.2.0.8", from: .vni(3)))
+        #expect(
+            try admits("192.0.2.1", from: .vni(1)) && admits("10.2.3.4", from: .vni(1))
+                && !admits("10.2.3.4", from: .vni(2)))
+        #expect(try admits("255.255.255.255", from: .vni(1)) && admits("0.0.0.0", from: .vni(1)))
         // New keys make a new snapshot, too.
-        for vni in [1, 2] as [UInt32] { try engine.install(Keys.pair(.left, epoch: vni), for: vni, at: End.start) }
-        #expect(try !admits("10.2.0.7", from: 1) && !admits("10.2.0.7", from: 2) && admits("10.2.0.8", from: 2))
-        try engine.remove(vni: 3)
-        #expect(try admits("10.2.0.7", from: 2) && !admits("10.2.0.7", from: 1))
-        try engine.remove(vni: 2)
-        #expect(try admits("10.2.0.7", from: 1))
+        for vni in [1, 2] as [UInt32] {
+            try engine.install(Keys.pair(.left, epoch: vni), for: .vni(vni), at: End.start)
+        }
+        #expect(
+            try !admits("10.2.0.7", from: .vni(1)) && !admits("10.2.0.7", from: .vni(2))
+                && admits("10.2.0.8", from: .vni(2)))
+        try engine.remove(.vni(3))
+        #expect(try admits("10.2.0.7", from: .vni(2)) && !admits("10.2.0.7", from: .vni(1)))
+        try engine.remove(.vni(2))
+        #expect(try admits("10.2.0.7", from: .vni(1)))
     }
 }

@@ -40,7 +40,7 @@ struct DropReasonTests {
         #expect(lane.seal(packet, as: .datagram, at: End.start).outcome == "forward")
         let datagram = try Crafted(from: .left, Packets.udp(from: .left)).sealed()
         #expect(lane.open(datagram, as: .datagram, at: End.start).outcome == "forward")
-        lane.countDrop(reason, vni: End.vni)
+        lane.countDrop(reason, in: .vni(End.vni))
         let network = try #require(engine.networks().first).statistics
         for statistics in [engine.totals(), network] {
             #expect(statistics.drops == [reason: 1])
@@ -55,7 +55,7 @@ struct DropReasonTests {
     func refusedForNobody() throws {
         let engine = try End(.left).engine()
         let lane = try Lane(engine)
-        for vni in [99, UInt32.max] { lane.countDrop(.underlayRefused, vni: vni, packets: 3) }
+        for vni in [99, UInt32.max] { lane.countDrop(.underlayRefused, in: .vni(vni), packets: 3) }
         #expect(engine.totals().drops == [.underlayRefused: 6])
         #expect(engine.networks().first?.statistics.drops == [:])
     }

@@ -44,8 +44,9 @@ struct ExpiryTests {
         let engine = try End(.right).engine(expiry: Self.after(Self.grace + own))
         var lane = try Lane(engine)
         // Replaced at 10 by epoch 2, which is replaced in its turn at 20; epoch 1's grace isn't begun anew by that.
-        try engine.install(Keys.pair(.right, epoch: 2, expiry: Self.after(25)), for: End.vni, at: Self.after(own - 1))
-        try engine.install(Keys.pair(.right, epoch: 3), for: End.vni, at: Self.after(20))
+        try engine.install(
+            Keys.pair(.right, epoch: 2, expiry: Self.after(25)), for: .vni(End.vni), at: Self.after(own - 1))
+        try engine.install(Keys.pair(.right, epoch: 3), for: .vni(End.vni), at: Self.after(20))
         lane.refresh()
         var counter: UInt64 = 0
         func opens(_ epoch: UInt32, at time: UInt64) throws -> String {
@@ -67,7 +68,7 @@ struct ExpiryTests {
         let engine = try End(.right).engine()
         var lane = try Lane(engine)
         for epoch in 2...101 as ClosedRange<UInt32> {
-            try engine.install(Keys.pair(.right, epoch: epoch), for: End.vni, at: Self.after(UInt64(epoch)))
+            try engine.install(Keys.pair(.right, epoch: epoch), for: .vni(End.vni), at: Self.after(UInt64(epoch)))
         }
         lane.refresh()
         #expect(engine.networks().first?.receive.count == 101)
@@ -80,7 +81,7 @@ struct ExpiryTests {
             #expect(late.outcome == "dropped receiveKeyExpired", "epoch \(epoch)")
         }
         // Installing sees to those that have expired; sweeping, too.
-        try engine.install(Keys.pair(.right, epoch: 102), for: End.vni, at: Self.after(Self.grace + 52))
+        try engine.install(Keys.pair(.right, epoch: 102), for: .vni(End.vni), at: Self.after(Self.grace + 52))
         #expect(engine.networks().first?.receive.map(\.spi) == (51...102).reversed().map { Keys.spi(.left, epoch: $0) })
         engine.sweep(at: Self.after(Self.grace * 3))
         #expect(engine.networks().first?.receive.map(\.spi) == [Keys.spi(.left, epoch: 102)])

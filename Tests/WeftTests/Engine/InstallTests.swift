@@ -29,7 +29,7 @@ struct InstallTests {
         _ change: () throws -> Void
     ) {
         func state() -> [String] {
-            engine.networks().map { "\($0.vni) \($0.receive) \(String(describing: $0.transmit))" }
+            engine.networks().map { "\($0.id) \($0.receive) \(String(describing: $0.transmit))" }
                 + ["\(engine.generation.load(ordering: .relaxed))"]
         }
         let before = state()
@@ -49,26 +49,26 @@ struct InstallTests {
         for epoch in [nil, 1] as [UInt32?] {
             let engine = try End(.left).engine(epoch: epoch)
             refused(engine, .zeroSPI) {
-                try engine.install(Self.pair(receive: (0, 1), transmit: (2, 2)), for: End.vni, at: End.start)
+                try engine.install(Self.pair(receive: (0, 1), transmit: (2, 2)), for: .vni(End.vni), at: End.start)
             }
             refused(engine, .zeroSPI) {
-                try engine.install(Self.pair(receive: (1, 1), transmit: (0, 2)), for: End.vni, at: End.start)
+                try engine.install(Self.pair(receive: (1, 1), transmit: (0, 2)), for: .vni(End.vni), at: End.start)
             }
             refused(engine, .zeroSPI) {
-                try engine.installManualKeys(Self.manual(0, send: 1, receive: 2), for: End.vni, at: End.start)
+                try engine.installManualKeys(Self.manual(0, send: 1, receive: 2), for: .vni(End.vni), at: End.start)
             }
             refused(engine, .equalKeys) {
-                try engine.install(Self.pair(receive: (1, 5), transmit: (2, 5)), for: End.vni, at: End.start)
+                try engine.install(Self.pair(receive: (1, 5), transmit: (2, 5)), for: .vni(End.vni), at: End.start)
             }
             refused(engine, .equalKeys) {
-                try engine.installManualKeys(Self.manual(9, send: 5, receive: 5), for: End.vni, at: End.start)
+                try engine.installManualKeys(Self.manual(9, send: 5, receive: 5), for: .vni(End.vni), at: End.start)
             }
         }
         let engine = try End(.left).engine(epoch: nil)
-        try engine.install(Self.pair(receive: (1, 1), transmit: (2, 2)), for: End.vni, at: End.start)
+        try engine.install(Self.pair(receive: (1, 1), transmit: (2, 2)), for: .vni(End.vni), at: End.start)
         #expect(try nextCounter(engine) == 1)
         refused(engine, .transmitKeyInUse(spi: 2)) {
-            try engine.install(Self.pair(receive: (3, 3), transmit: (2, 2)), for: End.vni, at: End.start)
+            try engine.install(Self.pair(receive: (3, 3), transmit: (2, 2)), for: .vni(End.vni), at: End.start)
         }
         #expect(try nextCounter(engine) == 2)
     }
@@ -93,7 +93,7 @@ struct InstallTests {
         for (step, spis) in [(50, 60), (50, 60), (40, 30), (40, 61), (1, 1)].enumerated() {
             let bytes = (UInt8(step * 2 + 1), UInt8(step * 2 + 2))
             let pair = try Self.pair(receive: (UInt32(spis.0), bytes.0), transmit: (UInt32(spis.1), bytes.1))
-            try engine.install(pair, for: End.vni, at: End.start)
+            try engine.install(pair, for: .vni(End.vni), at: End.start)
             #expect(engine.networks().first?.transmit?.spi == UInt32(spis.1))
             #expect(engine.networks().first?.receive.first?.spi == UInt32(spis.0))
             #expect(try nextCounter(engine) == 1)
@@ -117,33 +117,36 @@ struct InstallTests {
             try engine.install(
                 SAPair(
                     receiveSPI: spi, receiveKey: key, transmitSPI: 9, transmitKey: Self.key(transmit), expiry: expiry),
-                for: End.vni, at: End.start)
+                for: .vni(End.vni), at: End.start)
             lane.refresh()
         }
         try install(try Keys.key(.left, epoch: 1), expiry: later, transmit: 100)
-        #expect(engine.networks().first?.receive == [.init(spi: spi, expiry: later, highestCounter: 1)])
+        #expect(engine.networks().first?.receive == [.init(vni: End.vni, spi: spi, expiry: later, highestCounter: 1)])
         #expect(lane.open(first, as: .datagram, at: End.start).outcome == "dropped replayed")
         #expect(lane.open(try second.sealed(), as: .datagram, at: End.start).outcome == "forward")
         try install(try Self.key(7), expiry: .distantFuture, transmit: 101)
-        #expect(engine.networks().first?.receive == [.init(spi: spi, expiry: .distantFuture, highestCounter: 0)])
+        #expect(
+            engine.networks().first?.receive == [
+                .init(vni: End.vni, spi: spi, expiry: .distantFuture, highestCounter: 0)
+            ])
         #expect(lane.open(first, as: .datagram, at: End.start).outcome == "dropped authenticationFailed")
     }
 
     @Test("manual keys: the epoch rises, and what is refused leaves the epoch and the key free")
     func epochs() throws {
         let engine = try End(.left).engine(epoch: nil)
-        try engine.installManualKeys(Self.manual(5, send: 1, receive: 2), for: End.vni, at: End.start)
+        try engine.installManualKeys(Self.manual(5, send: 1, receive: 2), for: .vni(End.vni), at: End.start)
         for epoch in [1, 4, 5] as [UInt32] {
             refused(engine, .epochNotRising(new: epoch, current: 5)) {
-                try engine.installManualKeys(Self.manual(epoch, send: 3, receive: 4), for: End.vni, at: End.start)
+                try engine.installManualKeys(Self.manual(epoch, send: 3, receive: 4), for: .vni(End.vni), at: End.start)
             }
         }
         refused(engine, .equalKeys) {
-            try engine.installManualKeys(Self.manual(7, send: 3, receive: 3), for: End.vni, at: End.start)
+            try engine.installManualKeys(Self.manual(7, send: 3, receive: 3), for: .vni(End.vni), at: End.start)
         }
         // Neither epoch 7 nor its key was taken by the failure; the same keys may go on under a higher epoch.
-        try engine.installManualKeys(Self.manual(6, send: 1, receive: 2), for: End.vni, at: End.start)
-        try engine.installManualKeys(Self.manual(7, send: 3, receive: 2), for: End.vni, at: End.start)
+        try engine.installManualKeys(Self.manual(6, send: 1, receive: 2), for: .vni(End.vni), at: End.start)
+        try engine.installManualKeys(Self.manual(7, send: 3, receive: 2), for: .vni(End.vni), at: End.start)
         #expect(engine.networks().first?.transmit?.spi == 7)
         #expect(engine.networks().first?.receive.map(\.spi) == [7, 6, 5])
     }
@@ -152,24 +155,24 @@ struct InstallTests {
     func usedKeys() throws {
         let engine = try End(.left).engine(epoch: nil)
         var other = End(.left).network
-        (other.vni, other.routes) = (8, [])
+        (other.id, other.routes) = (.vni(8), [])
         try engine.add(other)
-        try engine.installManualKeys(Self.manual(5, send: 1, receive: 2), for: End.vni, at: End.start)
+        try engine.installManualKeys(Self.manual(5, send: 1, receive: 2), for: .vni(End.vni), at: End.start)
         refused(engine, .transmitKeyUsedBefore(spi: 5)) {
-            try engine.installManualKeys(Self.manual(5, send: 1, receive: 9), for: 8, at: End.start)
+            try engine.installManualKeys(Self.manual(5, send: 1, receive: 9), for: .vni(8), at: End.start)
         }
         refused(engine, .transmitKeyUsedBefore(spi: 5)) {
-            try engine.install(Self.pair(receive: (1, 9), transmit: (5, 1)), for: 8, at: End.start)
+            try engine.install(Self.pair(receive: (1, 9), transmit: (5, 1)), for: .vni(8), at: End.start)
         }
         // Another epoch, or the same bytes as a receive key, is no reuse.
-        try engine.installManualKeys(Self.manual(6, send: 1, receive: 9), for: 8, at: End.start)
-        try engine.remove(vni: End.vni)
+        try engine.installManualKeys(Self.manual(6, send: 1, receive: 9), for: .vni(8), at: End.start)
+        try engine.remove(.vni(End.vni))
         try engine.add(End(.left).network)
         refused(engine, .transmitKeyUsedBefore(spi: 5)) {
-            try engine.installManualKeys(Self.manual(5, send: 1, receive: 2), for: End.vni, at: End.start)
+            try engine.installManualKeys(Self.manual(5, send: 1, receive: 2), for: .vni(End.vni), at: End.start)
         }
         // The epoch went with the network; only the key is remembered.
-        try engine.installManualKeys(Self.manual(5, send: 2, receive: 1), for: End.vni, at: End.start)
+        try engine.installManualKeys(Self.manual(5, send: 2, receive: 1), for: .vni(End.vni), at: End.start)
     }
 
     @Test("manual keys go on above their marks: counters sent, the ceiling, counters received")
@@ -177,12 +180,12 @@ struct InstallTests {
         let left = try End(.left).engine(epoch: nil)
         var keys = try Self.manual(3, send: 1, receive: 2)
         (keys.sentBefore, keys.ceiling, keys.receivedBefore) = (10, 11, 100)
-        try left.installManualKeys(keys, for: End.vni, at: End.start)
+        try left.installManualKeys(keys, for: .vni(End.vni), at: End.start)
         #expect(try nextCounter(left) == 11)
         #expect(try nextCounter(left) == nil)
-        try left.raiseCounterCeiling(of: End.vni, spi: 2, to: 13)
+        try left.raiseCounterCeiling(of: .vni(End.vni), spi: 2, to: 13)
         #expect(try nextCounter(left) == nil)
-        try left.raiseCounterCeiling(of: End.vni, spi: 3, to: 12)
+        try left.raiseCounterCeiling(of: .vni(End.vni), spi: 3, to: 12)
         #expect(try nextCounter(left) == 12)
 
         var crafted = Crafted(

@@ -16,7 +16,7 @@ struct NetworkTests {
 
     /// All that a failed change must leave as it was.
     private static func state(_ engine: Engine) -> [String] {
-        engine.networks().map { "\($0.vni) \($0.routes) \($0.receive) \(String(describing: $0.transmit))" }
+        engine.networks().map { "\($0.id) \($0.routes) \($0.receive) \(String(describing: $0.transmit))" }
             + ["\(engine.generation.load(ordering: .relaxed))"]
     }
 
@@ -38,7 +38,7 @@ struct NetworkTests {
         let engine = try Engine(End(.left).configuration)
         for (vni, routes) in networks.sorted(by: { $0.key < $1.key }) {
             try engine.add(network(vni, routes))
-            try engine.install(Keys.pair(.left, epoch: vni), for: vni, at: End.start)
+            try engine.install(Keys.pair(.left, epoch: vni), for: .vni(vni), at: End.start)
         }
         return engine
     }
@@ -50,11 +50,11 @@ struct NetworkTests {
         let mixed = try Self.route("10.1.0.0/16", "fd00::/8")
         let engine = try Self.engine([7: [taken]])
         let before = Self.state(engine)
-        #expect(throws: EngineError.routeTaken(taken, vni: 7)) { try engine.add(Self.network(8, [free, taken])) }
+        #expect(throws: EngineError.routeTaken(taken, .vni(7))) { try engine.add(Self.network(8, [free, taken])) }
         #expect(throws: EngineError.mixedFamilies(mixed)) { try engine.add(Self.network(8, [free, mixed])) }
-        #expect(throws: EngineError.networkExists(vni: 7)) { try engine.add(Self.network(7, [free])) }
-        #expect(throws: EngineError.invalidVNI(1 << 24)) { try engine.add(Self.network(1 << 24, [free])) }
-        #expect(throws: EngineError.invalidVNI(.max)) { try engine.add(Self.network(.max, [free])) }
+        #expect(throws: EngineError.networkExists(.vni(7))) { try engine.add(Self.network(7, [free])) }
+        #expect(throws: EngineError.invalidVNI) { try engine.add(Self.network(1 << 24, [free])) }
+        #expect(throws: EngineError.invalidVNI) { try engine.add(Self.network(.max, [free])) }
         #expect(Self.state(engine) == before)
         // Nothing of what failed is owned by anyone.
         try engine.add(Self.network(8, [free]))
@@ -68,19 +68,23 @@ struct NetworkTests {
         let mixed = try Self.route("fd00::/8", "10.5.0.0/16")
         let engine = try Self.engine([7: [first], 8: [second]])
         let before = Self.state(engine)
-        #expect(throws: EngineError.routeTaken(first, vni: 7)) { try engine.updateRoutes(of: 8, to: [third, first]) }
-        #expect(throws: EngineError.mixedFamilies(mixed)) { try engine.updateRoutes(of: 8, to: [third, mixed]) }
-        #expect(throws: EngineError.unknownNetwork(vni: 9)) { try engine.updateRoutes(of: 9, to: [third]) }
+        #expect(throws: EngineError.routeTaken(first, .vni(7))) {
+            try engine.updateRoutes(of: .vni(8), to: [third, first])
+        }
+        #expect(throws: EngineError.mixedFamilies(mixed)) { try engine.updateRoutes(of: .vni(8), to: [third, mixed]) }
+        #expect(throws: EngineError.unknownNetwork(.vni(9))) { try engine.updateRoutes(of: .vni(9), to: [third]) }
         #expect(Self.state(engine) == before)
         // The third is still free, and 8 still owns the second.
-        #expect(throws: EngineError.routeTaken(second, vni: 8)) { try engine.updateRoutes(of: 7, to: [second, third]) }
-        try engine.updateRoutes(of: 7, to: [third])
+        #expect(throws: EngineError.routeTaken(second, .vni(8))) {
+            try engine.updateRoutes(of: .vni(7), to: [second, third])
+        }
+        try engine.updateRoutes(of: .vni(7), to: [third])
         #expect(try Self.carrier(engine, from: "10.1.0.1", to: "10.4.0.1") == 7)
         #expect(try Self.carrier(engine, from: "10.1.0.1", to: "10.2.0.1") == nil)
         // What 7 gave up 8 may take; a route twice in a list is one route.
-        try engine.updateRoutes(of: 8, to: [first, first, second])
+        try engine.updateRoutes(of: .vni(8), to: [first, first, second])
         #expect(try Self.carrier(engine, from: "10.1.0.1", to: "10.2.0.1") == 8)
-        try engine.updateRoutes(of: 8, to: [])
+        try engine.updateRoutes(of: .vni(8), to: [])
         #expect(try Self.carrier(engine, from: "10.1.0.1", to: "10.2.0.1") == nil)
     }
 
@@ -91,15 +95,15 @@ struct NetworkTests {
         let otherSource = try Self.route("10.7.0.0/16", "10.2.0.0/16")
         let engine = try Self.engine([7: [outer], 8: [nested, otherSource]])
         #expect(try Self.carrier(engine, from: "10.1.0.1", to: "10.2.3.1") == 8)
-        try engine.remove(vni: 8)
+        try engine.remove(.vni(8))
         #expect(engine.networks().map(\.vni) == [7])
         #expect(try Self.carrier(engine, from: "10.1.0.1", to: "10.2.3.1") == 7)
         #expect(try Self.carrier(engine, from: "10.7.0.1", to: "10.2.3.1") == nil)
-        #expect(throws: EngineError.routeTaken(outer, vni: 7)) { try engine.add(Self.network(9, [outer])) }
+        #expect(throws: EngineError.routeTaken(outer, .vni(7))) { try engine.add(Self.network(9, [outer])) }
         try engine.add(Self.network(9, [nested, otherSource]))
-        try engine.remove(vni: 7)
+        try engine.remove(.vni(7))
         #expect(try Self.carrier(engine, from: "10.1.0.1", to: "10.2.4.1") == nil)
-        try engine.remove(vni: 9)
+        try engine.remove(.vni(9))
         #expect(engine.networks().isEmpty)
     }
 
@@ -121,13 +125,13 @@ struct NetworkTests {
                 if expected { owned[vni] = Set(routes) }
             case 1:
                 let expected = owned[vni] != nil && isFree
-                #expect(Self.succeeds { try engine.updateRoutes(of: vni, to: Array(routes)) } == expected, name)
+                #expect(Self.succeeds { try engine.updateRoutes(of: .vni(vni), to: Array(routes)) } == expected, name)
                 if expected { owned[vni] = Set(routes) }
             default:
                 let expected = owned.removeValue(forKey: vni) != nil
-                #expect(Self.succeeds { try engine.remove(vni: vni) } == expected, name)
+                #expect(Self.succeeds { try engine.remove(.vni(vni)) } == expected, name)
             }
-            let actual = engine.networks().map { ($0.vni, Set($0.routes)) }
+            let actual = engine.networks().map { ($0.id.rawValue, Set($0.routes)) }
             try #require(Dictionary(uniqueKeysWithValues: actual) == owned, name)
         }
     }
@@ -136,23 +140,23 @@ struct NetworkTests {
     func strangers(vni: UInt32) throws {
         for engine in [try Engine(End(.left).configuration), try End(.left).engine()] {
             let count = engine.networks().count
-            #expect(throws: EngineError.unknownNetwork(vni: vni)) { try engine.remove(vni: vni) }
-            #expect(throws: EngineError.unknownNetwork(vni: vni)) { try engine.updateRoutes(of: vni, to: []) }
-            #expect(throws: EngineError.unknownNetwork(vni: vni)) {
-                try engine.install(Keys.pair(.left, epoch: 9), for: vni, at: End.start)
+            #expect(throws: EngineError.unknownNetwork(.vni(vni))) { try engine.remove(.vni(vni)) }
+            #expect(throws: EngineError.unknownNetwork(.vni(vni))) { try engine.updateRoutes(of: .vni(vni), to: []) }
+            #expect(throws: EngineError.unknownNetwork(.vni(vni))) {
+                try engine.install(Keys.pair(.left, epoch: 9), for: .vni(vni), at: End.start)
             }
-            #expect(throws: EngineError.unknownNetwork(vni: vni)) {
-                try engine.raiseCounterCeiling(of: vni, spi: 1, to: 9)
+            #expect(throws: EngineError.unknownNetwork(.vni(vni))) {
+                try engine.raiseCounterCeiling(of: .vni(vni), spi: 1, to: 9)
             }
             var lane = try Lane(engine)
             var buffer = [UInt8](repeating: 0, count: 256)
-            let due = buffer.withMutableBytes { lane.keepAlive(vni: vni, into: &$0, as: .datagram, at: End.start) }
+            let due = buffer.withMutableBytes { lane.keepAlive(of: .vni(vni), into: &$0, as: .datagram, at: End.start) }
             #expect(due == nil)
             #expect(engine.networks().count == count)
         }
     }
 
-    @Test("a VNI's slot among many, against a dictionary")
+    @Test("a number's slot among many, against a dictionary")
     func vniTable() {
         var generator = SeededGenerator.fresh()
         for count in [0, 1, 2, 3, 4, 5, 8, 100, 1_000] {
@@ -162,7 +166,7 @@ struct NetworkTests {
                 vnis.insert(.random(in: 0..<(count % 2 == 0 ? 2_000 : 1 << 24), using: &generator))
             }
             let list = vnis.shuffled(using: &generator)
-            let table = VNITable(list)
+            let table = SlotTable(list.enumerated().map { ($1, $0) })
             for (slot, vni) in list.enumerated() { #expect(table.slot(of: vni) == slot) }
             for _ in 0..<1_000 {
                 let vni = UInt32.random(in: 0..<4_000, using: &generator)
@@ -190,7 +194,7 @@ struct NetworkTests {
         let engine = try End(.left).engine()
         var lane = try Lane(engine)
         #expect(lane.seal(Packets.udp(from: .left), as: .datagram, at: End.start).outcome == "forward")
-        try engine.remove(vni: End.vni)
+        try engine.remove(.vni(End.vni))
         lane.refresh()
         #expect(lane.seal(Packets.udp(from: .left), as: .datagram, at: End.start).outcome == "dropped noRoute")
         #expect(engine.totals().txPackets == 1)

@@ -21,7 +21,7 @@ struct NonceTests {
             ManualKeys(
                 epoch: 1, sendKey: Keys.key(.left, epoch: 1), receiveKey: Keys.key(.right, epoch: 1),
                 ceiling: ceilings[0]),
-            for: End.vni, at: End.start)
+            for: .vni(End.vni), at: End.start)
         let used = Mutex<[UInt64]>([])
         try Threads.run(threads) { number in
             var lane = try Lane(engine)
@@ -32,7 +32,7 @@ struct NonceTests {
             for _ in 0..<32 { fromOverlay.append(packet) }
             for round in 0..<100 {
                 if number == 0, round == 20 || round == 60 {
-                    try engine.raiseCounterCeiling(of: End.vni, spi: 1, to: ceilings[round == 20 ? 1 : 2])
+                    try engine.raiseCounterCeiling(of: .vni(End.vni), spi: 1, to: ceilings[round == 20 ? 1 : 2])
                 }
                 toUnderlay.removeAll()
                 lane.encapsulate(&fromOverlay, into: &toUnderlay, at: End.start)
@@ -68,7 +68,7 @@ struct NonceTests {
         let key = try Keys.key(.left, epoch: 1)
         let limit = TransmitSA.maximumCounter
         #expect(limit == 1 << 60)
-        let last = TransmitSA(spi: 1, key: key, expiry: .distantFuture, after: limit - 3, ceiling: .max)
+        let last = TransmitSA(vni: 7, spi: 1, key: key, expiry: .distantFuture, after: limit - 3, ceiling: .max)
         #expect(last.reserve(2) == limit - 2..<limit)
         #expect(last.reserve(5) == limit..<limit + 1)
         #expect(last.reserve(1).isEmpty)
@@ -76,14 +76,14 @@ struct NonceTests {
         #expect(last.reserve(1).isEmpty)
         #expect(last.lastCounter == limit)
 
-        let first = TransmitSA(spi: 1, key: key, expiry: .distantFuture, ceiling: 2)
+        let first = TransmitSA(vni: 7, spi: 1, key: key, expiry: .distantFuture, ceiling: 2)
         #expect(first.reserve(0).isEmpty)
         #expect(first.reserve(3) == 1..<3)
         #expect(first.reserve(1).isEmpty)
         first.raiseCeiling(to: 4)
         #expect(first.reserve(9) == 3..<5)
 
-        let beyond = TransmitSA(spi: 1, key: key, expiry: .distantFuture, after: .max)
+        let beyond = TransmitSA(vni: 7, spi: 1, key: key, expiry: .distantFuture, after: .max)
         #expect(beyond.reserve(1).isEmpty)
     }
 

@@ -14,7 +14,7 @@ struct PathTests {
         var end = End(.left)
         end.layer2 = true
         let engine = try end.engine()
-        engine.updatePaths([End.vni: UnderlayPath()])
+        engine.updatePaths([.vni(End.vni): UnderlayPath()])
         return engine
     }
 
@@ -43,7 +43,7 @@ struct PathTests {
         let end = bytes.count
         #expect(seal(&lane, &bytes) == .forward(text - Geneve.headerLength..<end))
         #expect(lane.lastEndpoint == End(.left).remote)
-        #expect(lane.lastVNI == End.vni)
+        #expect(lane.lastNetwork == .vni(End.vni))
         // Nothing in front of a datagram is touched.
         #expect(bytes[..<(text - Geneve.headerLength)].dropFirst(Self.room).allSatisfy { $0 == 2 })
         #expect(bytes[text - Geneve.headerLength] == 0x06)
@@ -55,7 +55,7 @@ struct PathTests {
         var lane = try Lane(engine)
         lane.sealsDatagramsWithoutPath = true
         let local = LocalAddress(IPAddress(v4: 0xC000_0207), prefixLength: 24, mac: MACAddress(bits: 0x0200_0000_0042))
-        engine.updatePaths([End.vni: UnderlayPath(local: local, nextHop: Self.hop), 4711: UnderlayPath()])
+        engine.updatePaths([.vni(End.vni): UnderlayPath(local: local, nextHop: Self.hop), .vni(4711): UnderlayPath()])
         lane.refresh()
         var bytes = frame()
         guard case .forward(let place) = seal(&lane, &bytes) else {
@@ -68,7 +68,7 @@ struct PathTests {
         #expect(engine.networks()[0].nextHop == Self.hop)
         // The same again is no change.
         let generation = engine.generation.load(ordering: .relaxed)
-        engine.updatePaths([End.vni: UnderlayPath(local: local, nextHop: Self.hop)])
+        engine.updatePaths([.vni(End.vni): UnderlayPath(local: local, nextHop: Self.hop)])
         #expect(engine.generation.load(ordering: .relaxed) == generation)
     }
 }

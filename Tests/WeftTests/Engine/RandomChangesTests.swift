@@ -11,9 +11,19 @@ struct RandomChangesTests {
         var epoch: UInt32
     }
 
+    /// Keys of an epoch. Of networks without a VNI of their own they bring new ones for both directions.
+    private static func keys(of network: NetworkID, epoch: UInt32) throws -> SAPair {
+        let pair = try Keys.pair(.left, epoch: epoch)
+        guard network.vni == nil else { return pair }
+        return SAPair(
+            receiveSPI: pair.receiveSPI, receiveKey: pair.receiveKey, transmitSPI: pair.transmitSPI,
+            transmitKey: pair.transmitKey, expiry: pair.expiry, receiveVNI: 1000 + epoch,
+            transmitVNI: 0xFF_0000 - epoch)
+    }
+
     /// What the engine should hold, kept naively.
     private struct Reference {
-        var networks: [UInt32: Network] = [:]
+        var networks: [NetworkID: Network] = [:]
 
         /// Who carries packets from 10.1.0.1: the longest destination prefix of those that send.
         func carrier(to destination: IPAddress) -> Network? {
@@ -23,9 +33,9 @@ struct RandomChangesTests {
                 .max { $0.1.length < $1.1.length }?.0
         }
 
-        func isFree(_ routes: [Route], except vnis: Set<UInt32>) -> Bool {
+        func isFree(_ routes: [Route], except ids: Set<NetworkID>) -> Bool {
             networks.values.allSatisfy { other in
-                vnis.contains(other.configuration.vni) || other.configuration.isReceiveOnly
+                ids.contains(other.configuration.id) || other.configuration.isReceiveOnly
                     || Set(other.configuration.routes).isDisjoint(with: routes)
             }
         }
@@ -47,36 +57,37 @@ struct RandomChangesTests {
                 var next = reference
                 let goes = Int.random(in: 0...known.count, using: &generator) / 12
                 changes.removed = Set(known.shuffled(using: &generator).prefix(goes))
-                for vni in changes.removed { next.networks[vni] = nil }
+                for id in changes.removed { next.networks[id] = nil }
                 let stays = known.filter { !changes.removed.contains($0) }
-                for vni in stays.shuffled(using: &generator).prefix(Int.random(in: 0...2, using: &generator)) {
-                    let configuration = Self.network(vni, using: &generator)
-                    guard next.isFree(configuration.ownedRoutes, except: [vni]) else { continue }
+                for id in stays.shuffled(using: &generator).prefix(Int.random(in: 0...2, using: &generator)) {
+                    let configuration = Self.network(id, using: &generator)
+                    guard next.isFree(configuration.ownedRoutes, except: [id]) else { continue }
                     changes.changed.append(configuration)
-                    next.networks[vni]?.configuration = configuration
+                    next.networks[id]?.configuration = configuration
                 }
                 for _ in 0..<Int.random(in: 0...3, using: &generator) {
                     // A number may go and come in one step.
-                    let vni = UInt32.random(in: 1...40, using: &generator)
-                    let configuration = Self.network(vni, using: &generator)
-                    guard next.networks[vni] == nil, next.isFree(configuration.ownedRoutes, except: []) else {
+                    let number = UInt32.random(in: 1...20, using: &generator)
+                    let id: NetworkID = Bool.random(using: &generator) ? .vni(number) : .number(number)
+                    let configuration = Self.network(id, using: &generator)
+                    guard next.networks[id] == nil, next.isFree(configuration.ownedRoutes, except: []) else {
                         continue
                     }
                     epoch += 1
                     changes.added.append(configuration)
-                    changes.keys[vni] = try Keys.pair(.left, epoch: epoch)
-                    next.networks[vni] = Network(configuration: configuration, epoch: epoch)
+                    changes.keys[id] = try Self.keys(of: id, epoch: epoch)
+                    next.networks[id] = Network(configuration: configuration, epoch: epoch)
                 }
                 try engine.apply(changes)
                 reference = next
             default:
-                guard let vni = known.randomElement(using: &generator) else { continue }
+                guard let id = known.randomElement(using: &generator) else { continue }
                 epoch += 1
-                try engine.install(Keys.pair(.left, epoch: epoch), for: vni, at: End.start)
-                reference.networks[vni]?.epoch = epoch
+                try engine.install(Self.keys(of: id, epoch: epoch), for: id, at: End.start)
+                reference.networks[id]?.epoch = epoch
             }
             lane.refresh()
-            #expect(engine.networks().map(\.vni) == reference.networks.keys.sorted())
+            #expect(engine.networks().map(\.id) == reference.networks.keys.sorted())
             for _ in 0..<8 {
                 let destination = IPAddress(v4: 0x0A02_0000 | UInt32.random(in: 0..<4096, using: &generator))
                 let sealed = lane.seal(
@@ -84,7 +95,8 @@ struct RandomChangesTests {
                 let expected = reference.carrier(to: destination)
                 #expect((sealed.outcome == "forward") == (expected != nil), "step \(step)")
                 guard let expected, sealed.outcome == "forward" else { continue }
-                #expect(sealed.bytes.word(4, as: UInt32.self) >> 8 == expected.configuration.vni, "step \(step)")
+                let vni = expected.configuration.id.vni ?? 0xFF_0000 - expected.epoch
+                #expect(sealed.bytes.word(4, as: UInt32.self) >> 8 == vni, "step \(step)")
                 #expect(
                     sealed.bytes.word(12, as: UInt32.self) == Keys.spi(.left, epoch: expected.epoch), "step \(step)")
             }
@@ -93,7 +105,7 @@ struct RandomChangesTests {
     }
 
     /// A network with up to three nested prefixes of 10.2.0.0/20, which now and then only receives.
-    private static func network(_ vni: UInt32, using generator: inout SeededGenerator) -> NetworkConfiguration {
+    private static func network(_ id: NetworkID, using generator: inout SeededGenerator) -> NetworkConfiguration {
         let routes = (0..<Int.random(in: 0...3, using: &generator)).compactMap { _ -> Route? in
             let address = IPAddress(v4: 0x0A02_0000 | UInt32.random(in: 0..<4096, using: &generator))
             guard let source = Prefix("10.1.0.0/16"),
@@ -102,7 +114,7 @@ struct RandomChangesTests {
             return Route(source: source, destination: destination)
         }
         return NetworkConfiguration(
-            vni: vni, endpoint: End(.left).remote, routes: Array(Set(routes)),
+            id, endpoint: End(.left).remote, routes: Array(Set(routes)),
             isReceiveOnly: Int.random(in: 0..<6, using: &generator) == 0)
     }
 }

@@ -47,7 +47,7 @@ struct TimingTests {
             ])
         #expect(engine.totals().drops[.spiMismatch] == 5)
         // Another network's limit is its own, and an update of routes doesn't open a new window.
-        try engine.updateRoutes(of: End.vni, to: [End.Side.right.route(.v4)])
+        try engine.updateRoutes(of: .vni(End.vni), to: [End.Side.right.route(.v4)])
         lane.refresh()
         #expect(lane.open(sealed, as: .datagram, at: Self.after(99)).outcome == "dropped rateLimited")
         #expect(lane.open(sealed, as: .datagram, at: Self.after(100)).outcome == "dropped replayed")
@@ -55,7 +55,7 @@ struct TimingTests {
 
     private func keepAlive(_ lane: inout Lane, at now: Instant) -> [UInt8]? {
         var buffer = [UInt8](repeating: 0xEE, count: 200)
-        let range = buffer.withMutableBytes { lane.keepAlive(vni: End.vni, into: &$0, as: .datagram, at: now) }
+        let range = buffer.withMutableBytes { lane.keepAlive(of: .vni(End.vni), into: &$0, as: .datagram, at: now) }
         return range.map { Array(buffer[$0]) }
     }
 
@@ -80,8 +80,8 @@ struct TimingTests {
         #expect(totals.txPackets == UInt64(sent + 8))
         #expect(totals.fromOverlay == 8)
         // A change of routes or keys doesn't make another one due.
-        try engine.updateRoutes(of: End.vni, to: [])
-        try engine.install(Keys.pair(.left, epoch: 2), for: End.vni, at: End.start)
+        try engine.updateRoutes(of: .vni(End.vni), to: [])
+        try engine.install(Keys.pair(.left, epoch: 2), for: .vni(End.vni), at: End.start)
         lane.refresh()
         #expect(keepAlive(&lane, at: Self.after(105_001)) == nil)
     }
@@ -124,7 +124,9 @@ struct TimingTests {
         let engine = try end.engine()
         var lane = try Lane(engine)
         var short = [UInt8](repeating: 0, count: 47)
-        let range = short.withMutableBytes { lane.keepAlive(vni: End.vni, into: &$0, as: .datagram, at: End.start) }
+        let range = short.withMutableBytes {
+            lane.keepAlive(of: .vni(End.vni), into: &$0, as: .datagram, at: End.start)
+        }
         #expect(range == nil)
         #expect(keepAlive(&lane, at: End.start) != nil)
     }
@@ -134,22 +136,22 @@ struct TimingTests {
         let engine = try Engine(End(.left).configuration)
         for vni in 1...10 as ClosedRange<UInt32> {
             var network = End(.left).network
-            (network.vni, network.routes, network.keepAliveInterval) = (vni, [], vni == 4 ? nil : .seconds(1))
+            (network.id, network.routes, network.keepAliveInterval) = (.vni(vni), [], vni == 4 ? nil : .seconds(1))
             try engine.add(network)
-            try engine.install(Keys.pair(.left, epoch: vni), for: vni, at: End.start)
+            try engine.install(Keys.pair(.left, epoch: vni), for: .vni(vni), at: End.start)
         }
         var lane = try Lane(engine)
         var batch = ToUnderlay(capacity: 6)
         lane.keepAlives(into: &batch, at: End.start)
-        #expect((0..<batch.runs.count).map { batch.runs[$0].vni } == [1, 2, 3, 5, 6, 7])
+        #expect((0..<batch.runs.count).map { batch.runs[$0].network.vni } == [1, 2, 3, 5, 6, 7])
         for index in 0..<6 {
             #expect(batch.runs[index].origin == nil)
             #expect(batch.runs[index].destination == End(.left).remote)
-            #expect(batch.datagrams[index].word(4, as: UInt32.self) >> 8 == batch.runs[index].vni)
+            #expect(batch.datagrams[index].word(4, as: UInt32.self) >> 8 == batch.runs[index].network.vni)
         }
         batch.removeAll()
         lane.keepAlives(into: &batch, at: End.start)
-        #expect((0..<batch.runs.count).map { batch.runs[$0].vni } == [8, 9, 10])
+        #expect((0..<batch.runs.count).map { batch.runs[$0].network.vni } == [8, 9, 10])
     }
 
     @Test("of several threads that ask at once one is told that a keep-alive is due")

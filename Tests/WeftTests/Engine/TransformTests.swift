@@ -135,12 +135,12 @@ private enum Several {
         for (index, vni) in vnis.enumerated() {
             let number = UInt32(index)
             var network = End(side).network
-            network.vni = vni
+            network.id = .vni(vni)
             network.routes = [
                 Route(source: try subnet(side, number), destination: try subnet(side.other, number))
             ]
             try engine.add(network)
-            try engine.install(Keys.pair(side, epoch: 1 + number), for: vni, at: End.start)
+            try engine.install(Keys.pair(side, epoch: 1 + number), for: .vni(vni), at: End.start)
         }
         return engine
     }

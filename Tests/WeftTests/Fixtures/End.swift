@@ -81,7 +81,7 @@ struct End {
         try engine.add(network)
         if let epoch {
             try engine.install(
-                Keys.pair(side, epoch: epoch, length: keyLength, expiry: expiry), for: vni, at: Self.start,
+                Keys.pair(side, epoch: epoch, length: keyLength, expiry: expiry), for: .vni(vni), at: Self.start,
                 sentBefore: sentBefore)
         }
         return engine

@@ -24,7 +24,8 @@ struct SuperpacketCoalescingTests {
         for packet in packets {
             var bytes = arena.mutableBytes
             unsafe bytes.copy(packet.span.bytes, to: end)
-            batch.packets.append(.init(place: PacketRange(offset: end, count: packet.count), vni: 1, next: nil))
+            batch.packets.append(
+                .init(place: PacketRange(offset: end, count: packet.count), network: .vni(1), next: nil))
             end += packet.count + 7
         }
         for index in packets.indices { coalescer.add(index, of: &batch, in: arena.bytes) }

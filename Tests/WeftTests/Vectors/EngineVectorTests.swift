@@ -114,7 +114,7 @@ struct EngineVectorTests {
                 now = now.advanced(byNanoseconds: step.advanceNs)
                 var output = [UInt8](repeating: 0, count: 256)
                 let range = output.withMutableBytes {
-                    sender.keepAlive(vni: vector.sender.vni, into: &$0, as: .frame, at: now)
+                    sender.keepAlive(of: .vni(vector.sender.vni), into: &$0, as: .frame, at: now)
                 }
                 #expect(Array(output[range ?? 0..<0]) == step.phyFrame.bytes, "\(name)")
                 if let receiver, let delta = step.receiverStatsDelta {

@@ -66,7 +66,7 @@ struct Handler: Decodable {
                 receiveSPI: rxSpi, receiveKey: try PacketKey(rxKey.bytes), transmitSPI: txSpi,
                 transmitKey: try PacketKey(txKey.bytes),
                 expiry: start.advanced(by: .milliseconds(keyLifetimeMs)))
-            try engine.install(pair, for: vni, at: start, sentBefore: nextCounter - 1)
+            try engine.install(pair, for: .vni(vni), at: start, sentBefore: nextCounter - 1)
         }
         return engine
     }

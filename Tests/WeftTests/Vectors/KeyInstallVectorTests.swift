@@ -64,12 +64,12 @@ struct KeyInstallVectorTests {
                         try engine.installManualKeys(
                             ManualKeys(
                                 epoch: epoch, sendKey: transmitKey, receiveKey: receiveKey, expiry: expiry),
-                            for: handler.vni, at: now)
+                            for: .vni(handler.vni), at: now)
                     } else {
                         let pair = SAPair(
                             receiveSPI: try #require(step.rxSpi), receiveKey: receiveKey,
                             transmitSPI: try #require(step.txSpi), transmitKey: transmitKey, expiry: expiry)
-                        try engine.install(pair, for: handler.vni, at: now)
+                        try engine.install(pair, for: .vni(handler.vni), at: now)
                     }
                 } catch is EngineError {
                     accepted = false

@@ -80,7 +80,7 @@ struct OuterHeaderTests {
             network.endpoint = missing == 2 ? Endpoint(End.Side.right.underlay(.v6), port: 6081) : End(.left).remote
             let engine = try Engine(configuration)
             try engine.add(network)
-            try engine.install(Keys.pair(.left, epoch: 1), for: End.vni, at: End.start)
+            try engine.install(Keys.pair(.left, epoch: 1), for: .vni(End.vni), at: End.start)
             var lane = try Lane(engine)
             #expect(lane.seal(packet, at: End.start).outcome == "dropped noUnderlayAddress")
             #expect(lane.sealInPlace(packet, at: End.start).outcome == "dropped noUnderlayAddress")
