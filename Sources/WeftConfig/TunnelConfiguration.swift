@@ -158,8 +158,8 @@ public struct InterfaceConfiguration: Sendable {
 public struct PeerConfiguration: Sendable {
     /// 1...16777215; 0 if it follows from the keys of both ends and files weren't to be looked at.
     public let vni: UInt32
-    /// Whether the network has that VNI for its own: the file says so, or the peer is ICX's. Else it only stands in where the ends
-    /// agree on none.
+    /// Whether the network has that VNI for its own: the file says so, or the peer is ICX's. Else it only stands in where the peer
+    /// names none.
     public let hasOwnVNI: Bool
     /// The network that leads to it.
     public internal(set) var network: NetworkID

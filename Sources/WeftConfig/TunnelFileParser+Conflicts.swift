@@ -36,7 +36,8 @@ extension TunnelFileParser {
 
     private mutating func checkVirtualNetworks() {
         var places: [UInt32: (line: Int, isDerived: Bool)] = [:]
-        for peer in peers {
+        // Of Weft's ends each names what it receives with, so that what follows from their keys may meet.
+        for peer in peers where peer.hasOwnVNI || peer.speaks == 1 {
             guard let vni = peer.vni else { continue }
             let line = peer.lines[.vni]
             // What a file leaves out follows from the keys of both ends.

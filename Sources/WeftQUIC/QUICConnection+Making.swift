@@ -20,6 +20,8 @@ extension QUICConnection {
         let wanted: (PublicKey) -> Bool
         /// Whether a caller may speak as Weft's first release does.
         let mayBeFirstRelease: (PublicKey) -> Bool
+        /// What a peer is told first where `weft/1` is spoken.
+        let greeting: (PublicKey) -> Capabilities
     }
 
     /// What a first packet says that came back with a token of ours.

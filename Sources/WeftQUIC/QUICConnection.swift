@@ -15,6 +15,7 @@ final class QUICConnection {
     private let reference: UnsafeMutablePointer<ngtcp2_crypto_conn_ref>
     private let wanted: (PublicKey) -> Bool
     private let mayBeFirstRelease: (PublicKey) -> Bool
+    private let greets: (PublicKey) -> Capabilities
     let tags: ConnectionTags
     let resets: ResetTokens
     /// When a server's handshake ends unless a whole ClientHello has come.
@@ -59,6 +60,8 @@ final class QUICConnection {
     private(set) var hasGreeting = false
     /// What the other end can do, where `weft/1` is spoken.
     private(set) var peerCapabilities: Capabilities?
+    /// What it was told.
+    private(set) var ownCapabilities: Capabilities?
 
     enum State {
         case open
@@ -72,6 +75,7 @@ final class QUICConnection {
         isDialed = first == nil
         wanted = beginning.wanted
         mayBeFirstRelease = beginning.mayBeFirstRelease
+        greets = beginning.greeting
         tags = beginning.tags
         resets = beginning.resets
         helloDue = first == nil ? .distantFuture : beginning.now.advanced(by: QUICRules.helloPatience)
@@ -191,7 +195,8 @@ final class QUICConnection {
             }
             hasGreeting = true
             greeting = Greeting(isDialed: isDialed, due: now.advanced(by: QUICRules.greetingPatience))
-            if isDialed, let frame = Capabilities.own.frame { _ = open(frame) }
+            ownCapabilities = greets(peer)
+            if isDialed, let frame = ownCapabilities?.frame { _ = open(frame) }
             return
         }
         events.removeAll()
@@ -206,7 +211,7 @@ final class QUICConnection {
         switch greeting?.take(came) {
         case .fail(let why): return close(.violation(why), code: 1, now)
         case .answer(let held):
-            if let frame = Capabilities.own.frame { answer(frame, on: Greeting.stream) }
+            if let frame = ownCapabilities?.frame { answer(frame, on: Greeting.stream) }
             finish(held)
         case .done(let held): finish(held)
         case .wait, nil: return

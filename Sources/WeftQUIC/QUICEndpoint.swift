@@ -70,6 +70,7 @@ public final class QUICEndpoint: SessionTransport {
     private var buffer = [UInt8](repeating: 0, count: QUICRules.datagramByteCount)
     /// Answers that belong to no connection.
     var loose: [(bytes: [UInt8], to: Endpoint)] = []
+    private var greeting: (PublicKey) -> Capabilities = { _ in .own }
     var callLimiter: SourceLimiter
     var resetLimiter: SourceLimiter
 
@@ -97,6 +98,8 @@ public final class QUICEndpoint: SessionTransport {
         acceptsWeft = peers.values.contains { $0.speaks != .icx }
     }
 
+    public func greet(with capabilities: @escaping (PublicKey) -> Capabilities) { greeting = capabilities }
+
     public func dial(_ peer: PublicKey, at endpoint: Endpoint, now: Instant) -> SessionID? {
         guard let key = try? TagKey(callsTo: peer) else { return nil }
         let streams = authorized[peer]?.streams ?? Self.defaultStreams
@@ -116,7 +119,8 @@ public final class QUICEndpoint: SessionTransport {
             id: id, endpoint: endpoint, target: target, credentials: credentials, tags: tags, resets: resets,
             streamLimit: streams, now: later(now),
             speaksWeft: peer.map { authorized[$0]?.speaks ?? .weft == .weft } ?? acceptsWeft, wanted: wanted,
-            mayBeFirstRelease: { [weak self] in self?.authorized[$0]?.speaks != .weft })
+            mayBeFirstRelease: { [weak self] in self?.authorized[$0]?.speaks != .weft },
+            greeting: { [weak self] in self?.greeting($0) ?? .own })
         guard let connection = QUICConnection(beginning, accepting: first) else { return nil }
         connections[id] = connection
         for name in connection.ids { byID[name] = id }
@@ -266,6 +270,8 @@ public final class QUICEndpoint: SessionTransport {
 
     /// What the other end can do; nil where ICX's protocol is spoken.
     public func capabilities(of session: SessionID) -> Capabilities? { connections[session]?.peerCapabilities }
+
+    public func ownCapabilities(of session: SessionID) -> Capabilities? { connections[session]?.ownCapabilities }
 
     public func masterKeys(of session: SessionID) -> MasterKeys? { connections[session]?.masterKeys() }
 

@@ -55,7 +55,7 @@ struct MutationTests {
     private func expectSound(_ file: TunnelConfiguration, _ comment: Comment) {
         #expect(!file.interface.addresses.isEmpty, comment)
         #expect((576...65535).contains(file.interface.mtu), comment)
-        #expect(Set(file.peers.map(\.vni)).count == file.peers.count, comment)
+        #expect(Set(file.peers.map(\.network)).count == file.peers.count, comment)
         let prefixes = file.peers.flatMap(\.allowedIPs)
         #expect(Set(prefixes).count == prefixes.count, comment)
         #expect(file.peers.isEmpty || file.initiators.isEmpty, comment)

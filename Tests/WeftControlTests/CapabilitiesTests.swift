@@ -24,6 +24,22 @@ struct CapabilitiesTests {
         #expect(capabilities.frame == nil)
     }
 
+    /// docs/weft-1.md has it.
+    @Test("the VNI that an end receives with, as the document says it")
+    func vni() throws {
+        var capabilities = Capabilities()
+        #expect(try capabilities.receiveVNI() == nil)
+        capabilities.name(receiveVNI: 0x12_3456)
+        #expect(capabilities.frame == [0, 10, 1, 16, 0, 1, 1, 4, 0, 0x12, 0x34, 0x56])
+        #expect(try capabilities.receiveVNI() == 0x12_3456)
+        for wrong: [UInt8] in [[], [1], [0, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1, 0]] {
+            capabilities[1] = .init(version: 1, value: wrong)
+            #expect(throws: Capabilities.Fault.malformed(1)) { try capabilities.receiveVNI() }
+            capabilities[1] = .init(version: 2, value: wrong)
+            #expect(try capabilities.receiveVNI() == nil)
+        }
+    }
+
     @Test("what is none isn't taken for any")
     func faults() {
         for bytes: [UInt8] in [[], [1], [2, 16], [1, 1]] {

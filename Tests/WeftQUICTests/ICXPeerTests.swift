@@ -15,8 +15,8 @@ struct ICXPeerTests {
         try listener.control.setPeers(
             [
                 ControlPeer(
-                    publicKey: dialer.identity.publicKey, vni: Tunnels.vni, controlPort: icx ? 6082 : nil,
-                    dataPort: dataPort)
+                    publicKey: dialer.identity.publicKey, network: Tunnels.network, vni: Tunnels.vni,
+                    controlPort: icx ? 6082 : nil, dataPort: dataPort)
             ], at: tunnels.now)
         #expect(tunnels.time { tunnels.isUp } != nil)
         return tunnels
@@ -28,7 +28,7 @@ struct ICXPeerTests {
     )
         throws
     {
-        try sender.engine.requestKeepAlive(of: .vni(Tunnels.vni))
+        try sender.engine.requestKeepAlive(of: Tunnels.network)
         var sealing = try Lane(sender.engine)
         var opening = try Lane(target.engine)
         var toUnderlay = ToUnderlay()

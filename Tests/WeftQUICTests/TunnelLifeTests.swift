@@ -106,7 +106,7 @@ struct TunnelLifeTests {
             roamer.control.showOurselves(at: tunnels.now)
             tunnels.run(for: .seconds(2))
         }
-        let peer = ControlPeer(publicKey: roamer.identity.publicKey, vni: Tunnels.vni)
+        let peer = ControlPeer(publicKey: roamer.identity.publicKey, network: Tunnels.network, vni: Tunnels.vni)
         let inside = Endpoint(IPAddress(v4: 0x0A58_0007), port: 6081)
         let prefix = try #require(Prefix("10.88.0.0/16"))
         try tunnels.hosts[0].control.setPeers([peer], tunnelled: [prefix], at: tunnels.now)

@@ -18,7 +18,10 @@ final class Tunnels {
 
         final class Log { var lines: [String] = [] }
 
-        init(_ identity: consuming Identity, at address: Endpoint) throws {
+        init(
+            _ identity: consuming Identity, at address: Endpoint,
+            drawVNI: @escaping () -> UInt32 = { .random(in: 1...0xFF_FFFF) }
+        ) throws {
             let key = identity.publicKey
             endpoint = try QUICEndpoint(identity)
             self.identity = identity
@@ -26,7 +29,8 @@ final class Tunnels {
             let log = Log()
             self.log = log
             control = ControlPlane(
-                key, over: endpoint, engine: engine, jitter: { 0.5 }, log: { log.lines.append($0) })
+                key, over: endpoint, port: LocalEngine(engine), jitter: { 0.5 }, drawVNI: drawVNI,
+                log: { log.lines.append($0) })
             self.address = address
         }
 
@@ -36,11 +40,14 @@ final class Tunnels {
             return try Host(try Identity(pem: pem.span), at: address)
         }
 
-        /// The network of VNI 7.
-        var network: NetworkStatus? { engine.networks().first { $0.vni == Tunnels.vni } }
+        /// The network of the first peer: a numbered one where there are others.
+        var network: NetworkStatus? { engine.networks().first { $0.id == Tunnels.network } ?? engine.networks().first }
     }
 
+    /// The VNI where ends name none to each other.
     static let vni: UInt32 = 7
+    /// Each end's network.
+    static let network = NetworkID.number(0)
     private(set) var now = Instant(nanoseconds: 1_000_000_000)
     var hosts: [Host] = []
     /// How long each datagram takes.
@@ -71,16 +78,16 @@ final class Tunnels {
 
     func set(
         _ host: Host, towards other: Host, dials: Bool, icx: Bool = false, suite: Suite = .aes128GCM,
-        rekeyInterval: Duration = .seconds(120)
+        rekeyInterval: Duration = .seconds(120), network: NetworkID = Tunnels.network, vni: UInt32 = Tunnels.vni
     ) throws {
         if host.network == nil {
-            try host.engine.add(
-                NetworkConfiguration(vni: Self.vni, endpoint: dials ? other.address : nil, routes: []))
+            try host.engine.add(NetworkConfiguration(network, endpoint: dials ? other.address : nil, routes: []))
         }
         try host.control.setPeers(
             [
                 ControlPeer(
-                    publicKey: other.identity.publicKey, vni: Self.vni, endpoint: dials ? other.address : nil,
+                    publicKey: other.identity.publicKey, network: network, vni: vni,
+                    endpoint: dials ? other.address : nil,
                     controlPort: icx ? other.address.port : nil, suite: suite, rekeyInterval: rekeyInterval)
             ], at: now)
     }
@@ -140,6 +147,7 @@ final class Tunnels {
     var isUp: Bool {
         guard let one = hosts[0].network, let two = hosts[1].network, let to = one.transmit, let back = two.transmit
         else { return false }
-        return two.receive.contains { $0.spi == to.spi } && one.receive.contains { $0.spi == back.spi }
+        return two.receive.contains { $0.vni == to.vni && $0.spi == to.spi }
+            && one.receive.contains { $0.vni == back.vni && $0.spi == back.spi }
     }
 }

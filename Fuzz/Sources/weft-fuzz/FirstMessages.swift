@@ -7,6 +7,7 @@ enum FirstMessages {
     static func run(_ input: RawSpan) {
         let bytes = input.array()
         guard let capabilities = try? Capabilities(payload: bytes.span) else { return }
+        if let vni = try? capabilities.receiveVNI() { check((1..<1 << 24).contains(vni), "\(vni) is no VNI") }
         guard let frame = capabilities.frame else {
             return check(bytes.count > ControlFrame.maximumPayloadByteCount, "what was read can't be written")
         }
@@ -15,7 +16,10 @@ enum FirstMessages {
     }
 
     static func seeds() -> [[UInt8]] {
-        [[1, 16], [1, 16, 0, 1, 1, 0], [1, 16, 0xAB, 0xCD, 7, 3, 1, 2, 3, 0, 9, 1, 0]]
+        [
+            [1, 16], [1, 16, 0, 1, 1, 0], [1, 16, 0, 1, 1, 4, 0, 1, 2, 3],
+            [1, 16, 0xAB, 0xCD, 7, 3, 1, 2, 3, 0, 9, 1, 0],
+        ]
     }
 }
 

@@ -80,7 +80,8 @@ public enum DropReason: UInt8, Error, Hashable, Sendable, CaseIterable {
         case .geneveControl: "the Geneve header says control message"
         case .geneveOptions: "the Geneve options are missing, repeated or of a wrong length"
         case .geneveCriticalOption: "the Geneve header has a critical option that is unknown here"
-        case .unknownVNI: "no virtual network here has the datagram's VNI"
+        case .unknownVNI:
+            "no virtual network here has the datagram's VNI: after a restart peers send under the session before for a moment"
         case .wrongUnderlaySource: "the datagram is not from the peer's endpoint (CheckSource)"
         case .noReceiveKey: "no key here has the datagram's SPI: the two ends' keys or epochs differ"
         case .receiveKeyExpired: "the key to receive with has expired"

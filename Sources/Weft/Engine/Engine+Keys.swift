@@ -67,8 +67,8 @@ extension Engine {
         return vni
     }
 
-    /// Installs manual keys, for a network with a VNI of its own. Since they aren't bound to a VNI, an SPI and key that any network of this engine has sent
-    /// with is refused everywhere in it.
+    /// Installs manual keys, for a network with a VNI of its own. Since they aren't bound to a VNI, an SPI and key that any
+    /// network of this engine has sent with is refused everywhere in it.
     /// - Throws: as ``install(_:for:at:)``, and when the epoch doesn't rise or the key was used; nothing changes then.
     public func installManualKeys(
         _ keys: ManualKeys, for network: NetworkID, at now: Instant
@@ -146,7 +146,8 @@ extension Engine {
     /// Installs the other direction, once the peer is known to be able to open it. All receive SAs but the newest
     /// expire within ``grace``.
     /// - Parameter vni: what the datagrams bear; nil for the network's own.
-    /// - Throws: for SPI 0, no VNI where the network has none of its own, or a key that opens, or the SPI and key that are sending now; nothing changes then.
+    /// - Throws: for SPI 0, no VNI where the network has none of its own, or a key that opens, or the SPI and key that are sending
+    ///   now; nothing changes then.
     public func installTransmit(
         spi: UInt32, key: PacketKey, expiry: Instant, vni: UInt32? = nil, for network: NetworkID, at now: Instant
     ) throws(EngineError) {

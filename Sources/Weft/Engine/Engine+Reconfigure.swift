@@ -19,8 +19,8 @@ extension Engine {
     /// Applies changes in one step: no packet sees a part of them. A network that isn't named stays as it is.
     ///
     /// It takes about the time of one change, however many there are.
-    /// - Throws: for a network that is unknown or there twice, a VNI that two would open under, a route that two networks would have, or keys that
-    ///   ``install(_:for:at:)`` would refuse; nothing changes then.
+    /// - Throws: for a network that is unknown or there twice, a VNI that two would open under, a route that two networks would
+    ///   have, or keys that ``install(_:for:at:)`` would refuse; nothing changes then.
     public func apply(_ changes: NetworkChanges) throws(EngineError) {
         try withState { (state: inout State) throws(EngineError) in try apply(changes, to: &state) }
     }

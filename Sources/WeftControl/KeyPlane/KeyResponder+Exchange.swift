@@ -201,11 +201,11 @@ extension KeyResponder {
 
 extension SAPair {
     /// What an exchange agreed on, as the engine takes it.
-    /// - Parameter vni: of both directions; nil for the network's own.
-    init(_ agreed: borrowing AgreedSAs, until expiry: Instant, vni: UInt32? = nil) throws(EngineError) {
+    /// - Parameter vnis: nil for the network's own in both directions.
+    init(_ agreed: borrowing AgreedSAs, until expiry: Instant, _ vnis: SessionVNIs? = nil) throws(EngineError) {
         self.init(
             receiveSPI: agreed.receive.spi.rawValue, receiveKey: try agreed.receive.packetKey(),
             transmitSPI: agreed.transmit.spi.rawValue, transmitKey: try agreed.transmit.packetKey(), expiry: expiry,
-            receiveVNI: vni, transmitVNI: vni)
+            receiveVNI: vnis?.receive, transmitVNI: vnis?.transmit)
     }
 }

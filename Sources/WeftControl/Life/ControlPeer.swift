@@ -6,7 +6,8 @@ public struct ControlPeer: Hashable, Sendable {
     public var publicKey: PublicKey
     /// The virtual network that leads to it.
     public var network: NetworkID
-    /// What its datagrams bear, and ours to it: the network's own VNI, or the one that follows from both ends' keys.
+    /// What its datagrams bear, and ours to it, where the ends don't name others to each other: the network's own VNI, or the one
+    /// that follows from both ends' keys.
     public var vni: UInt32
     /// Where it's reached; nil where that has to be looked up, or where only it knows where we are.
     public var endpoint: Endpoint?
@@ -58,7 +59,8 @@ public struct ControlPeer: Hashable, Sendable {
         min(max(interval * 4, .seconds(3600)), .seconds(86_400))
     }
 
-    /// The VNI that two ends share unless their files name one: 24 bits of the SHA-256 of both keys, the lower first.
+    /// The VNI that two ends share unless their files name one, or they name others to each other: 24 bits of the SHA-256 of both
+    /// keys, the lower first.
     public static func derivedVNI(_ one: PublicKey, _ other: PublicKey) -> UInt32 {
         let keys = [one.subjectPublicKeyInfo, other.subjectPublicKeyInfo]
             .sorted { $0.lexicographicallyPrecedes($1) }

@@ -103,7 +103,7 @@ extension ControlPlane {
         let transmitKey = try agreed.transmit.packetKey()
         // An earlier agreement that the peer never used makes way.
         engine.installReceive(
-            spi: agreed.receive.spi.rawValue, key: receiveKey, expiry: expiry, vni: life.peer.vni,
+            spi: agreed.receive.spi.rawValue, key: receiveKey, expiry: expiry, vni: session.vnis.receive,
             for: life.peer.network, at: now)
         try throwRefusal(of: life.peer.network, at: now)
         session.pending = .init(
@@ -132,7 +132,7 @@ extension ControlPlane {
         session.pending = nil
         do {
             engine.installTransmit(
-                spi: pending.transmitSPI, key: pending.key, expiry: pending.expiry, vni: life.peer.vni,
+                spi: pending.transmitSPI, key: pending.key, expiry: pending.expiry, vni: session.vnis.transmit,
                 for: life.peer.network, at: now)
             try throwRefusal(of: life.peer.network, at: now)
             agreed(session, life, now)
@@ -163,7 +163,7 @@ extension ControlPlane {
                 throw ExchangeError.repeatedSPI(offer.receiveSPI)
             }
             engine.install(
-                try SAPair(agreed, until: now.advanced(by: life.peer.associationLifetime), vni: life.peer.vni),
+                try SAPair(agreed, until: now.advanced(by: life.peer.associationLifetime), session.vnis),
                 for: life.peer.network, at: now)
             try throwRefusal(of: life.peer.network, at: now)
             session.exchange = nil

@@ -50,10 +50,18 @@ extension ControlPlane {
         guard let keys = transport.masterKeys(of: id) else {
             return transport.close(id, code: CloseCode.failed, now: now)
         }
+        let vnis: SessionVNIs
+        do throws(Capabilities.Fault) {
+            vnis = try SessionVNIs(
+                life.peer, own: transport.ownCapabilities(of: id), peers: transport.capabilities(of: id))
+        } catch {
+            transport.close(id, code: CloseCode.failed, now: now)
+            return fail(life, SessionEnd.violation("\(error)").description, at: now)
+        }
         life.spis.begin()
         let idleGap = Silence.idleGap * (1 - 0.2 * jitter())
         let session = LiveSession(
-            id, isInitiators: isInitiators, isDialed: dialed, idleGap: idleGap, keys, at: now)
+            id, isInitiators: isInitiators, isDialed: dialed, idleGap: idleGap, vnis, keys, at: now)
         life.session = session
         life.endResumption()
         life.silence.reset()

@@ -31,6 +31,9 @@ public final class ControlPlane {
     let engine: any EnginePort
     let log: (String) -> Void
     let jitter: () -> Double
+    let drawVNI: () -> UInt32
+    /// The VNIs that peers have by their files, or by both ends' keys.
+    private(set) var standingVNIs: Set<UInt32> = []
     var lives: [PublicKey: PeerLife] = [:]
     var bySession: [SessionID: PeerLife] = [:]
     private var nextLook = Instant(nanoseconds: 0)
@@ -59,15 +62,20 @@ public final class ControlPlane {
     ///   - port: the way to the engine, of which this is the only user.
     ///   - log: takes a line for people, without keys in it.
     ///   - jitter: a number from 0 to 1 for each call.
+    ///   - drawVNI: a number from 1 to 2^24 - 1, which nobody can guess.
     public init(
         _ own: PublicKey, over transport: any SessionTransport, port: any EnginePort,
-        jitter: @escaping () -> Double = { .random(in: 0...1) }, log: @escaping (String) -> Void
+        jitter: @escaping () -> Double = { .random(in: 0...1) },
+        drawVNI: @escaping () -> UInt32 = { .random(in: 1..<NetworkID.vnis.upperBound) },
+        log: @escaping (String) -> Void
     ) {
         self.own = own
         self.transport = transport
         engine = port
         self.jitter = jitter
+        self.drawVNI = drawVNI
         self.log = log
+        transport.greet { [weak self] in self?.greeting(to: $0) ?? .own }
     }
 
     // MARK: Peers
@@ -98,6 +106,7 @@ public final class ControlPlane {
         }
         for (key, (peer, role)) in wanted where lives[key] == nil { lives[key] = PeerLife(peer, role: role) }
         self.tunnelled = tunnelled
+        standingVNIs = Set(peers.map(\.vni))
         transport.authorize(wanted.mapValues { PeerTerms(streams: Self.streams, speaks: $0.peer.speaks) })
         nextLook = now
     }

@@ -105,6 +105,7 @@ final class LiveSession {
     /// How long nothing authentic may come before we ask a peer that can't call us whether it still knows the session.
     let idleGap: Duration
     let since: Instant
+    let vnis: SessionVNIs
     let masterKeys: MasterKeys
     /// What the peer has offered.
     var offered = SPISet()
@@ -120,13 +121,14 @@ final class LiveSession {
     var offerAllowanceSince: Instant
 
     init(
-        _ id: SessionID, isInitiators: Bool, isDialed: Bool, idleGap: Duration, _ masterKeys: consuming MasterKeys,
-        at now: Instant
+        _ id: SessionID, isInitiators: Bool, isDialed: Bool, idleGap: Duration, _ vnis: SessionVNIs,
+        _ masterKeys: consuming MasterKeys, at now: Instant
     ) {
         self.id = id
         self.isDialed = isDialed
         self.idleGap = idleGap
         self.isInitiators = isInitiators
+        self.vnis = vnis
         self.masterKeys = masterKeys
         since = now
         nextRekey = now

@@ -21,12 +21,15 @@ public struct Capabilities: Hashable, Sendable {
         case notCapabilities
         case truncated
         case repeated(UInt16)
+        /// A capability that is known here says what it can't say.
+        case malformed(UInt16)
 
         public var description: String {
             switch self {
             case .notCapabilities: "its first message isn't one of capabilities"
             case .truncated: "its capabilities end within one"
             case .repeated(let number): "it names capability \(number) twice"
+            case .malformed(let number): "what it says of capability \(number) is malformed"
             }
         }
     }

@@ -98,8 +98,14 @@ public protocol SessionTransport: AnyObject {
     /// The next thing that happened.
     func nextEvent() -> SessionEvent?
 
+    /// Sets what each peer is told first, where `weft/1` is spoken: it is asked once for each session.
+    func greet(with capabilities: @escaping (PublicKey) -> Capabilities)
+
     /// What the other end of an established session can do; nil where ICX's protocol is spoken.
     func capabilities(of session: SessionID) -> Capabilities?
+
+    /// What the other end was told; nil where ICX's protocol is spoken.
+    func ownCapabilities(of session: SessionID) -> Capabilities?
 
     /// The session's master keys, exported anew; nil before it is established or after its end.
     func masterKeys(of session: SessionID) -> MasterKeys?

@@ -16,6 +16,8 @@ final class ControlExecutor {
     private let log: Log
     /// The served peers by their networks.
     private var peers: [NetworkID: ControlPeer] = [:]
+    /// The VNIs that they have by the file, or by both ends' keys.
+    private var standingVNIs: Set<UInt32> = []
     private var grants = GrantBooks()
     private var lines = LineAllowance()
     /// What the control process knows of networks' signs of life.
@@ -57,6 +59,7 @@ final class ControlExecutor {
     func serve(_ served: ServedConfiguration) {
         self.served = served
         peers = Dictionary(served.peers.values.joined().map { ($0.network, $0) }) { first, _ in first }
+        standingVNIs = Set(peers.values.map(\.vni))
         local.setLocalPrefixes(served.keyServer?.configuration.localPrefixes ?? [])
         told = told.filter { peers[$0.key] != nil }
         status.peers = status.peers.filter { peers[$0.key] != nil }
@@ -118,13 +121,15 @@ final class ControlExecutor {
             guard unheard[link] == nil else { return }
             unsafe links[link]?.send(bytes.span.bytes, to: target)
         case .install(let network, let pair):
-            install(network, [pair.receiveVNI, pair.transmitVNI]) { local.install(pair, for: network, at: now) }
+            install(network, receive: pair.receiveVNI, transmit: pair.transmitVNI) {
+                local.install(pair, for: network, at: now)
+            }
         case .installReceive(let network, let vni, let spi, let key, let expiry):
-            install(network, [vni]) {
+            install(network, receive: vni) {
                 local.installReceive(spi: spi, key: key, expiry: expiry, vni: vni, for: network, at: now)
             }
         case .installTransmit(let network, let vni, let spi, let key, let expiry):
-            install(network, [vni]) {
+            install(network, transmit: vni) {
                 local.installTransmit(spi: spi, key: key, expiry: expiry, vni: vni, for: network, at: now)
             }
         case .moveEndpoint(let network, let endpoint):
@@ -152,12 +157,22 @@ final class ControlExecutor {
     private func refuse() { refused &+= 1 }
 
     /// Installs SAs of a served peer, under VNIs that it may have.
-    private func install(_ network: NetworkID, _ vnis: [UInt32?], _ body: () -> Void) {
-        guard let peer = peers[network], vnis.allSatisfy({ $0 ?? network.vni == peer.vni }) else { return refuse() }
+    private func install(
+        _ network: NetworkID, receive: UInt32? = nil, transmit: UInt32? = nil, _ body: () -> Void
+    ) {
+        guard let peer = peers[network], receive.map({ mayReceive(peer, with: $0) }) ?? true,
+            // What other ends receive with they name themselves; ICX's can't.
+            transmit.map({ $0 == peer.vni || peer.controlPort == nil && $0 != 0 }) ?? true
+        else { return refuse() }
         body()
         while let event = local.nextEvent() {
             if case .refused(let network, let why) = event { answers.append(.refused(network, why: why)) }
         }
+    }
+
+    /// Whether a peer's datagrams may bear a VNI: its own, or one that is nobody's.
+    private func mayReceive(_ peer: ControlPeer, with vni: UInt32) -> Bool {
+        vni == peer.vni || peer.network.vni == nil && vni != 0 && !standingVNIs.contains(vni)
     }
 
     /// An endpoint that stays stays, whatever the control process says.
