@@ -31,7 +31,7 @@ PROGRAMS = weft weft-control weft-map
 WEFT = .build/release/weft
 
 .PHONY: help build demo test test-exhaustive test-thread test-address test-control soak lint fuzz bench bench-packets bench-engine bench-keys \
-    bench-peers bench-show bench-map install install-built deb check-programs test-deb test-reproducible debian13 release clean
+    bench-peers bench-floods bench-show bench-map install install-built deb check-programs test-deb test-reproducible debian13 release clean
 
 help: ## list the targets
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,10 +51,10 @@ test: ## all tests; those that need root and namespaces are skipped without root
 	@scripts/install-aioquic.sh
 	$(SWIFT) test $(SWIFT_TEST_FLAGS)
 
-test-exhaustive: ## a million random superpackets and packet runs against naive references, 10 GB of mixed traffic, floods of strangers
+test-exhaustive: ## a million random superpackets and packet runs against naive references, 10 GB of mixed traffic, floods of strangers, a scanner's million probes
 	@scripts/install-dependencies.sh test
 	WEFT_EXHAUSTIVE=1 $(SWIFT) test -c release -Xswiftc -enable-testing --scratch-path .build/exhaustive \
-	    --filter 'Superpacket|Integrity|garbageDoesNoHarm|FirstPacketFlood'
+	    --filter 'Superpacket|Integrity|garbageDoesNoHarm|FirstPacketFlood|Integration.Silence'
 
 test-thread: ## all tests under ThreadSanitizer
 	@scripts/install-dependencies.sh test
@@ -113,6 +113,12 @@ bench-peers: build ## many peers in one file beside one: start, memory, cost per
 	@scripts/install-dependencies.sh bench
 	$(SWIFT) build -c release --package-path Benchmarks --product weft-bench-peers
 	scripts/bench-peers.sh
+
+bench-floods: ## a peer that wants in and another's traffic while strangers flood the port: WEFT_FLOOD_TRIES (100), WEFT_FLOOD_RATE (20000); as root
+	@[ "$$(id -u)" = 0 ] || { echo 'make bench-floods: run it as root: it makes network namespaces' >&2; exit 1; }
+	@scripts/install-dependencies.sh test
+	WEFT_FLOOD_TRIES="$${WEFT_FLOOD_TRIES:-100}" WEFT_FLOOD_SECONDS="$${WEFT_FLOOD_SECONDS:-10}" \
+	    $(SWIFT) test -c release -Xswiftc -enable-testing --scratch-path .build/exhaustive --filter Integration.Floods
 
 bench-show: build ## how long `weft show` takes: ROUNDS; as root
 	scripts/bench-show.sh

@@ -8,11 +8,13 @@ import Weft
 final class PacketSocket: Sendable {
     private let descriptor: Int32
 
-    init(_ device: String) throws {
+    /// - Parameter hears: whether it gets what comes by IPv4.
+    init(_ device: String, hears: Bool = false) throws {
         descriptor = socket(AF_PACKET, Int32(SOCK_RAW.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw TestFailure("no packet socket: \(lastError)") }
         var address = sockaddr_ll()
         address.sll_family = UInt16(AF_PACKET)
+        address.sll_protocol = hears ? UInt16(0x0800).bigEndian : 0
         address.sll_ifindex = Int32(bitPattern: unsafe if_nametoindex(device))
         let bound = unsafe withUnsafePointer(to: &address) { pointer in
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
@@ -28,6 +30,17 @@ final class PacketSocket: Sendable {
     @discardableResult
     func send(_ frame: [UInt8]) -> Bool {
         unsafe frame.withUnsafeBytes { unsafe Glibc.send(descriptor, $0.baseAddress, $0.count, 0) } == frame.count
+    }
+}
+
+extension PacketSocket {
+    /// The next frame that waits; nil if none does.
+    func next() -> [UInt8]? {
+        var frame = [UInt8](repeating: 0, count: 2048)
+        let count = unsafe frame.withUnsafeMutableBytes {
+            unsafe recv(descriptor, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT))
+        }
+        return count > 0 ? Array(frame.prefix(count)) : nil
     }
 }
 
