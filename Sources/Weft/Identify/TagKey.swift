@@ -1,15 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A key for tags of 64 bits: SipHash-2-4 (Aumasson and Bernstein, 2012), which costs some tens of nanoseconds for a
-/// connection id, allocates nothing, and needs no context that threads would have to share.
+/// connection id, allocates nothing, and needs no context that threads would have to share. It lies in memory for keys, and
+/// is wiped with its last copy.
 public struct TagKey: Hashable, Sendable {
     /// Bytes of a key.
     public static let byteCount = 16
     /// Bytes of a tag.
     public static let tagByteCount = 8
 
-    private let low: UInt64
-    private let high: UInt64
+    private let words: Words
+
+    private var low: UInt64 { words.low }
+    private var high: UInt64 { words.high }
+
+    /// The key's two words, written once.
+    @safe
+    private final class Words: @unchecked Sendable {
+        // Sendable, since the words never change after initialisation.
+        private let cell: UnsafeMutableRawPointer
+        private let isPooled: Bool
+
+        init(_ low: UInt64, _ high: UInt64) {
+            // Safe: a cell has room for two words and is ours alone, as is what is allocated where the pool has no memory.
+            let pooled = unsafe KeyPool.shared.allocate()?.cell
+            isPooled = unsafe pooled != nil
+            unsafe cell = pooled ?? .allocate(byteCount: TagKey.byteCount, alignment: 8)
+            unsafe cell.storeBytes(of: low, as: UInt64.self)
+            unsafe cell.storeBytes(of: high, toByteOffset: 8, as: UInt64.self)
+        }
+
+        deinit {
+            guard isPooled else {
+                unsafe cell.deallocate()
+                return
+            }
+            unsafe KeyPool.shared.release(cell)
+        }
+
+        var low: UInt64 { unsafe cell.load(as: UInt64.self) }
+        var high: UInt64 { unsafe cell.load(fromByteOffset: 8, as: UInt64.self) }
+    }
 
     /// Nil unless there are ``byteCount`` bytes.
     public init?(_ bytes: Span<UInt8>) {
@@ -17,8 +48,7 @@ public struct TagKey: Hashable, Sendable {
         func word(_ start: Int) -> UInt64 {
             (0..<8).reduce(0) { $0 | UInt64(bytes[start + $1]) << (8 * UInt64($1)) }
         }
-        low = word(0)
-        high = word(8)
+        words = Words(word(0), word(8))
     }
 
     /// One that nobody else knows.
@@ -27,8 +57,17 @@ public struct TagKey: Hashable, Sendable {
     }
 
     private init(low: UInt64, high: UInt64) {
-        self.low = low
-        self.high = high
+        words = Words(low, high)
+    }
+
+    public static func == (one: TagKey, other: TagKey) -> Bool {
+        // One comparison of both words: its time tells nothing.
+        (one.low ^ other.low) | (one.high ^ other.high) == 0
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(low)
+        hasher.combine(high)
     }
 
     /// The tag of `bytes`; its own bytes follow in the order of the machine's least significant one first.
