@@ -130,6 +130,7 @@ public enum InitiatorKey: String, CaseIterable, Sendable {
     case publicKey = "PublicKey"
     case allowedIPs = "AllowedIPs"
     case networks = "Networks"
+    case requestLimit = "RequestLimit"
     case suite = "Suite"
     case speaks = "Protocol"
 }
@@ -142,6 +143,7 @@ extension InitiatorKey: FileKey {
         case .publicKey: "what `weft pubkey` prints at the initiator, 124 characters that end in =="
         case .allowedIPs: PeerKey.allowedIPs.expected
         case .networks: "a number from 1 to \(InitiatorConfiguration.mostNetworks)"
+        case .requestLimit: "a number of requests a second from 1 to \(InitiatorConfiguration.mostRequestsPerSecond)"
         case .suite: PeerKey.suite.expected
         case .speaks: PeerKey.speaks.expected
         }

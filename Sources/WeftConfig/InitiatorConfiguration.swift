@@ -8,6 +8,7 @@ public struct InitiatorConfiguration: Sendable {
     public static let defaultNetworks = AuthorizedInitiator.defaultNetworks
     /// The most that a file may grant one initiator.
     public static let mostNetworks = 1 << 20
+    public static let mostRequestsPerSecond = AuthorizedInitiator.mostRequestsPerSecond
 
     /// By what it is known; no other initiator's.
     public let publicKey: PublicKey
@@ -15,6 +16,8 @@ public struct InitiatorConfiguration: Sendable {
     public let allowedIPs: [Prefix]
     /// How many networks it may hold at once, 1...``mostNetworks``.
     public let networks: Int
+    /// Requests and releases a second, 1...``mostRequestsPerSecond``.
+    public let requestsPerSecond: Int
     /// The suite of its networks.
     public let suite: Suite
     /// Whether it runs Weft's first release.

@@ -147,8 +147,9 @@ public final class ControlProcess {
     }
 
     private func completeInitiators(_ link: LinkKind, at now: Instant) throws {
-        let list = initiators
+        var list = initiators
         initiators = InitiatorList()
+        list.configuration.tunnelled = peers.removeValue(forKey: link)?.tunnelled ?? []
         if let machine = machines[link] as? KeyServerMachine {
             machine.setInitiators(list, at: now)
         } else {

@@ -79,22 +79,24 @@ public struct InitiatorStatusRecord: Hashable, Sendable {
     public var quarantined: UInt32
     public var grants: UInt64
     public var releases: UInt64
+    public var delayed: UInt64
     public var refusals: [KeyRefusal: UInt64]
 
     /// One of which nothing is known.
     public static let none = InitiatorStatusRecord(
-        sessions: 0, endpoint: nil, networks: 0, quarantined: 0, grants: 0, releases: 0, refusals: [:])
+        sessions: 0, endpoint: nil, networks: 0, quarantined: 0, grants: 0, releases: 0, delayed: 0, refusals: [:])
 
     public init(_ status: InitiatorStatus) {
         self.init(
             sessions: UInt32(clamping: status.sessions), endpoint: status.endpoint,
             networks: UInt32(clamping: status.networks), quarantined: UInt32(clamping: status.quarantined),
-            grants: status.grants, releases: status.releases, refusals: status.refusals)
+            grants: status.grants, releases: status.releases, delayed: status.delayed,
+            refusals: status.refusals)
     }
 
     init(
         sessions: UInt32, endpoint: Endpoint?, networks: UInt32, quarantined: UInt32, grants: UInt64,
-        releases: UInt64, refusals: [KeyRefusal: UInt64]
+        releases: UInt64, delayed: UInt64, refusals: [KeyRefusal: UInt64]
     ) {
         self.sessions = sessions
         self.endpoint = endpoint
@@ -102,6 +104,7 @@ public struct InitiatorStatusRecord: Hashable, Sendable {
         self.quarantined = quarantined
         self.grants = grants
         self.releases = releases
+        self.delayed = delayed
         self.refusals = refusals
     }
 }

@@ -61,7 +61,7 @@ public final class QUICEndpoint: SessionTransport {
     private var deadlines = DeadlineHeap<SessionID>()
     /// Those that may have something to send.
     private var touched: Set<SessionID> = []
-    private var events = EventQueue<SessionEvent>()
+    private var events = FIFO<SessionEvent>()
     private var nextSession: UInt64 = 1
     var halfOpen = HalfOpen()
     private var latest = Instant(nanoseconds: 1)

@@ -178,6 +178,34 @@ extension Integration {
             #expect(try await two.refusal(of: "10.80.0.1") == nil)
         }
 
+        @Test("A call through another's network, or one's own, comes to nothing, and no packet is sealed twice")
+        func throughTheTunnel() async throws {
+            let hosts = try await HostPair()
+            let inside = try Identity.generate()
+            let outside = try Identity.generate()
+            let server = try await serve(
+                hosts,
+                ServerText(initiators: [
+                    (outside.publicKey, "10.80.0.0/16", ""), (inside.publicKey, "10.80.0.0/16", ""),
+                ]))
+            let one = try await KeyInitiator.make(
+                on: hosts.right, outside, asking: server, device: "weft1", addresses: ["10.80.0.1/32"])
+            defer { one.close() }
+            _ = try await one.network(for: "10.80.0.1")
+            #expect(try await pings(hosts.right, from: "10.80.0.1", "10.77.0.1"))
+            // The server's overlay address is reached through the first's network.
+            let two = try await KeyInitiator.make(
+                on: hosts.right, inside, asking: server, device: "weft2", addresses: ["10.80.0.2/32"], isRouted: false,
+                port: 6090, at: "10.77.0.1")
+            defer { two.close() }
+            #expect(try await two.refusal(of: "10.80.0.2") != nil)
+            let status = try await hosts.left.status("keys")
+            #expect(status.keyServer?.initiators.map(\.networks) == [1, 0])
+            // A few calls in 10 s, which the kernel has no way to answer.
+            #expect(status.totals.toUnderlay < 100, "\(status.totals)")
+            #expect(try await pings(hosts.right, from: "10.80.0.1", "10.77.0.1"))
+        }
+
         @Test("A reload: one initiator goes with its networks, another comes, a third loses no packet")
         func reload() async throws {
             let hosts = try await HostPair()

@@ -25,8 +25,31 @@ struct InitiatorFileTests {
         #expect(file.routedPrefixes.map(\.description) == ["10.80.0.0/16", "fd80::/64", "10.81.0.0/16"])
     }
 
-    @Test(
-        "limits of Networks", arguments: [("1", 1), ("1048576", 1_048_576)])
+    @Test("Networks of all initiators, for which the VNIs last or don't")
+    func sumOfNetworks() {
+        func findings(_ second: Int) -> [String] {
+            Samples.findings(
+                Samples.keyServer.replacing("4096", with: "1048576")
+                    .replacing("[Initiator] # second", with: "[Initiator]\nNetworks = \(second)"))
+        }
+        #expect(findings(69_905) == [])
+        #expect(
+            findings(69_906) == [
+                """
+                weft0.conf:15: Networks: all initiators together may hold 1118482: expected at most 1118481, for which the \
+                VNIs last, 15 for each network as released ones rest for a while: lower Networks, whose default is 1024, or \
+                share the initiators out among several key servers
+                """
+            ])
+    }
+
+    @Test("requests a second", arguments: [("", 200), ("RequestLimit = 1", 1), ("RequestLimit = 100000", 100_000)])
+    func requestLimit(_ line: String, _ rate: Int) throws {
+        let file = try TunnelFile.parse(Samples.keyServer.replacing("Networks = 4096", with: line), name: "keys.conf")
+        #expect(file.initiators.map(\.requestsPerSecond) == [rate, 200])
+    }
+
+    @Test("limits of Networks", arguments: [("1", 1), ("1048576", 1_048_576)])
     func networks(_ text: String, _ count: Int) throws {
         let file = try TunnelFile.parse(Samples.keyServer.replacing("4096", with: text), name: "keys.conf")
         #expect(file.initiators[0].networks == count)
@@ -44,6 +67,10 @@ struct InitiatorFileTests {
             (
                 "Networks = 4096", "Networks = 1\nnetworks = 2",
                 "12: Networks: stands here and on line 11: expected it once in a section"
+            ),
+            (
+                "Networks = 4096", "RequestLimit = 0",
+                "11: RequestLimit: expected a number of requests a second from 1 to 100000, found \"0\""
             ),
             ("Networks = 4096", "Network = 4096", "11: unknown key \"Network\": did you mean Networks?"),
             ("Networks = 4096", "Colour = green", "11: unknown key: expected one of \(initiatorKeys)"),

@@ -80,7 +80,7 @@ struct HostileControlTests {
                             publicKey: identities[0], prefixes: [try #require(Prefix("10.80.0.0/24"))], networks: 20)
                     ] as [UInt32: AuthorizedInitiator]
                 served = ServedConfiguration(
-                    peers: [:],
+                    peers: [:], tunnelled: [try #require(Prefix("10.0.0.0/8"))],
                     keyServer: .init(
                         link: .shared,
                         configuration: .init(
@@ -133,6 +133,8 @@ struct HostileControlTests {
             for route in network.routes {
                 #expect(Prefix("10.80.0.0/24")?.contains(route.destination) == true, "\(route); \(seed)")
             }
+            let isTunnelled = network.endpoint.flatMap { Prefix("10.0.0.0/8")?.contains($0.address) }
+            #expect(isTunnelled != true, "\(String(describing: network.endpoint)); \(seed)")
         }
         #expect(fixture.engine.networks().count <= 4 + (servingKeys ? 40 : 0), seed)
         if !servingKeys {
@@ -211,9 +213,11 @@ struct HostileControlTests {
         let most = KeyServerStatus.Initiator(
             publicKey: "", name: "", state: "absent", sessions: .max, endpoint: nil, allowedIPs: [],
             networks: Int(UInt32.max), mostNetworks: 1, quarantined: Int(UInt32.max), grants: .max, releases: .max,
-            refusals: ["held": .max])
+            delayed: .max, refusals: ["held": .max])
         let status = KeyServerStatus([most, most], networks: nil, turnedAway: .max)
-        #expect(status.totals.grants == .max - 1 && status.totals.refusals == ["held": .max - 1])
+        #expect(
+            status.totals.grants == .max - 1 && status.totals.delayed == .max - 1
+                && status.totals.refusals == ["held": .max - 1])
     }
 
     @Test("is ended when what it sends is no message, and another is started")

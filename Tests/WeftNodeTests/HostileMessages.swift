@@ -96,7 +96,7 @@ struct HostileMessages {
                 number: Bool.random(using: &random) ? 3 : .random(in: 0...9, using: &random),
                 InitiatorStatusRecord(
                     sessions: .max, endpoint: endpoint(&random), networks: .max, quarantined: .max, grants: .max,
-                    releases: .max, refusals: [.held: .max, .limit: .max]))
+                    releases: .max, delayed: .max, refusals: [.held: .max, .limit: .max]))
         case 16: return .refusalHeard(link)
         default: return .closed
         }

@@ -34,7 +34,8 @@ struct RecordTests {
             .reserved(.own, v4.address),
             .initiator(
                 .own, number: 5,
-                AuthorizedInitiator(publicKey: identity.publicKey, prefixes: [], networks: 9, suite: .aes128GCM)),
+                AuthorizedInitiator(
+                    publicKey: identity.publicKey, prefixes: [], networks: 9, suite: .aes128GCM, requestsPerSecond: 17)),
             .initiatorPrefix(.own, prefix), .granted(.own, grant), .initiatorsComplete(.own),
             .datagram(.shared, from: v4, [UInt8](0...255)), .datagram(.shared, from: v4, []),
             .activity(
@@ -70,7 +71,7 @@ struct RecordTests {
             .initiatorStatus(
                 number: 3,
                 InitiatorStatusRecord(
-                    sessions: 1, endpoint: v4, networks: 2, quarantined: 3, grants: 4, releases: 5,
+                    sessions: 1, endpoint: v4, networks: 2, quarantined: 3, grants: 4, releases: 5, delayed: 6,
                     refusals: [.held: 1])),
             .turnedAway(.shared, 8), .statusTold(5), .log("a line"), .closed,
         ]

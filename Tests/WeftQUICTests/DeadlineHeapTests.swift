@@ -30,15 +30,4 @@ struct DeadlineHeapTests {
             #expect(heap.first == naive.values.min(), "seed \(generator.seed)")
         }
     }
-
-    @Test func eventsComeInOrder() {
-        var queue = EventQueue<Int>()
-        var taken: [Int] = []
-        for number in 0..<100 {
-            queue.append(number)
-            if number.isMultiple(of: 3), let first = queue.popFirst() { taken.append(first) }
-        }
-        while let next = queue.popFirst() { taken.append(next) }
-        #expect(taken == Array(0..<100))
-    }
 }

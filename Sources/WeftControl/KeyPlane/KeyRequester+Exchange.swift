@@ -16,8 +16,7 @@ extension KeyRequester {
         var held: Set<UInt32> = []
         var exchanges: [StreamID: Exchange] = [:]
         /// Requests in the order of their deadlines; those that were answered are still among them.
-        private var deadlines: [(stream: StreamID, deadline: Instant)] = []
-        private var passed = 0
+        private var deadlines = FIFO<(stream: StreamID, deadline: Instant)>()
         /// The handshake alone doesn't say that the responder accepts us.
         var hasAnswered = false
 
@@ -41,22 +40,17 @@ extension KeyRequester {
 
         var isHalfUsed: Bool { allocator.isHalfUsed }
 
-        var oldestDeadline: Instant? { passed < deadlines.count ? deadlines[passed].deadline : nil }
+        var oldestDeadline: Instant? { deadlines.first?.deadline }
 
         /// Lets go of requests that waited too long. Their streams stay: what is granted there yet is given back.
         func giveUp(at now: Instant, _ late: (RequestID) -> Void) {
-            while passed < deadlines.count {
-                let (stream, deadline) = deadlines[passed]
+            while let (stream, deadline) = deadlines.first {
                 if let request = exchanges[stream]?.request {
                     guard now >= deadline else { break }
                     late(request)
                     exchanges[stream]?.request = nil
                 }
-                passed += 1
-            }
-            if passed > 1024, passed > deadlines.count / 2 {
-                deadlines.removeFirst(passed)
-                passed = 0
+                _ = deadlines.popFirst()
             }
         }
     }

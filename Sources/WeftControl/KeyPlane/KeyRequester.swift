@@ -51,7 +51,7 @@ public final class KeyRequester: ControlMachine {
     var session: Session?
     /// Not sent yet, in the order of asking.
     var waiting: [Request] = []
-    var events: [Event] = []
+    var events = FIFO<Event>()
     private var isClosed = false
 
     /// An exchange that waits for the session or for a stream.
@@ -96,7 +96,7 @@ public final class KeyRequester: ControlMachine {
         waiting.append(Request(kind: .release(vni), deadline: .distantFuture))
     }
 
-    public func nextEvent() -> Event? { events.isEmpty ? nil : events.removeFirst() }
+    public func nextEvent() -> Event? { events.popFirst() }
 
     // MARK: Time and datagrams
 

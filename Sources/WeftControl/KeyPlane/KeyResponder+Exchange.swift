@@ -4,7 +4,7 @@ import Weft
 /// Requests and releases: each is judged at once, the engine is told of all together, and once it has them they are
 /// answered.
 extension KeyResponder {
-    /// What one look at the clock brought.
+    /// What came since the engine was told last.
     struct Staged {
         /// Networks that the engine gets, with their keys.
         var added: [UInt32: SAPair] = [:]
@@ -12,6 +12,8 @@ extension KeyResponder {
         var changed: Set<UInt32> = []
         var removed: Set<UInt32> = []
         var answers: [Answer] = []
+
+        var isEmpty: Bool { added.isEmpty && changed.isEmpty && removed.isEmpty && answers.isEmpty }
     }
 
     struct Answer {
@@ -27,7 +29,7 @@ extension KeyResponder {
         do {
             let payload = try reader.receive(bytes.span)
             session.incoming[stream] = reader
-            if let payload { try respond(to: ControlMessage(payload: payload.span), on: stream, session, now) }
+            if let payload { take(try ControlMessage(payload: payload.span), on: stream, session, now) }
             if isEnd {
                 session.incoming[stream] = nil
                 try reader.end()
@@ -35,14 +37,18 @@ extension KeyResponder {
         } catch {
             reader.drain()
             session.incoming[stream] = isEnd ? nil : reader
-            transport.abandon(stream, of: session.id)
-            note(.protocolError, by: session.initiator, now)
+            breach(on: stream, session, now)
         }
     }
 
-    private func respond(
-        to message: ControlMessage, on stream: StreamID, _ session: KeySession, _ now: Instant
-    ) throws(KeyRefusal) {
+    /// Whoever breaks the protocol gets no answer but a reset stream.
+    private func breach(on stream: StreamID, _ session: KeySession, _ now: Instant) {
+        session.waiting.remove(stream)
+        transport.abandon(stream, of: session.id)
+        note(.protocolError, by: session.initiator, now)
+    }
+
+    func respond(to message: ControlMessage, on stream: StreamID, _ session: KeySession, _ now: Instant) {
         switch message {
         case .keyRequest(let offer, let address):
             do {
@@ -52,8 +58,7 @@ extension KeyResponder {
                     Answer(
                         session: session.id, stream: stream, message: .keyGrant(.granted, reply, vni: vni), vni: vni))
             } catch {
-                // Whoever breaks the protocol gets no answer but a reset stream.
-                guard error != .protocolError else { throw error }
+                guard error != .protocolError else { return breach(on: stream, session, now) }
                 note(error, by: session.initiator, now)
                 let refusal = ControlMessage.keyGrant(error.status, SAOffer(suite: 0, receiveSPI: 0), vni: 0)
                 staged.answers.append(Answer(session: session.id, stream: stream, message: refusal, vni: nil))
@@ -69,7 +74,7 @@ extension KeyResponder {
             }
             staged.answers.append(
                 Answer(session: session.id, stream: stream, message: .releaseAnswer(status), vni: nil))
-        case .saOffer, .keyGrant, .releaseAnswer: throw .protocolError
+        case .saOffer, .keyGrant, .releaseAnswer: breach(on: stream, session, now)
         }
     }
 
@@ -78,19 +83,21 @@ extension KeyResponder {
     ) throws(KeyRefusal) -> (vni: UInt32, SAOffer) {
         let life = session.initiator
         guard mayHave(address, life.policy) else { throw .prefix }
-        let older = holders[address] ?? []
-        if let newest = older.last, let holder = grants[newest]?.initiator, holder !== life { throw .held }
+        let older = grants.newest(of: address)
+        if let older, older.initiator !== life { throw .held }
         guard life.held < life.policy.networks else { throw .limit }
         // An initiator that asks and releases in a loop uses up its own share, not everybody's.
-        let share = life.policy.networks.multipliedReportingOverflow(by: AuthorizedInitiator.quarantineFactor)
-        guard share.overflow || life.held + life.quarantined < share.partialValue else { throw .vnis }
+        let share = life.policy.networks.multipliedReportingOverflow(by: AuthorizedInitiator.vnisPerNetwork)
+        let taken = life.held + life.orphans.count + life.quarantined
+        guard share.overflow || taken < share.partialValue else { throw .vnis }
         let expiry = now.advanced(by: configuration.lifetime)
         let (reply, pair) = try agree(offer, session, until: expiry)
         guard let vni = pool.take() else { throw .vnis }
-        if let newest = older.last { staged.changed.insert(newest) }
-        holders[address] = older + [vni]
-        grants[vni] = Grant(
-            vni: vni, address: address, initiator: life, session: session, firstPlace: session.place, expiry: expiry)
+        if let older { staged.changed.insert(older.vni) }
+        grants.add(
+            Grant(
+                vni: vni, address: address, initiator: life, session: session, firstPlace: session.place,
+                expiry: expiry))
         expiring.append((vni, expiry))
         session.granted.insert(vni)
         life.held += 1
@@ -121,7 +128,7 @@ extension KeyResponder {
     /// Takes a network back: its VNI goes into quarantine, and the address is its next older holder's.
     func withdraw(_ grant: Grant, at now: Instant) {
         let life = grant.initiator
-        grants[grant.vni] = nil
+        let heir = grants.remove(grant.vni)
         if let session = grant.session {
             session.granted.remove(grant.vni)
             life.held -= 1
@@ -130,9 +137,7 @@ extension KeyResponder {
         }
         life.quarantined += 1
         pool.release(grant.vni, owner: life.number, until: now.advanced(by: configuration.lifetime))
-        let left = (holders[grant.address] ?? []).filter { $0 != grant.vni }
-        holders[grant.address] = left.isEmpty ? nil : left
-        if let newest = left.last { staged.changed.insert(newest) }
+        if let heir { staged.changed.insert(heir) }
         staged.changed.remove(grant.vni)
         // What the engine was never told of needn't be taken from it.
         if staged.added.removeValue(forKey: grant.vni) == nil { staged.removed.insert(grant.vni) }
@@ -143,7 +148,7 @@ extension KeyResponder {
         return GrantedNetwork(
             vni: grant.vni, address: grant.address, holder: grant.initiator.policy.publicKey,
             endpoint: configuration.dataPort.map { Endpoint(place.address, port: $0) } ?? place,
-            isReceiveOnly: holders[grant.address]?.last != grant.vni, expiry: grant.expiry)
+            isReceiveOnly: grants.newest(of: grant.address)?.vni != grant.vni, expiry: grant.expiry)
     }
 
     /// Tells the engine, and then the initiators: nothing reaches them before the engine has done what it was told.
@@ -156,16 +161,20 @@ extension KeyResponder {
         changes.keys = staged.added
         let answers = staged.answers
         staged = Staged()
+        nextStep = now.advanced(by: Self.step)
         if !changes.isEmpty { engine.apply(changes) }
+        handleRefusals(of: answers, at: now)
+    }
+
+    /// Takes back what the engine refused, and sends the answers that wait for what it was told.
+    func handleRefusals(of answers: [Answer] = [], at now: Instant) {
         var refused: Set<UInt32> = []
         while let event = engine.nextEvent() {
             if case .grantRefused(let vni) = event { refused.insert(vni) }
         }
         send(answers, refused: refused)
-        guard !refused.isEmpty else { return }
         let answered = refused.subtracting(answers.compactMap(\.vni))
         for vni in refused { withdraw(refused: vni, wasAnswered: answered.contains(vni), at: now) }
-        commit(at: now)
     }
 
     /// The engine doesn't have a network. Whoever was told that it does loses the session, and asks anew.
@@ -191,7 +200,7 @@ extension KeyResponder {
         }
     }
 
-    private func note(_ refusal: KeyRefusal, by life: InitiatorLife, _ now: Instant) {
+    func note(_ refusal: KeyRefusal, by life: InitiatorLife, _ now: Instant) {
         life.refusals[refusal, default: 0] += 1
         guard now >= life.nextLog else { return }
         life.nextLog = now.advanced(by: .seconds(60))

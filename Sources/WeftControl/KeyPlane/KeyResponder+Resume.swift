@@ -9,7 +9,9 @@ extension KeyResponder {
 
     /// Takes over networks that were granted before. What nobody may have any more is taken back at once.
     public func resume(_ networks: [GrantedNetwork], at now: Instant) {
-        for network in networks.sorted(by: { $0.vni < $1.vni }) {
+        // The newest of an address last: it is the one that isn't for receiving only.
+        for network in networks.sorted(by: { ($0.isReceiveOnly ? 0 : 1, $0.vni) < ($1.isReceiveOnly ? 0 : 1, $1.vni) })
+        {
             guard let life = initiators[network.holder], mayHave(network.address, life.policy), pool.take(network.vni)
             else {
                 staged.removed.insert(network.vni)
@@ -18,12 +20,8 @@ extension KeyResponder {
             let grant = Grant(
                 vni: network.vni, address: network.address, initiator: life, session: nil,
                 firstPlace: network.endpoint, expiry: network.expiry)
-            grants[network.vni] = grant
+            grants.add(grant)
             life.orphans.insert(network.vni)
-            // The newest last: it is the one that isn't for receiving only.
-            var holders = self.holders[network.address] ?? []
-            holders.insert(network.vni, at: network.isReceiveOnly ? 0 : holders.count)
-            self.holders[network.address] = holders
             orphansEnd = now.advanced(by: Self.orphanLife)
         }
         commit(at: now)

@@ -7,7 +7,7 @@ extension KeyResponder {
             switch event {
             case .established(let id, let peer, let place, _): adopt(id, peer, at: place, now)
             case .ended(let id, let peer, let why): ended(id, peer, why, now)
-            case .moved(let id, let place): moved(id, to: place)
+            case .moved(let id, let place): moved(id, to: place, at: now)
             case .received(let id, let stream, let bytes, let isEnd):
                 guard let session = sessions[id] else { continue }
                 received(session, stream, bytes, isEnd: isEnd, now)
@@ -15,6 +15,7 @@ extension KeyResponder {
             case .streamFailed(let id, let stream):
                 guard let session = sessions[id] else { continue }
                 session.incoming[stream] = nil
+                session.waiting.remove(stream)
                 // The initiator gave the exchange up and knows of no grant.
                 if let vni = session.answering.removeValue(forKey: stream), let grant = grants[vni] {
                     withdraw(grant, at: now)
@@ -27,6 +28,10 @@ extension KeyResponder {
         guard let life = initiators[peer], let keys = transport.masterKeys(of: id) else {
             return transport.close(id, code: ControlPlane.CloseCode.failed, now: now)
         }
+        guard admits(place) else {
+            note(.tunnelled, by: life, now)
+            return transport.close(id, code: ControlPlane.CloseCode.failed, now: now)
+        }
         if life.sessions.count >= Self.sessionsOfOne, let oldest = longestSilent(of: life) {
             forget(oldest, at: now)
             transport.close(oldest.id, code: ControlPlane.CloseCode.superseded, now: now)
@@ -34,7 +39,7 @@ extension KeyResponder {
         let session = KeySession(id, of: life, at: place, keys)
         life.sessions.append(session)
         sessions[id] = session
-        if life.sessions.count == 1 { say(life, "connected at \(place)") }
+        if life.sessions.count == 1, life.lines.admits(at: now) { say(life, "connected at \(place)") }
     }
 
     private func longestSilent(of life: InitiatorLife) -> KeySession? {
@@ -51,7 +56,7 @@ extension KeyResponder {
         let life = session.initiator
         let count = session.granted.count
         forget(session, at: now)
-        if life.sessions.isEmpty { say(life, "gone: \(why); \(count) networks released") }
+        if life.sessions.isEmpty, life.lines.admits(at: now) { say(life, "gone: \(why); \(count) networks released") }
     }
 
     /// Forgets a session with all that was granted on it.
@@ -60,13 +65,8 @@ extension KeyResponder {
             if let grant = grants[vni] { withdraw(grant, at: now) }
         }
         sessions[session.id] = nil
+        moving[session.id] = nil
         session.initiator.sessions.removeAll { $0 === session }
-    }
-
-    private func moved(_ id: SessionID, to place: Endpoint) {
-        guard let session = sessions[id] else { return }
-        session.place = place
-        staged.changed.formUnion(session.granted)
     }
 
     func say(_ life: InitiatorLife, _ text: String) { log("initiator \(life.policy.publicKey.shortName): \(text)") }

@@ -4,7 +4,7 @@ import Weft
 /// Grants virtual networks to those who may ask: each gets a VNI and keys for one overlay address, and the engine the
 /// network, before the initiator reads the answer.
 ///
-/// What one look at the clock finds is done in one step of the engine's, however many ask. A network belongs to the
+/// What came since the last step of the engine's is the next one, however many ask. A network belongs to the
 /// session that it was granted on and ends with it, when it is released, or with its keys' life.
 public final class KeyResponder: ControlMachine {
     /// What all grants have in common.
@@ -17,14 +17,18 @@ public final class KeyResponder: ControlMachine {
         public var lifetime: Duration
         /// The initiators' UDP port for data; nil where they share one port for data and control.
         public var dataPort: UInt16?
+        /// What the host routes into the tunnel, the tunnel's own datagrams too: no initiator is answered there.
+        public var tunnelled: [Prefix]
 
         public init(
-            localPrefixes: [Prefix], reserved: Set<IPAddress> = [], lifetime: Duration, dataPort: UInt16? = nil
+            localPrefixes: [Prefix], reserved: Set<IPAddress> = [], lifetime: Duration, dataPort: UInt16? = nil,
+            tunnelled: [Prefix] = []
         ) {
             self.localPrefixes = localPrefixes
             self.reserved = reserved
             self.lifetime = lifetime
             self.dataPort = dataPort
+            self.tunnelled = tunnelled
         }
     }
 
@@ -42,16 +46,19 @@ public final class KeyResponder: ControlMachine {
     private var nextNumber: UInt32 = 1
     var sessions: [SessionID: KeySession] = [:]
     var pool: VNIPool
-    var grants: [UInt32: Grant] = [:]
-    /// The VNIs of each granted address, the newest last: that one's network carries what is sent there.
-    var holders: [IPAddress: [UInt32]] = [:]
+    var grants = GrantTable()
     /// Grants in the order of their end.
-    var expiring: [(vni: UInt32, expiry: Instant)] = []
-    var expired = 0
+    var expiring = FIFO<(vni: UInt32, expiry: Instant)>()
     /// When networks from before our start end; nil where there are none.
     var orphansEnd: Instant?
     /// What the engine hasn't been told yet, and what the initiators hear then.
     var staged = Staged()
+    /// When the engine may be told again.
+    var nextStep = Instant(nanoseconds: 0)
+    /// Initiators whose requests wait, by number.
+    var paced: [UInt32: InitiatorLife] = [:]
+    /// Where sessions are that moved a moment ago, too.
+    var moving: [SessionID: Endpoint] = [:]
     /// Calls that came to nothing.
     public var turnedAway: UInt64 { inVain.count }
     var inVain = CallsInVain()
@@ -102,15 +109,18 @@ public final class KeyResponder: ControlMachine {
                 drop(life, at: now)
                 self.initiators[key] = nil
                 numbers[life.number] = nil
+                paced[life.number] = nil
                 continue
             }
             let keeps = life.sessions.allSatisfy { session in
-                session.granted.allSatisfy { vni in grants[vni].map { mayHave($0.address, policy) } ?? true }
+                admits(session.place)
+                    && session.granted.allSatisfy { vni in grants[vni].map { mayHave($0.address, policy) } ?? true }
             }
             for vni in life.orphans {
                 if let grant = grants[vni], !mayHave(grant.address, policy) { withdraw(grant, at: now) }
             }
             if !keeps || policy.suite != life.policy.suite { drop(life, at: now) }
+            if policy.requestsPerSecond != life.policy.requestsPerSecond { life.requests = policy.allowance }
             life.policy = policy
         }
         for (key, policy) in wanted where self.initiators[key] == nil {
@@ -142,7 +152,7 @@ public final class KeyResponder: ControlMachine {
     public func statuses() -> [InitiatorStatus] { initiators.values.map { $0.status() } }
 
     /// The networks that are granted, in no order.
-    public func networks() -> [GrantedNetwork] { grants.values.map { network(of: $0) } }
+    public func networks() -> [GrantedNetwork] { grants.all.map { network(of: $0) } }
 
     // MARK: Time and datagrams
 
@@ -151,8 +161,9 @@ public final class KeyResponder: ControlMachine {
     }
 
     public var nextDeadline: Instant {
-        let expiry = expired < expiring.count ? expiring[expired].expiry : .distantFuture
-        return min(transport.nextDeadline ?? .distantFuture, expiry, orphansEnd ?? .distantFuture)
+        let expiry = expiring.first?.expiry ?? .distantFuture
+        return min(
+            transport.nextDeadline ?? .distantFuture, expiry, orphansEnd ?? .distantFuture, nextPacedDeadline)
     }
 
     public func advance(to now: Instant) {
@@ -161,7 +172,9 @@ public final class KeyResponder: ControlMachine {
         expire(at: now)
         endOrphans(at: now)
         handleEvents(at: now)
-        commit(at: now)
+        servePaced(at: now)
+        handleRefusals(at: now)
+        if !staged.isEmpty, now >= nextStep { commit(at: now) }
     }
 
     public func flush(now: Instant, _ send: (Span<UInt8>, Endpoint) -> Void) {
@@ -174,15 +187,10 @@ public final class KeyResponder: ControlMachine {
     }
 
     private func expire(at now: Instant) {
-        while expired < expiring.count, now > expiring[expired].expiry {
-            let (vni, expiry) = expiring[expired]
-            expired += 1
+        while let (vni, expiry) = expiring.first, now > expiry {
+            _ = expiring.popFirst()
             // Released and granted again, it stands further back, too.
             if let grant = grants[vni], grant.expiry == expiry { withdraw(grant, at: now) }
-        }
-        if expired > 1024, expired > expiring.count / 2 {
-            expiring.removeFirst(expired)
-            expired = 0
         }
     }
 }

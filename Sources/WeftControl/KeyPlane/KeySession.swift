@@ -15,20 +15,32 @@ final class InitiatorLife {
     var grants: UInt64 = 0
     var releases: UInt64 = 0
     var refusals: [KeyRefusal: UInt64] = [:]
+    /// Requests that had to wait.
+    var delayed: UInt64 = 0
     /// When a refusal may be logged again.
     var nextLog = Instant(nanoseconds: 0)
+    /// The other lines of its that may be logged.
+    var lines = Allowance(atOnce: 8, every: .seconds(10))
+    /// The requests and releases that it may make.
+    var requests: Allowance
+    /// Those that wait, and some that were given up meanwhile.
+    var row = FIFO<KeyResponder.Request>()
 
     init(_ policy: AuthorizedInitiator, number: UInt32) {
         self.policy = policy
         self.number = number
+        requests = policy.allowance
     }
+
+    /// Requests that wait.
+    var waiting: Int { sessions.reduce(0) { $0 + $1.waiting.count } }
 
     func status() -> InitiatorStatus {
         InitiatorStatus(
             publicKey: policy.publicKey, sessions: sessions.count, endpoint: sessions.last?.place,
             networks: held + orphans.count,
             mostNetworks: policy.networks, quarantined: quarantined, grants: grants, releases: releases,
-            refusals: refusals)
+            delayed: delayed, refusals: refusals)
     }
 }
 
@@ -36,8 +48,10 @@ final class InitiatorLife {
 final class KeySession {
     let id: SessionID
     let initiator: InitiatorLife
-    /// Where it comes from.
+    /// Where it comes from, and data goes.
     var place: Endpoint
+    /// When it may move again.
+    var nextMove = Instant(nanoseconds: 0)
     let masterKeys: MasterKeys
     var allocator = SPIAllocator(role: .responder)
     /// What the initiator has offered.
@@ -46,6 +60,8 @@ final class KeySession {
     var granted: Set<UInt32> = []
     /// The initiator's streams that haven't ended.
     var incoming: [StreamID: ControlFrameReader] = [:]
+    /// Streams whose requests wait for their turn.
+    var waiting: Set<StreamID> = []
     /// Grants that the initiator isn't known to have.
     var answering: [StreamID: UInt32] = [:]
 

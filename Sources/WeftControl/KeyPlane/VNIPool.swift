@@ -11,9 +11,8 @@ struct VNIPool {
     private var taken: [UInt64]
     private var cursor: UInt32
     private(set) var free: Int
-    /// What was given back, in the order of its release. The first `gone` have been freed.
-    private var quarantine: [Quarantined] = []
-    private var gone = 0
+    /// What was given back, in the order of its release.
+    private var quarantine = FIFO<Quarantined>()
 
     private struct Quarantined {
         let vni: UInt32
@@ -31,10 +30,7 @@ struct VNIPool {
     }
 
     /// How many wait for the end of their quarantine.
-    var quarantined: Int { quarantine.count - gone }
-
-    /// When the next one is free again; nil while none waits.
-    var nextFree: Instant? { gone < quarantine.count ? quarantine[gone].until : nil }
+    var quarantined: Int { quarantine.count }
 
     /// The next VNI of the round; nil when all are taken.
     mutating func take() -> UInt32? {
@@ -58,10 +54,6 @@ struct VNIPool {
         return nil
     }
 
-    /// Takes a VNI back that was never told to anyone.
-    mutating func putBack(_ vni: UInt32) { open(vni) }
-
-    /// Takes a VNI back that is free again once `until` is over. `until` never goes back from call to call.
     /// Takes a VNI that is in use already; whether it was free.
     mutating func take(_ vni: UInt32) -> Bool {
         let word = Int(vni >> 6)
@@ -72,20 +64,17 @@ struct VNIPool {
         return true
     }
 
+    /// Takes a VNI back that is free again once `until` is over. `until` never goes back from call to call.
     mutating func release(_ vni: UInt32, owner: UInt32, until: Instant) {
         quarantine.append(Quarantined(vni: vni, owner: owner, until: until))
     }
 
     /// Frees what has waited long enough, and tells whose it was.
     mutating func advance(to now: Instant, _ freed: (_ owner: UInt32) -> Void) {
-        while gone < quarantine.count, now > quarantine[gone].until {
-            open(quarantine[gone].vni)
-            freed(quarantine[gone].owner)
-            gone += 1
-        }
-        if gone > 1024, gone > quarantine.count / 2 {
-            quarantine.removeFirst(gone)
-            gone = 0
+        while let oldest = quarantine.first, now > oldest.until {
+            open(oldest.vni)
+            freed(oldest.owner)
+            _ = quarantine.popFirst()
         }
     }
 

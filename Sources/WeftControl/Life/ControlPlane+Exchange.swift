@@ -91,7 +91,7 @@ extension ControlPlane {
     ) throws {
         let message = try ControlMessage(payload: payload.span)
         guard case .saOffer(let offer) = message else { throw ExchangeError.unexpected(type: message.kind.rawValue) }
-        guard session.admitsOffer(at: now) else { throw ExchangeError.tooOften }
+        guard session.offers.admits(at: now) else { throw ExchangeError.tooOften }
         let spi = try life.spis.next()
         let agreed = try SAAgreement(role: life.role, suite: life.peer.suite, receiveSPI: spi)
             .conclude(with: offer, masterKeys: session.masterKeys)

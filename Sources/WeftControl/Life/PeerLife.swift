@@ -116,9 +116,8 @@ final class LiveSession {
     var incoming: [StreamID: ControlFrameReader] = [:]
     /// What we send with once the peer is known to be able to open it.
     var pending: PendingTransmit?
-    /// How many offers the peer may still make now.
-    var offerAllowance: Double = 20
-    var offerAllowanceSince: Instant
+    /// The offers that the peer may make.
+    var offers = Allowance(atOnce: 20, perSecond: 20)
 
     init(
         _ id: SessionID, isInitiators: Bool, isDialed: Bool, idleGap: Duration, _ vnis: SessionVNIs,
@@ -132,7 +131,6 @@ final class LiveSession {
         self.masterKeys = masterKeys
         since = now
         nextRekey = now
-        offerAllowanceSince = now
     }
 
     /// An exchange that we began.
@@ -151,15 +149,5 @@ final class LiveSession {
         /// The stream of our answer, and when the peer is known to have it.
         let stream: StreamID
         var usableFrom: Instant?
-    }
-
-    /// Whether the peer may make another offer now: 20 at once, and 20 a second.
-    func admitsOffer(at now: Instant) -> Bool {
-        let elapsed = Double(now.nanoseconds &- offerAllowanceSince.nanoseconds) / 1e9
-        offerAllowance = min(20, offerAllowance + elapsed * 20)
-        offerAllowanceSince = now
-        guard offerAllowance >= 1 else { return false }
-        offerAllowance -= 1
-        return true
     }
 }

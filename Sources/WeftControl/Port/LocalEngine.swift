@@ -6,7 +6,7 @@ public final class LocalEngine: EnginePort {
     private let engine: Engine
     private var localPrefixes: [Prefix] = []
     private let log: (String) -> Void
-    private var events: [EngineEvent] = []
+    private var events = FIFO<EngineEvent>()
 
     /// - Parameter log: takes a line for people.
     public init(_ engine: Engine, log: @escaping (String) -> Void = { _ in }) {
@@ -52,43 +52,54 @@ public final class LocalEngine: EnginePort {
     }
 
     public func apply(_ changes: GrantChanges) {
-        events += refused(of: changes).map { .grantRefused(vni: $0) }
+        for vni in refused(of: changes) { events.append(.grantRefused(vni: vni)) }
     }
 
     public func setLocalPrefixes(_ prefixes: [Prefix]) { localPrefixes = prefixes }
 
-    public func nextEvent() -> EngineEvent? { events.isEmpty ? nil : events.removeFirst() }
+    public func nextEvent() -> EngineEvent? { events.popFirst() }
 
     /// Applies changes; the VNIs that the engine didn't take. Only what others did to the engine can be the reason, and then
-    /// one change at a time keeps the others from failing with it.
+    /// halves are tried, so that the others don't fail with it, and the engine isn't changed once for each of them.
     private func refused(of changes: GrantChanges) -> [UInt32] {
-        var all = NetworkChanges()
-        all.removed = Set(changes.removed.map { .vni($0) })
-        all.changed = changes.changed.map { $0.network(localPrefixes: localPrefixes) }
-        all.added = changes.added.map { $0.network(localPrefixes: localPrefixes) }
-        all.keys = Dictionary(changes.keys.map { (.vni($0.key), $0.value) }) { first, _ in first }
-        if (try? engine.apply(all)) != nil { return [] }
-        func isDone(_ network: NetworkID, _ edit: (inout NetworkChanges) -> Void) -> Bool {
-            var one = NetworkChanges()
-            edit(&one)
-            do {
-                try engine.apply(one)
-                return true
-            } catch {
-                log("\(network) can't be changed: \(error)")
-                return false
-            }
-        }
-        for network in all.removed { _ = isDone(network) { $0.removed = [network] } }
+        var steps = changes.removed.map { Step.remove($0) }
+        let changed = changes.changed.map { $0.network(localPrefixes: localPrefixes) }
         // Who gives routes up makes way for who takes them.
-        for network in all.changed.sorted(by: { $0.isReceiveOnly && !$1.isReceiveOnly }) {
-            _ = isDone(network.id) { $0.changed = [network] }
-        }
-        return all.added.filter { network in
-            !isDone(network.id) { one in
-                one.added = [network]
-                one.keys = all.keys.filter { $0.key == network.id }
+        steps +=
+            changed.filter(\.isReceiveOnly).map { .change($0) }
+            + changed.filter { !$0.isReceiveOnly }.map { .change($0) }
+        steps += changes.added.map { .add($0.network(localPrefixes: localPrefixes), changes.keys[$0.vni]) }
+        return refused(of: steps[...])
+    }
+
+    private enum Step {
+        case remove(UInt32)
+        case change(NetworkConfiguration)
+        case add(NetworkConfiguration, SAPair?)
+    }
+
+    private func refused(of steps: ArraySlice<Step>) -> [UInt32] {
+        guard let last = steps.last else { return [] }
+        var all = NetworkChanges()
+        for step in steps {
+            switch step {
+            case .remove(let vni): all.removed.insert(.vni(vni))
+            case .change(let network): all.changed.append(network)
+            case .add(let network, let keys):
+                all.added.append(network)
+                all.keys[network.id] = keys
             }
-        }.compactMap(\.id.vni)
+        }
+        do {
+            try engine.apply(all)
+            return []
+        } catch {
+            guard steps.count == 1 else {
+                let middle = steps.startIndex + steps.count / 2
+                return refused(of: steps[..<middle]) + refused(of: steps[middle...])
+            }
+            log("a granted network can't be changed: \(error)")
+            return if case .add(let network, _) = last { [network.id.vni].compactMap(\.self) } else { [] }
+        }
     }
 }

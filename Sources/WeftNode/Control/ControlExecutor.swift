@@ -19,7 +19,8 @@ final class ControlExecutor {
     /// The VNIs that they have by the file, or by both ends' keys.
     private var standingVNIs: Set<UInt32> = []
     private var grants = GrantBooks()
-    private var lines = LineAllowance()
+    /// The lines that a control process may have logged.
+    private var lines = Allowance(atOnce: 20, perSecond: 10)
     /// What the control process knows of networks' signs of life.
     private var told: [NetworkID: ActivityRecord] = [:]
     private var roamed: [NetworkID: Endpoint] = [:]
@@ -133,7 +134,7 @@ final class ControlExecutor {
                 local.installTransmit(spi: spi, key: key, expiry: expiry, vni: vni, for: network, at: now)
             }
         case .moveEndpoint(let network, let endpoint):
-            guard let peer = peers[network], Self.canBeReached(endpoint), mayMove(peer, to: endpoint) else {
+            guard let peer = peers[network], mayLead(to: endpoint), mayMove(peer, to: endpoint) else {
                 return refuse()
             }
             local.updateEndpoint(of: network, to: endpoint)
@@ -177,17 +178,22 @@ final class ControlExecutor {
 
     /// An endpoint that stays stays, whatever the control process says.
     private func mayMove(_ peer: ControlPeer, to endpoint: Endpoint) -> Bool {
-        (!peer.isPinned || peer.endpoint == nil || endpoint == peer.endpoint)
-            && !served.tunnelled.contains { $0.contains(endpoint.address) }
+        !peer.isPinned || peer.endpoint == nil || endpoint == peer.endpoint
+    }
+
+    /// Whether data may be sent there. What is routed into the tunnel would be sealed again and again.
+    private func mayLead(to endpoint: Endpoint) -> Bool {
+        Self.canBeReached(endpoint) && !served.tunnelled.contains { $0.contains(endpoint.address) }
     }
 
     private func takeGrant(_ record: ToData) {
         guard let server = served.keyServer else { return refuse() }
         switch record {
         case .grantRemoved(_, let vni): grants.remove(vni)
-        case .grantChanged(_, let grant): if !grants.change(grant, server) { refuse() }
+        case .grantChanged(_, let grant):
+            if !mayLead(to: grant.endpoint) || !grants.change(grant, server) { refuse() }
         case .grantAdded(let link, let grant, let keys):
-            guard Self.canBeReached(grant.endpoint), grants.add(grant, keys, server) else {
+            guard mayLead(to: grant.endpoint), grants.add(grant, keys, server) else {
                 tellRefused(grant.vni, link)
                 return refuse()
             }
@@ -230,19 +236,5 @@ final class ControlExecutor {
             sum.lastAgreement = new.lastAgreement ?? before.lastAgreement
         }
         status.peers[network] = sum
-    }
-}
-
-/// How many lines a control process may have logged: 20 at once, and 10 a second.
-struct LineAllowance {
-    private var left = 20.0
-    private var since = Instant(nanoseconds: 0)
-
-    mutating func admits(at now: Instant) -> Bool {
-        left = min(20, left + Double(now.nanoseconds &- since.nanoseconds) / 1e8)
-        since = now
-        guard left >= 1 else { return false }
-        left -= 1
-        return true
     }
 }

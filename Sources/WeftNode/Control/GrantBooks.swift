@@ -19,8 +19,9 @@ struct GrantBooks {
     var all: [GrantRecord] { Array(granted.values) }
 
     mutating func remove(_ vni: UInt32) {
-        guard granted[vni] != nil else { return }
-        staged.removed.insert(vni)
+        // Its place is free at once: what comes for it in the same step needs none of its own.
+        guard let grant = granted[vni], staged.removed.insert(vni).inserted else { return }
+        counts[grant.initiator, default: 1] -= 1
     }
 
     /// Whether an initiator may have the network; it is there with the next ``takeStaged(_:)``.
@@ -39,8 +40,7 @@ struct GrantBooks {
 
     /// Whether the network is there, with the same address and holder.
     mutating func change(_ grant: GrantRecord, _ server: ServedConfiguration.KeyServer) -> Bool {
-        guard let now = granted[grant.vni], now.initiator == grant.initiator, now.address == grant.address,
-            ControlExecutor.canBeReached(grant.endpoint)
+        guard let now = granted[grant.vni], now.initiator == grant.initiator, now.address == grant.address
         else { return false }
         staged.changed[grant.vni] = grant
         return true
@@ -61,7 +61,7 @@ struct GrantBooks {
             granted[vni] = grant
             if let network = Self.network(grant, server) { changes.changed.append(network) }
         }
-        for vni in staged.removed { forget(vni) }
+        for vni in staged.removed { granted[vni] = nil }
         for (vni, (grant, keys)) in staged.added {
             guard let network = Self.network(grant, server) else { continue }
             granted[vni] = grant
@@ -89,6 +89,9 @@ struct GrantBooks {
     /// Forgets what was announced and not applied.
     mutating func forgetStaged() {
         for (_, (grant, _)) in staged.added { counts[grant.initiator, default: 1] -= 1 }
+        for vni in staged.removed {
+            if let grant = granted[vni] { counts[grant.initiator, default: 0] += 1 }
+        }
         staged = Staged()
     }
 }

@@ -109,6 +109,7 @@ struct ServedConfiguration: Sendable {
         guard let server = keyServer else { return }
         let (link, configuration) = (server.link, server.configuration)
         end.send(.keyServer(link, lifetime: configuration.lifetime, dataPort: configuration.dataPort))
+        for prefix in tunnelled { end.send(.tunnelled(link, prefix)) }
         for prefix in configuration.localPrefixes { end.send(.localPrefix(link, prefix)) }
         for address in configuration.reserved { end.send(.reserved(link, address)) }
         for (number, initiator) in server.initiators.sorted(by: { $0.key < $1.key }) {
@@ -173,6 +174,7 @@ extension TunnelConfiguration {
         initiators.map {
             AuthorizedInitiator(
                 publicKey: $0.publicKey, prefixes: $0.allowedIPs, networks: $0.networks, suite: $0.suite,
+                requestsPerSecond: $0.requestsPerSecond,
                 speaks: interface.controlPort != nil ? .icx : $0.isFirstRelease ? .firstRelease : .weft)
         }
     }

@@ -28,6 +28,9 @@ extension ReloadPlan {
                 notes.append("AllowedIPs \(prefixes); its networks go if it holds another address")
             }
             if was.networks != initiator.networks { notes.append("Networks \(initiator.networks)") }
+            if was.requestsPerSecond != initiator.requestsPerSecond {
+                notes.append("RequestLimit \(initiator.requestsPerSecond)")
+            }
             if was.isFirstRelease != initiator.isFirstRelease {
                 notes.append("Protocol \(initiator.isFirstRelease ? "1" : "weft/1")")
             }

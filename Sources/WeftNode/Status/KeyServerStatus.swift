@@ -24,6 +24,8 @@ struct KeyServerStatus: Codable, Sendable {
         let quarantined: Int
         let grants: UInt64
         let releases: UInt64
+        /// Requests and releases that had to wait for `RequestLimit`.
+        let delayed: UInt64
         /// By reason; those that never occurred are left out.
         let refusals: [String: UInt64]
     }
@@ -35,6 +37,7 @@ struct KeyServerStatus: Codable, Sendable {
         let quarantined: Int
         let grants: UInt64
         let releases: UInt64
+        let delayed: UInt64
         let refusals: [String: UInt64]
         /// Calls that came to nothing: strangers', and initiators' that failed.
         let turnedAway: UInt64
@@ -69,7 +72,7 @@ struct KeyServerStatus: Codable, Sendable {
         totals = Totals(
             connected: initiators.count { $0.sessions > 0 }, networks: initiators.reduce(0) { $0 + $1.networks },
             quarantined: initiators.reduce(0) { $0 + $1.quarantined }, grants: initiators.reduce(0) { $0 &+ $1.grants },
-            releases: initiators.reduce(0) { $0 &+ $1.releases },
+            releases: initiators.reduce(0) { $0 &+ $1.releases }, delayed: initiators.reduce(0) { $0 &+ $1.delayed },
             refusals: initiators.reduce(into: [:]) { $0.merge($1.refusals, uniquingKeysWith: &+) },
             turnedAway: turnedAway)
     }
@@ -88,6 +91,7 @@ extension KeyServerStatus.Initiator {
         quarantined = Int(status.quarantined)
         grants = status.grants
         releases = status.releases
+        delayed = status.delayed
         refusals = Dictionary(uniqueKeysWithValues: status.refusals.map { ($0.key.rawValue, $0.value) })
     }
 }
@@ -133,7 +137,8 @@ extension KeyServerStatus.Initiator {
         add("session", state + (from ?? ""))
         add("allowed ips", allowedIPs.joined(separator: ", "))
         add("networks", "\(networks) of \(mostNetworks), \(KeyServerStatus.inQuarantine(quarantined))")
-        add("grants", "\(grants), \(releases) released")
+        let waited = delayed == 0 ? "" : ", \(delayed) requests had to wait"
+        add("grants", "\(grants), \(releases) released\(waited)")
         if !refusals.isEmpty { add("refused", Status.list(refusals.map { ($0.key, $0.value) })) }
         return lines
     }

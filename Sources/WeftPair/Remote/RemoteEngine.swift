@@ -9,7 +9,7 @@ public final class RemoteEngine: EnginePort {
     private let link: LinkKind
     private let send: (ToData) -> Void
     private var activities: [NetworkID: ActivityRecord] = [:]
-    private var events: [EngineEvent] = []
+    private var events = FIFO<EngineEvent>()
     private var numbers: [PublicKey: UInt32] = [:]
 
     /// - Parameter send: takes what goes to the data process, in order.
@@ -96,5 +96,5 @@ public final class RemoteEngine: EnginePort {
         }
     }
 
-    public func nextEvent() -> EngineEvent? { events.isEmpty ? nil : events.removeFirst() }
+    public func nextEvent() -> EngineEvent? { events.popFirst() }
 }

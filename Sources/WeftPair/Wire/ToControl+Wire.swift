@@ -34,7 +34,8 @@ extension ToControl: WireRecord {
                 try reader.link(), number: try reader.number(),
                 AuthorizedInitiator(
                     publicKey: try reader.publicKey(), prefixes: [], networks: Int(try reader.number(UInt32.self)),
-                    suite: try reader.suite(), speaks: try reader.peerProtocol()))
+                    suite: try reader.suite(), requestsPerSecond: Int(try reader.number(UInt32.self)),
+                    speaks: try reader.peerProtocol()))
         case .initiatorPrefix: return .initiatorPrefix(try reader.link(), try reader.prefix())
         case .granted: return .granted(try reader.link(), try reader.grant())
         case .initiatorsComplete: return .initiatorsComplete(try reader.link())
@@ -106,6 +107,7 @@ extension ToControl: WireRecord {
             writer.publicKey(initiator.publicKey)
             writer.number(UInt32(clamping: initiator.networks))
             writer.number(initiator.suite.rawValue)
+            writer.number(UInt32(clamping: initiator.requestsPerSecond))
             writer.number(initiator.speaks.rawValue)
         case .granted(let link, let grant):
             writer.number(link.rawValue)

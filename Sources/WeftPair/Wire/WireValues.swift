@@ -78,7 +78,7 @@ extension WireReader {
         var status = InitiatorStatusRecord(
             sessions: try number(), endpoint: try optional { (reader) throws(WireError) in try reader.endpoint() },
             networks: try number(), quarantined: try number(), grants: try number(), releases: try number(),
-            refusals: [:])
+            delayed: try number(), refusals: [:])
         for refusal in KeyRefusal.allCases {
             let count: UInt64 = try number()
             if count > 0 { status.refusals[refusal] = count }
@@ -159,6 +159,7 @@ extension WireWriter {
         number(status.quarantined)
         number(status.grants)
         number(status.releases)
+        number(status.delayed)
         for refusal in KeyRefusal.allCases { number(status.refusals[refusal, default: 0]) }
     }
 }

@@ -19,22 +19,24 @@ final class KeyInitiator: Sendable {
     /// - Parameters:
     ///   - addresses: what it will ask for, as addresses of its device.
     ///   - isRouted: whether the server's overlay is routed to its device; of several on a host only one's can be.
+    ///   - place: the server's address.
     ///   - controlPort: where the server's file has control; nil where it shares the data port at both ends.
     static func make(
         on host: Host, _ identity: consuming Identity, asking server: PublicKey, device: String = "weft1",
-        addresses: [String], isRouted: Bool = true, port: UInt16 = 6081, controlPort: UInt16? = nil
+        addresses: [String], isRouted: Bool = true, port: UInt16 = 6081, at place: String = "192.0.2.1",
+        controlPort: UInt16? = nil
     ) async throws -> KeyInitiator {
         let identity = Passed(identity)
         return try await host.inNetwork {
             try KeyInitiator(
                 identity.take(), asking: server, device: device, addresses: addresses, isRouted: isRouted,
-                port: port, controlPort: controlPort)
+                port: port, place: place, controlPort: controlPort)
         }
     }
 
     private init(
         _ identity: consuming Identity, asking server: PublicKey, device: String, addresses: [String],
-        isRouted: Bool, port: UInt16, controlPort: UInt16?
+        isRouted: Bool, port: UInt16, place: String, controlPort: UInt16?
     ) throws {
         publicKey = identity.publicKey
         engine = try Engine(EngineConfiguration(port: port, lanes: TUNDatapath.lanes(queues: 1)))
@@ -43,7 +45,7 @@ final class KeyInitiator: Sendable {
             TUNConfiguration(
                 name: device, addresses: try addresses.map { try InterfaceAddress($0).orFail() }, mtu: 1400, port: port,
                 routes: isRouted ? .table(routes, 254) : .none), engine: engine)
-        let endpoint = try Endpoint("192.0.2.1:\(controlPort ?? 6081)").orFail()
+        let endpoint = try Endpoint("\(place):\(controlPort ?? 6081)").orFail()
         let configuration = KeyRequester.Configuration(
             responder: server, endpoint: endpoint, dataPort: controlPort == nil ? nil : 6081)
         let losses = losses

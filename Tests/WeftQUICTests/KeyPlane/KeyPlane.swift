@@ -54,22 +54,27 @@ final class KeyPlane {
     /// Whether a datagram to the initiator of that number arrives.
     var passes: (Int) -> Bool = { _ in true }
 
-    static var configuration: KeyResponder.Configuration {
-        .init(localPrefixes: [prefix("10.0.0.0/8")], reserved: [address("10.9.0.1")], lifetime: lifetime)
+    static func configuration(tunnelled: [Prefix] = []) -> KeyResponder.Configuration {
+        .init(
+            localPrefixes: [prefix("10.0.0.0/8")], reserved: [address("10.9.0.1")], lifetime: lifetime,
+            tunnelled: tunnelled)
     }
 
     static func prefix(_ text: String) -> Prefix { Prefix(text) ?? Prefix(host: IPAddress(v4: 0)) }
     static func address(_ text: String) -> IPAddress { IPAddress(text) ?? IPAddress(v4: 0) }
 
-    /// - Parameter port: the way to the engine, where it isn't the shortest.
-    init(firstVNI: UInt32 = 1, port: (Engine) -> any EnginePort = { LocalEngine($0) }) throws {
+    /// - Parameters:
+    ///   - tunnelled: what the responder's host routes into the tunnel.
+    ///   - port: the way to the engine, where it isn't the shortest.
+    init(firstVNI: UInt32 = 1, tunnelled: [Prefix] = [], port: (Engine) -> any EnginePort = { LocalEngine($0) }) throws
+    {
         let identity = try Identity.generate()
         key = identity.publicKey
         engine = try Engine(EngineConfiguration(lanes: 1))
         endpoint = try QUICEndpoint(identity)
         let log = log
         responder = KeyResponder(
-            Self.configuration, over: endpoint, port: port(engine), firstVNI: firstVNI,
+            Self.configuration(tunnelled: tunnelled), over: endpoint, port: port(engine), firstVNI: firstVNI,
             log: { log.lines.append($0) })
     }
 
@@ -109,7 +114,16 @@ final class KeyPlane {
     /// The responder's network of that number.
     func network(_ vni: UInt32) -> NetworkStatus? { engine.networks().first { $0.vni == vni } }
 
+    /// Carries all there is to carry, until the engine has been told and the answers have come.
     func settle() {
+        carry()
+        for _ in 0..<8 where responder.nextDeadline <= now.advanced(by: .milliseconds(5)) {
+            now = max(now, responder.nextDeadline)
+            carry()
+        }
+    }
+
+    private func carry() {
         var rounds = 0
         var isQuiet = false
         while !isQuiet, rounds < 1000 {

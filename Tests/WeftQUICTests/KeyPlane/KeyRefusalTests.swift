@@ -52,7 +52,7 @@ struct KeyRefusalTests {
         let plane = try KeyPlane()
         let one = try plane.add(networks: 1)
         let other = try plane.add(networks: 1)
-        for number in 1...AuthorizedInitiator.quarantineFactor {
+        for number in 1...AuthorizedInitiator.vnisPerNetwork {
             plane.ask(one, for: "10.9.1.\(number)")
             one.requester.release(try #require(one.grants.last).vni, at: plane.now)
             plane.settle()
@@ -64,7 +64,7 @@ struct KeyRefusalTests {
         plane.run(for: KeyPlane.lifetime + .seconds(1), step: .seconds(1))
         plane.ask(one, for: "10.9.2.2")
         #expect(one.failures == [.vnisExhausted])
-        #expect(one.grants.count == AuthorizedInitiator.quarantineFactor + 1)
+        #expect(one.grants.count == AuthorizedInitiator.vnisPerNetwork + 1)
     }
 
     @Test("Another cipher suite")
