@@ -13,6 +13,8 @@ struct AioquicResult: Decodable {
     let own_spi: UInt32?
     let peer_spi: UInt32?
     let vni: UInt32?
+    let receive_vni: UInt32?
+    let transmit_vni: UInt32?
     let receive_key: String?
     let transmit_key: String?
     /// Whether we answered under the next traffic keys.
@@ -41,13 +43,15 @@ enum Aioquic {
         private let output = Pipe()
         private let keyFile: String
 
-        init(_ side: String, _ identity: borrowing Identity, pinning key: PublicKey, port: UInt16, _ behaviour: String)
-            throws
-        {
+        /// - Parameter script: an end of ICX's protocol, or of `weft/1`.
+        init(
+            _ side: String, _ identity: borrowing Identity, pinning key: PublicKey, port: UInt16, _ behaviour: String,
+            script: String = "peer.py"
+        ) throws {
             keyFile = NSTemporaryDirectory() + "weft-aioquic-\(UUID().uuidString).key"
             try identity.write(to: keyFile)
             process.executableURL = URL(filePath: interpreter ?? "")
-            let script = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "peer.py")
+            let script = URL(filePath: #filePath).deletingLastPathComponent().appending(path: script)
             process.arguments = [
                 script.path(percentEncoded: false), side, keyFile, key.description, String(port), behaviour,
             ]

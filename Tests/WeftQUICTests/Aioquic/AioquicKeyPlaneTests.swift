@@ -21,27 +21,50 @@ struct AioquicKeyPlaneTests {
 
     private struct NoSession: Error {}
 
+    /// Our key server, on a socket of the loopback and a thread of its own.
+    private final class Server {
+        let key: PublicKey
+        let engine: Engine
+        let port: UInt16
+        let transport: QUICEndpoint
+        let loop: ControlLoop<KeyResponder>
+        private var thread: WorkerThread?
+
+        init(for initiators: [PublicKey]) throws {
+            let own = try Identity.generate()
+            let wake = try WakeEvent()
+            let link = try OwnPort(wake: wake)
+            let engine = try Engine(EngineConfiguration(lanes: 1))
+            let transport = try QUICEndpoint(own)
+            (key, port, self.engine, self.transport) = (own.publicKey, link.port, engine, transport)
+            let loop = try ControlLoop(over: link, wake: wake) {
+                let responder = KeyResponder(KeyPlane.configuration(), over: transport, engine: engine, log: { _ in })
+                responder.setInitiators(
+                    initiators.map { AuthorizedInitiator(publicKey: $0, prefixes: [KeyPlane.prefix("10.9.0.0/16")]) },
+                    at: SystemCall.now())
+                return responder
+            }
+            self.loop = loop
+            thread = try WorkerThread(name: "responder") { loop.run() }
+        }
+
+        func close() {
+            loop.close()
+            thread.take()?.join()
+        }
+    }
+
     @Test("aioquic asks us for a network and gives it back")
     func asks() throws {
-        let own = try Identity.generate()
         let initiator = try Identity.generate()
-        let wake = try WakeEvent()
-        let link = try OwnPort(wake: wake)
-        let engine = try Engine(EngineConfiguration(lanes: 1))
-        let transport = try QUICEndpoint(own)
-        let loop = try ControlLoop(over: link, wake: wake) {
-            let responder = KeyResponder(KeyPlane.configuration, over: transport, engine: engine, log: { _ in })
-            responder.setInitiators(
-                [AuthorizedInitiator(publicKey: initiator.publicKey, prefixes: [KeyPlane.prefix("10.9.0.0/16")])],
-                at: SystemCall.now())
-            return responder
-        }
-        let thread = try WorkerThread(name: "responder") { loop.run() }
-        let peer = try Aioquic.Peer("client", initiator, pinning: own.publicKey, port: link.port, "key-plane")
+        let server = try Server(for: [initiator.publicKey])
+        defer { server.close() }
+        let engine = server.engine
+        let peer = try Aioquic.Peer("client", initiator, pinning: server.key, port: server.port, "key-plane")
         wait { !engine.networks().isEmpty }
         let network = try #require(engine.networks().first)
-        let keys = try loop.withMachine { _, _ in
-            let keys = try masterKeys(of: transport)
+        let keys = try server.loop.withMachine { _, _ in
+            let keys = try masterKeys(of: server.transport)
             let transmit = try keys.hex(try #require(network.transmit).spi)
             return (receive: try keys.hex(try #require(network.receive.first).spi), transmit: transmit)
         }
@@ -51,38 +74,23 @@ struct AioquicKeyPlaneTests {
         #expect(result.receive_key == keys.transmit && result.transmit_key == keys.receive)
         #expect(network.routes.map(\.destination) == [KeyPlane.prefix("10.9.1.1/32")])
         #expect(engine.networks().isEmpty)
-        loop.close()
-        thread.join()
     }
 
     @Test(
         "A tenant that breaks the protocol ends its own session, and another is granted its network",
         arguments: ["retire", "new-ids", "unknown-frame", "cut-frame"])
     func hostileTenant(behaviour: String) throws {
-        let own = try Identity.generate()
         let hostile = try Identity.generate()
         let good = try Identity.generate()
-        let wake = try WakeEvent()
-        let link = try OwnPort(wake: wake)
-        let engine = try Engine(EngineConfiguration(lanes: 1))
-        let transport = try QUICEndpoint(own)
-        let loop = try ControlLoop(over: link, wake: wake) {
-            let responder = KeyResponder(KeyPlane.configuration, over: transport, engine: engine, log: { _ in })
-            responder.setInitiators(
-                [hostile.publicKey, good.publicKey].map {
-                    AuthorizedInitiator(publicKey: $0, prefixes: [KeyPlane.prefix("10.9.0.0/16")])
-                }, at: SystemCall.now())
-            return responder
-        }
-        let thread = try WorkerThread(name: "responder") { loop.run() }
-        let peer = try Aioquic.Peer("client", hostile, pinning: own.publicKey, port: link.port, "tenant-\(behaviour)")
+        let server = try Server(for: [hostile.publicKey, good.publicKey])
+        defer { server.close() }
+        let peer = try Aioquic.Peer(
+            "client", hostile, pinning: server.key, port: server.port, "tenant-\(behaviour)")
         let ended = try peer.result()
         #expect(ended.end == "closed" && ended.code == HostilePeerTests.protocolViolation, "\(ended)")
-        let tenant = try Aioquic.Peer("client", good, pinning: own.publicKey, port: link.port, "key-plane")
+        let tenant = try Aioquic.Peer("client", good, pinning: server.key, port: server.port, "key-plane")
         let result = try tenant.result()
         #expect(result.end == "released" && result.code == 0, "\(result)")
-        loop.close()
-        thread.join()
     }
 
     @Test("We ask aioquic for a network and give it back")

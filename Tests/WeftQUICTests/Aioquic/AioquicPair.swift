@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Testing
 import Weft
 import WeftControl
 
@@ -18,8 +19,11 @@ struct AioquicPair {
     let peer: SharedKey
     /// Where the independent end listens, or calls.
     private(set) var port = UInt16.random(in: 20_000...30_000)
+    /// Whether the independent end is one of Weft's first release for ours, on the shared port, rather than ICX's.
+    private let isFirstRelease: Bool
 
-    init(weAreLower: Bool) throws {
+    init(weAreLower: Bool, isFirstRelease: Bool = false) throws {
+        self.isFirstRelease = isFirstRelease
         let one = try SharedKey()
         let two = try SharedKey()
         let isLower = one.key.subjectPublicKeyInfo.lexicographicallyPrecedes(two.key.subjectPublicKeyInfo)
@@ -51,8 +55,23 @@ struct AioquicPair {
             [
                 ControlPeer(
                     publicKey: peer.key, vni: Self.vni, endpoint: endpoint,
-                    controlPort: endpoint?.port ?? Self.controlPort)
+                    controlPort: isFirstRelease ? nil : endpoint?.port ?? Self.controlPort,
+                    isFirstRelease: isFirstRelease)
             ], at: SystemCall.now())
         return end
+    }
+}
+
+extension LoopbackEnd {
+    /// Whether both ends have the same SAs, keys included.
+    func expectSameSAs(as theirs: AioquicResult) throws {
+        #expect(theirs.end == "agreed", "\(theirs), \(lines.lines), \(endpoint.counters)")
+        let network = try #require(engine.networks().first)
+        #expect(network.transmit?.spi == theirs.own_spi)
+        #expect(network.receive.first?.spi == theirs.peer_spi)
+        let session = try #require((1...9).map { SessionID(rawValue: $0) }.first { endpoint.masterKeys(of: $0) != nil })
+        guard let keys = endpoint.masterKeys(of: session) else { return }
+        #expect(try keys.hex(theirs.own_spi ?? 0) == theirs.receive_key)
+        #expect(try keys.hex(theirs.peer_spi ?? 0) == theirs.transmit_key)
     }
 }

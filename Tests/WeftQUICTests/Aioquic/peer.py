@@ -26,42 +26,20 @@ from aioquic.quic.events import (
 )
 from aioquic.quic.connection import QuicConnection
 import hostile
-from cryptography import x509
-from cryptography.hazmat.primitives import cmac, hashes, hmac, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.ciphers import algorithms
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
+from keys import certificate, frame, read_key, sa_key, spki
 
 side, key_file, pinned, port, behaviour = sys.argv[1:6]
 port = int(port)
 is_client = side == "client"
-tls.EXPORTERS = {}
+if behaviour == "no-tls13":
+    begin_mutually = tls.Context.__init__
 
-# The exporter's secret follows from the handshake up to the server's Finished, as the traffic secrets do.
-derive = tls.KeySchedule.derive_secret
-
-
-def derive_and_keep(self, label):
-    if label == b"s ap traffic":
-        tls.EXPORTERS["hash"] = self.algorithm
-        tls.EXPORTERS["master"] = derive(self, b"exp master")
-    return derive(self, label)
-
-
-tls.KeySchedule.derive_secret = derive_and_keep
-
-# aioquic asks for a client's certificate only behind a private flag.
-begin = tls.Context.__init__
-
-
-def begin_mutually(self, *arguments, **options):
-    begin(self, *arguments, **options)
-    self._request_client_certificate = True
-    if behaviour == "no-tls13":
+    def begin_with_older(self, *arguments, **options):
+        begin_mutually(self, *arguments, **options)
         self._supported_versions = [0x0303]
 
-
-tls.Context.__init__ = begin_mutually
+    tls.Context.__init__ = begin_with_older
 # A key server's tenant, which behaves until it has a network.
 is_tenant = behaviour == "key-plane" or behaviour.startswith("tenant-")
 behaviour = behaviour.removeprefix("tenant-")
@@ -86,53 +64,7 @@ if not is_client and behaviour == "ticket":
     tls.Context._server_handle_finished = finish_with_ticket
 
 
-def digest(algorithm, data=b""):
-    state = hashes.Hash(algorithm)
-    state.update(data)
-    return state.finalize()
-
-
-def master_keys():
-    algorithm = tls.EXPORTERS["hash"]
-    size = algorithm.digest_size
-    secret = tls.hkdf_expand_label(
-        algorithm, tls.EXPORTERS["master"], b"EXPORTER-icx-master-v1", digest(algorithm), size
-    )
-    root = tls.hkdf_expand_label(
-        algorithm, secret, b"exporter", digest(algorithm, b"icx control plane master seed v1"), 32
-    )
-    return HKDF(hashes.SHA256(), 64, None, b"icx psp master keys v1").derive(root)
-
-
-def sa_key(spi):
-    state = cmac.CMAC(algorithms.AES(master_keys()[:32]))
-    state.update(struct.pack(">I", 1) + b"Pv0\0" + struct.pack(">II", spi, 128))
-    return state.finalize().hex()
-
-
-def certificate(key, signer):
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "icx:test")])
-    now = datetime.datetime(2020, 1, 1)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now)
-        .not_valid_after(now + datetime.timedelta(days=36500))
-        .sign(signer, hashes.SHA256())
-    )
-
-
-def spki(certificate):
-    return certificate.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-
-
-with open(key_file, "rb") as file:
-    own = serialization.load_pem_private_key(file.read(), None)
+own = read_key(key_file)
 stranger = ec.generate_private_key(ec.SECP256R1())
 if behaviour == "wrong-key":
     own = stranger
@@ -173,10 +105,6 @@ def offer(spi):
     if behaviour == "oversized":
         return struct.pack(">H", 5000) + bytes(5000)
     return struct.pack(">H", len(payload)) + payload
-
-
-def frame(kind, body):
-    return struct.pack(">HBB", len(body) + 2, 1, kind) + body
 
 
 # 10.9.1.1, mapped into IPv6.
