@@ -46,6 +46,16 @@ echo "traps"
 lines grep -rnE --include='*.swift' '^[^/]*(\btry!|\bas!|\bfatalError\()' Sources
 ((${#found[@]} == 0)) || fail "no try!, as! or fatalError( in Sources: an error says what to do, a trap doesn't" "${found[@]}"
 
+echo "tests that documents name"
+# named TEST FILE: whether a file has a suite or a test of that name.
+named() { grep -qF -e "\"$1\"" -e "struct $1 " -e "func $1(" "$2"; }
+while IFS=$'\t' read -r document suite test file; do
+    [[ -e docs/$file ]] || { fail "$document: $file: no such file"; continue; }
+    named "$suite" "docs/$file" || fail "$document: no suite \"$suite\" in $file"
+    named "$test" "docs/$file" || fail "$document: no test \"$test\" in $file"
+done < <(grep -oHE '\[[^][]+\]\(\.\./Tests/[^)]+\)' docs/*.md |
+    sed -E 's/^([^:]+):\[([^:]+): (.*)\]\(([^)]+)\)$/\1\t\2\t\3\t\4/')
+
 echo "manual pages"
 lines sources -name '*.[58]'
 for page in "${found[@]}"; do
