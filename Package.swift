@@ -44,6 +44,7 @@ let package = Package(
         .library(name: "WeftPair", targets: ["WeftPair"]),
         .library(name: "WeftNode", targets: ["WeftNode"]),
         .library(name: "WeftConfig", targets: ["WeftConfig"]),
+        .library(name: "WeftFiles", targets: ["WeftFiles"]),
         .library(name: "WeftCapture", targets: ["WeftCapture"]),
         .library(name: "WeftDiscovery", targets: ["WeftDiscovery"]),
         .library(name: "WeftSandbox", targets: ["WeftSandbox"]),
@@ -69,20 +70,24 @@ let package = Package(
         moduleWithBPF("WeftXDP", ["Weft", "WeftUDP", "WeftLink", "CWeftBPF", "CWeftLinux"]),
         moduleWithBPF(
             "WeftTunnelMap",
-            ["Weft", "WeftControl", "CWeftBPF", "CWeftTunnelMap", "CWeftCapability", "CWeftLinux", "CWeftOpenSSL"]),
+            [
+                "Weft", "WeftControl", "WeftFiles", "CWeftBPF", "CWeftTunnelMap", "CWeftCapability", "CWeftLinux",
+                "CWeftOpenSSL",
+            ]),
         module("WeftEtcd", ["Weft", "CWeftCurl"]),
-        module("WeftControl", ["Weft", "CWeftOpenSSL"]),
+        module("WeftFiles", ["Weft"]),
+        module("WeftControl", ["WeftFiles", "Weft", "CWeftOpenSSL"]),
         module("WeftCapture", ["Weft"]),
         module("WeftSandbox", ["Weft", "CWeftSeccomp", "CWeftCapability", "CWeftLinux"]),
         module("WeftDiscovery", ["Weft", "WeftUDP", "CWeftLinux"]),
-        module("WeftConfig", ["WeftControl", "Weft", "WeftDiscovery", "CWeftOpenSSL"]),
+        module("WeftConfig", ["WeftControl", "WeftFiles", "Weft", "WeftDiscovery", "CWeftOpenSSL"]),
         module("WeftQUIC", ["WeftControl", "Weft", "CWeftQUIC"]),
         module("WeftPair", ["WeftControl", "Weft", "CWeftLinux"]),
         module(
             "WeftNode",
             [
                 "WeftCommand", "Weft", "WeftTUN", "WeftUDP", "WeftXDP", "WeftLink", "WeftGuard", "WeftControl",
-                "WeftPair", "WeftConfig",
+                "WeftPair", "WeftConfig", "WeftFiles",
                 "WeftDiscovery", "WeftSandbox", "CWeftLinux",
             ]),
         module("WeftKeys", ["WeftControl", "WeftQUIC", "WeftUDP", "Weft"]),
@@ -123,7 +128,8 @@ package.targets += [
     .executableTarget(
         name: "weft-map",
         dependencies: [
-            "WeftCommand", "WeftTunnelMap", "WeftEtcd", "WeftControl", "Weft", "CWeftCapability", "CWeftLinux",
+            "WeftCommand", "WeftTunnelMap", "WeftEtcd", "WeftControl", "WeftFiles", "Weft", "CWeftCapability",
+            "CWeftLinux",
             "SanitizedMutex",
         ],
         swiftSettings: swiftSettings),
@@ -150,8 +156,9 @@ package.targets += [
         exclude: ["Aioquic/peer.py", "Aioquic/hostile.py", "Aioquic/keys.py", "Aioquic/weft1.py"],
         swiftSettings: swiftSettings),
     tests("WeftKeysTests", ["WeftKeys", "WeftUDP", "WeftControl", "Weft"]),
-    tests("WeftConfigTests", ["WeftConfig", "WeftControl", "WeftTestSupport"]),
-    tests("WeftCommandTests", ["WeftCommand"]),
+    tests("WeftFilesTests", ["WeftFiles", "Weft", "WeftTestSupport"]),
+    tests("WeftConfigTests", ["WeftConfig", "WeftControl", "WeftFiles", "WeftTestSupport"]),
+    tests("WeftCommandTests", ["WeftCommand", "WeftTestSupport"]),
     tests("WeftEtcdTests", ["WeftEtcd"]),
     // Confines itself and tries what it is told, for the tests of that.
     .executableTarget(

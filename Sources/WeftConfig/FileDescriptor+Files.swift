@@ -38,9 +38,7 @@ extension FileDescriptor {
         _ = try Self.retrying { unsafe renameat(raw, old, raw, new) }
     }
 
-    func status() throws(SystemError) -> stat { try Self.status(of: raw) }
-
-    static func status(of raw: Int32) throws(SystemError) -> stat {
+    func status() throws(SystemError) -> stat {
         var status = stat()
         // The kernel fills a structure that outlives the call.
         guard unsafe fstat(raw, &status) == 0 else { throw .last }
@@ -90,25 +88,21 @@ extension FileDescriptor {
         }
     }
 
-    /// Reads from the file's begin until it ends or `limit` bytes have come.
-    func read(limit: Int) throws(SystemError) -> SecretBytes { try Self.read(raw, limit: limit) }
-
-    static func read(_ raw: Int32, limit: Int) throws(SystemError) -> SecretBytes {
-        try SecretBytes(capacity: limit) { span throws(SystemError) in
-            var count = 0
-            while count < limit {
-                let got = try retrying { () -> Int in
-                    // The kernel writes at most into the part of the buffer that is still free.
-                    unsafe span.withUnsafeMutableBytes { buffer in
-                        let free = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[count...])
-                        return unsafe pread(raw, free.baseAddress, free.count, off_t(count))
-                    }
+    /// Reads from the file's begin until it ends or `limit` bytes have come. Not for secrets: nobody wipes the result.
+    func read(limit: Int) throws(SystemError) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: limit)
+        var count = 0
+        while count < limit {
+            let got = try Self.retrying { () -> Int in
+                // The kernel writes at most into the part of the buffer that is still free.
+                unsafe bytes[count...].withUnsafeMutableBytes { free in
+                    unsafe pread(raw, free.baseAddress, free.count, off_t(count))
                 }
-                if got == 0 { break }
-                count += got
             }
-            return count
+            if got == 0 { break }
+            count += got
         }
+        return Array(bytes.prefix(count))
     }
 
     /// Repeats a system call that a signal interrupted. Its result is negative if it failed.

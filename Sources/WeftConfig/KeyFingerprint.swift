@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CWeftOpenSSL
 import Glibc
+import WeftControl
 
 /// A SHA-256 digest that stands for a key where the key itself must not appear.
 ///
@@ -22,8 +23,17 @@ struct KeyFingerprint: Hashable, Sendable, CustomStringConvertible {
     init?(_ key: ManualKey, role: Role) {
         // The zero byte ends the label, so that no label is another one's beginning.
         let label = Array(role.rawValue.utf8) + [0]
-        let input = SecretBytes(joining: label, key)
-        guard let digest = SHA256Digest(of: input.bytes) else { return nil }
+        let input = SecretBytes(count: label.count + ManualKey.byteCount) { input in
+            for (index, byte) in label.enumerated() { input[index] = byte }
+            key.withBytes { bytes in
+                for index in 0..<bytes.byteCount {
+                    // index < byteCount
+                    input[label.count + index] = unsafe bytes.unsafeLoad(fromByteOffset: index, as: UInt8.self)
+                }
+            }
+        }
+        // `bytes` is unsafe for types with padding, and a UInt8 has none.
+        guard let digest = SHA256Digest(of: unsafe input.span.bytes) else { return nil }
         self.digest = digest
     }
 
@@ -32,25 +42,6 @@ struct KeyFingerprint: Hashable, Sendable, CustomStringConvertible {
 
     /// The first 8 digits: enough for people to tell keys apart.
     var short: String { String(description.prefix(8)) }
-}
-
-extension SecretBytes {
-    /// A label and a key's bytes behind it.
-    fileprivate convenience init(joining label: [UInt8], _ key: ManualKey) {
-        self.init(capacity: label.count + ManualKey.byteCount) { span in
-            for (index, byte) in label.enumerated() {
-                span.storeBytes(of: byte, toByteOffset: index, as: UInt8.self)
-            }
-            key.withBytes { bytes in
-                for index in 0..<bytes.byteCount {
-                    // index < byteCount
-                    let byte = unsafe bytes.unsafeLoad(fromByteOffset: index, as: UInt8.self)
-                    span.storeBytes(of: byte, toByteOffset: label.count + index, as: UInt8.self)
-                }
-            }
-            return label.count + ManualKey.byteCount
-        }
-    }
 }
 
 /// The 32 bytes of a SHA-256.

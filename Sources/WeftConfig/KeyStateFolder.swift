@@ -50,7 +50,7 @@ struct KeyStateFolder: ~Copyable {
             try file.read(limit: KeyStateRecord.maximumSize + 1)
         }
         do throws(KeyStateRecord.Flaw) {
-            return try KeyStateRecord((0..<content.count).compactMap { content[$0] }, name: stateName)
+            return try KeyStateRecord(content, name: stateName)
         } catch {
             throw .damaged(path: statePath, what: error.what)
         }
@@ -133,7 +133,7 @@ struct KeyStateFolder: ~Copyable {
     /// The process that a lock file names, for the message only.
     private static func holder(of lock: borrowing FileDescriptor) -> Int? {
         guard let content = try? lock.read(limit: 32) else { return nil }
-        let text = String(decoding: (0..<content.count).compactMap { content[$0] }, as: UTF8.self)
+        let text = String(decoding: content, as: UTF8.self)
         return text.split(separator: "\n").first.flatMap { Int($0) }
     }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import WeftControl
 
 /// A 16-byte AES key out of a tunnel file.
 ///
@@ -8,23 +9,29 @@ public final class ManualKey: Sendable {
     /// Bytes in a key.
     public static let byteCount = 16
 
-    private let storage: SecretBytes
+    private let storage: SharedSecret
 
     /// Takes a copy of the key's bytes; the caller still has to wipe its own. Nil unless there are 16.
     public init?(copying bytes: RawSpan) {
         guard bytes.byteCount == Self.byteCount else { return nil }
-        storage = SecretBytes(copying: bytes)
+        storage = SharedSecret(
+            SecretBytes(count: Self.byteCount) { copy in
+                // Every bit pattern is a byte, and the index is below the count.
+                for index in 0..<copy.count {
+                    copy[index] = unsafe bytes.unsafeLoad(fromByteOffset: index, as: UInt8.self)
+                }
+            })
     }
 
     /// Decodes the base64 text (RFC 4648 section 4) at `range` of a file without leaving a copy anywhere else.
     /// Nil unless it is the canonical form of 16 bytes: 22 digits, whose last four bits are zero, and `==`.
-    init?(base64 text: SecretBytes, at range: Range<Int>) {
+    init?(base64 text: SharedSecret, at range: Range<Int>) {
         guard range.count == 24, text[range.lowerBound + 22] == UInt8(ascii: "="),
             text[range.lowerBound + 23] == UInt8(ascii: "=")
         else { return nil }
         struct NotCanonical: Error {}
         do throws(NotCanonical) {
-            storage = try SecretBytes(capacity: Self.byteCount) { span throws(NotCanonical) in
+            let decoded = try SecretBytes(count: Self.byteCount) { bytes throws(NotCanonical) in
                 var bits: UInt32 = 0
                 var pending = 0
                 var written = 0
@@ -34,13 +41,12 @@ public final class ManualKey: Sendable {
                     pending += 6
                     guard pending >= 8 else { continue }
                     pending -= 8
-                    span.storeBytes(
-                        of: UInt8(truncatingIfNeeded: bits >> UInt32(pending)), toByteOffset: written, as: UInt8.self)
+                    bytes[written] = UInt8(truncatingIfNeeded: bits >> UInt32(pending))
                     written += 1
                 }
                 guard bits & 0xF == 0 else { throw NotCanonical() }
-                return written
             }
+            storage = SharedSecret(decoded)
         } catch {
             return nil
         }
@@ -62,7 +68,8 @@ public final class ManualKey: Sendable {
         _ body: (RawSpan) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         let storage = self.storage
-        return try body(storage.bytes)
+        // `bytes` is unsafe for types with padding, and a UInt8 has none.
+        return try body(unsafe storage.span.bytes)
     }
 }
 

@@ -2,10 +2,12 @@
 import Glibc
 import Weft
 import WeftControl
+import WeftFiles
 
 /// A tunnel file and the files that it names, opened: by who may read them, for whoever is to apply them.
 ///
-/// They are judged by their descriptors, and read from these alone, so that nobody can put others in their places in between.
+/// They are judged by their descriptors, and read from these alone, so that nobody can put others in their places in between. Whoever
+/// opens them judges the folders on the way there, too.
 public struct OpenTunnelFile: Sendable {
     /// The most files that one may name: what comes from another process is bounded.
     public static let mostNamed = 32
@@ -37,10 +39,10 @@ public struct OpenTunnelFile: Sendable {
 
     /// Reads them.
     ///
-    /// - Parameter owners: the users whose files are believed; nil believes everybody's that could be opened.
+    /// - Parameter trust: whose files are believed.
     /// - Throws: everything that is wrong with the file; also that a file stands there which isn't among ``named``.
-    public func read(ownedBy owners: Set<uid_t>?) throws(TunnelFileError) -> TunnelConfiguration {
-        try TunnelFile.read(path, file, ownedBy: owners) { name throws(KeyFileError) in
+    public func read(trusting trust: FileTrust) throws(TunnelFileError) -> TunnelConfiguration {
+        try TunnelFile.read(path, file, trust) { name throws(KeyFileError) in
             guard let found = named.first(where: { $0.name == name }) else {
                 throw .system(operation: "find among the files that came along", path: name, errno: ENOENT)
             }
@@ -54,13 +56,13 @@ extension TunnelFile {
     ///
     /// - Throws: everything that is wrong with the file, which is read on the way, or why it can't be read.
     public static func open(path: String) throws(TunnelFileError) -> (OpenTunnelFile, TunnelConfiguration) {
-        // Opening a pipe would wait for a writer without O_NONBLOCK.
+        let trust = FileTrust.caller
         let file = SharedDescriptor(
-            try attempt("open", path) { () throws(SystemError) in
-                try FileDescriptor(path: path, flags: O_RDONLY | O_NONBLOCK | O_NOCTTY)
+            try attempt(path) { () throws(FileRefusal) in
+                try trust.open(path)
             })
         let named = Collected()
-        let configuration = try read(path, file, ownedBy: nil) { name throws(KeyFileError) in
+        let configuration = try read(path, file, trust) { name throws(KeyFileError) in
             let descriptor = try SharedDescriptor(Identity.openKeyFile(Self.path(of: name, in: path)))
             named.files.append(OpenTunnelFile.Named(name: name, descriptor: descriptor))
             return descriptor
@@ -70,29 +72,24 @@ extension TunnelFile {
 
     /// Reads a tunnel file from its descriptor, and what it names from those that `descriptor` gives.
     static func read(
-        _ path: String, _ file: SharedDescriptor, ownedBy owners: Set<uid_t>?,
+        _ path: String, _ file: SharedDescriptor, _ trust: FileTrust,
         descriptor: @escaping (String) throws(KeyFileError) -> SharedDescriptor
     ) throws(TunnelFileError) -> TunnelConfiguration {
-        let status = try attempt("look at", path) { () throws(SystemError) in try FileDescriptor.status(of: file.raw) }
-        guard status.st_mode & S_IFMT == S_IFREG else {
-            throw failure(path, "expected a regular file, found something else")
-        }
-        if let owners, !owners.contains(status.st_uid) {
-            throw failure(
-                path, "belongs to user \(status.st_uid), who is neither root nor the caller: run chown root \(path)")
-        }
-        // One byte too many is enough to see that it is too large.
-        let source = try attempt("read", path) { () throws(SystemError) in
-            try FileDescriptor.read(file.raw, limit: maximumSize + 1)
-        }
+        let status = try attempt(path) { () throws(FileRefusal) in try trust.judge(file.raw, called: path) }
+        guard status.size <= maximumSize else { throw failure(path, tooLarge) }
+        let source = SharedSecret(
+            try attempt(path) { () throws(FileRefusal) in
+                try SecretBytes(count: status.size) { bytes throws(FileRefusal) in
+                    try FileContents.read(file.raw, into: &bytes, called: path)
+                }
+            })
         let readIdentity = { (name: String) throws(KeyFileError) -> Identity in
-            try Identity(contentsOf: descriptor(name), called: Self.path(of: name, in: path), ownedBy: owners)
+            try Identity(contentsOf: descriptor(name), called: Self.path(of: name, in: path), trusting: trust)
         }
-        var configuration = try parse(source, name: path, readIdentity: readIdentity) { holdsKeys in
-            exposure(of: path, mode: status.st_mode, holdsKeys: holdsKeys)
+        return try parse(source, name: path, readIdentity: readIdentity) { holdsKeys in
+            guard holdsKeys, status.mode & 0o044 != 0 else { return nil }
+            return "others can read this file and it holds keys: run chmod 600 \(path)"
         }
-        configuration.owner = status.st_uid
-        return configuration
     }
 
     /// Where a file that a tunnel file names lies: its path is meant from where the tunnel file does.

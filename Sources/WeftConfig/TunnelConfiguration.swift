@@ -14,8 +14,6 @@ public struct TunnelConfiguration: Sendable {
     public private(set) var peers: [PeerConfiguration]
     /// Who may ask for networks, in the file's order; none unless it is a key server's file, which has no peers.
     public let initiators: [InitiatorConfiguration]
-    /// The user whose file it is; nil if it didn't come from a file.
-    public internal(set) var owner: UInt32?
     /// The number of the next network that needs one.
     private var nextNetwork: UInt32 = 0
 

@@ -2,11 +2,13 @@
 import Glibc
 import Weft
 import WeftControl
+import WeftFiles
 
 extension TunnelFile {
     /// Reads a tunnel file.
     ///
-    /// It must be writable by its owner only, and one that holds keys readable by him only.
+    /// It must be writable by nobody but root and the caller, the folders and links on the way to it included, and one that holds
+    /// keys readable by its owner only.
     ///
     /// - Throws: everything that is wrong with the file, or why it can't be read. Messages call it `path`.
     public static func load(path: String) throws(TunnelFileError) -> TunnelConfiguration {
@@ -38,24 +40,24 @@ extension TunnelFile {
     }
 
     static func attempt<Result: ~Copyable>(
-        _ operation: String, _ path: String, _ body: () throws(SystemError) -> Result
+        _ path: String, _ body: () throws(FileRefusal) -> Result
     ) throws(TunnelFileError) -> Result {
-        do throws(SystemError) {
+        do throws(FileRefusal) {
             return try body()
         } catch {
-            throw failure(path, "cannot \(operation) this file: \(error)")
+            throw failure(path, complaint(error, path))
         }
     }
 
-    /// What others could do with the file.
-    static func exposure(of path: String, mode: mode_t, holdsKeys: Bool) -> String? {
-        if holdsKeys, mode & (S_IRGRP | S_IROTH) != 0 {
-            return "others can read this file and it holds keys: run chmod 600 \(path)"
+    /// What to say of a refusal behind the file's own name.
+    private static func complaint(_ refusal: FileRefusal, _ path: String) -> String {
+        switch refusal {
+        case .notRegular: "expected a regular file, found something else"
+        case .writable(path, .file, _):
+            "others can change this file, and with it who is let in: run chmod 600 \(path)"
+        case .system(let operation, path, let errno): "cannot \(operation) this file: \(SystemCall.message(errno))"
+        default: refusal.path == path ? refusal.complaint : refusal.description
         }
-        if mode & (S_IWGRP | S_IWOTH) != 0 {
-            return "others can change this file, and with it who is let in: run chmod 600 \(path)"
-        }
-        return nil
     }
 
     static func failure(_ path: String, _ message: String) -> TunnelFileError {

@@ -6,6 +6,8 @@ public enum TunnelFile {
     /// Bytes that a file may have.
     public static let maximumSize = 1 << 20
 
+    static let tooLarge = "expected a tunnel file of at most \(maximumSize) bytes, found a larger one"
+
     /// Reads a tunnel file's text.
     ///
     /// Nothing outside is looked at, so that a PrivateKeyFile isn't read, and any bytes at all give either a configuration or diagnostics.
@@ -18,8 +20,7 @@ public enum TunnelFile {
     public static func parse(_ text: Span<UInt8>, name: String) throws(TunnelFileError) -> TunnelConfiguration {
         // One byte too many is enough to see that it is too large.
         let text = text.extracting(first: maximumSize + 1)
-        // `bytes` is unsafe for types with padding, and a UInt8 has none.
-        return try parse(SecretBytes(copying: unsafe text.bytes), name: name, alsoFound: { _ in nil })
+        return try parse(SharedSecret(SecretBytes(copying: text)), name: name, alsoFound: { _ in nil })
     }
 
     /// Reads a tunnel file's text, as above.
@@ -31,7 +32,7 @@ public enum TunnelFile {
     ///
     /// - Parameter alsoFound: what else is wrong with the file, given whether it holds keys.
     static func parse(
-        _ source: SecretBytes, name: String, readIdentity: ((String) throws(KeyFileError) -> Identity)? = nil,
+        _ source: SharedSecret, name: String, readIdentity: ((String) throws(KeyFileError) -> Identity)? = nil,
         alsoFound: (_ holdsKeys: Bool) -> String?
     ) throws(TunnelFileError) -> TunnelConfiguration {
         var parser = TunnelFileParser(source, readIdentity: readIdentity)

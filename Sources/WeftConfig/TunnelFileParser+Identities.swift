@@ -22,8 +22,9 @@ extension TunnelFileParser {
             return nil
         }
         if let entry = entries[.privateKey] {
-            let pem = SecretBytes(pemAround: text.source, entry.value)
-            if let pem, let identity = try? Identity(pem: pem.span) { return SharedIdentity(identity) }
+            if let pem = SecretBytes(pemAround: text.source, entry.value), let identity = try? Identity(pem: pem.span) {
+                return SharedIdentity(identity)
+            }
             let found = entry.value.isEmpty ? "nothing" : "\(entry.value.count) other bytes (not shown)"
             diagnostics.add(
                 line: entry.line, "PrivateKey: expected \(InterfaceKey.privateKey.expected), found \(found)")
@@ -91,25 +92,14 @@ extension TunnelFileParser {
 
 extension SecretBytes {
     /// The text of a PEM file around a line of base64; nil if it's far too long.
-    convenience init?(pemAround text: SecretBytes, _ range: Range<Int>) {
+    init?(pemAround text: SharedSecret, _ range: Range<Int>) {
         guard range.count <= 250 else { return nil }
         let head = Array("-----BEGIN PRIVATE KEY-----\n".utf8)
         let tail = Array("\n-----END PRIVATE KEY-----\n".utf8)
-        self.init(capacity: head.count + range.count + tail.count) { span in
-            var offset = 0
-            for byte in head {
-                span.storeBytes(of: byte, toByteOffset: offset, as: UInt8.self)
-                offset += 1
-            }
-            for index in range {
-                span.storeBytes(of: text[index] ?? 0, toByteOffset: offset, as: UInt8.self)
-                offset += 1
-            }
-            for byte in tail {
-                span.storeBytes(of: byte, toByteOffset: offset, as: UInt8.self)
-                offset += 1
-            }
-            return offset
+        self.init(count: head.count + range.count + tail.count) { pem in
+            for index in head.indices { pem[index] = head[index] }
+            for (offset, index) in range.enumerated() { pem[head.count + offset] = text[index] ?? 0 }
+            for index in tail.indices { pem[head.count + range.count + index] = tail[index] }
         }
     }
 }

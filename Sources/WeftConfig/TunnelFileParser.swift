@@ -15,7 +15,7 @@ struct TunnelFileParser {
     /// Reads the identity of a path that stands in the file; nil where files aren't to be looked at.
     let readIdentity: ((String) throws(KeyFileError) -> Identity)?
 
-    init(_ source: SecretBytes, readIdentity: ((String) throws(KeyFileError) -> Identity)? = nil) {
+    init(_ source: SharedSecret, readIdentity: ((String) throws(KeyFileError) -> Identity)? = nil) {
         self.readIdentity = readIdentity
         var diagnostics = DiagnosticList()
         text = TunnelFileText(source, reportingTo: &diagnostics)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import WeftControl
 
 /// A tunnel file's text, cut into sections and entries; what the entries mean is for others to say.
 ///
@@ -27,14 +28,14 @@ struct TunnelFileText {
         var entries: [Entry] = []
     }
 
-    let source: SecretBytes
+    let source: SharedSecret
     /// False if it is no text at all, which is reported, so that what it lacks means nothing.
     let isReadable: Bool
     private(set) var sections: [Section] = []
     /// Whether there is a value that is a key, or is meant to be one, be it in the wrong place or malformed.
     private(set) var holdsKeys = false
 
-    init(_ source: SecretBytes, reportingTo diagnostics: inout DiagnosticList) {
+    init(_ source: SharedSecret, reportingTo diagnostics: inout DiagnosticList) {
         self.source = source
         isReadable = Self.isReadable(source, reportingTo: &diagnostics)
         guard isReadable else { return }
@@ -103,9 +104,9 @@ struct TunnelFileText {
     }
 
     /// Whether the file is text of an acceptable size at all; says what is wrong if not.
-    private static func isReadable(_ source: SecretBytes, reportingTo diagnostics: inout DiagnosticList) -> Bool {
+    private static func isReadable(_ source: SharedSecret, reportingTo diagnostics: inout DiagnosticList) -> Bool {
         guard source.count <= TunnelFile.maximumSize else {
-            diagnostics.add("expected a tunnel file of at most \(TunnelFile.maximumSize) bytes, found a larger one")
+            diagnostics.add(TunnelFile.tooLarge)
             return false
         }
         if let index = source.firstIndex(of: 0, in: 0..<source.count) {
@@ -120,7 +121,7 @@ struct TunnelFileText {
     }
 }
 
-extension SecretBytes {
+extension SharedSecret {
     fileprivate func firstIndex(of byte: UInt8, in range: Range<Int>) -> Int? {
         range.first { self[$0] == byte }
     }

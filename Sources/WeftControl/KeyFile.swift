@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
 import Weft
+import WeftFiles
 
 /// Why a key file couldn't be read or written.
 public enum KeyFileError: Error, Hashable, Sendable, CustomStringConvertible {
@@ -9,8 +10,8 @@ public enum KeyFileError: Error, Hashable, Sendable, CustomStringConvertible {
     /// Group or others may use the file, which has these permission bits.
     case exposed(path: String, mode: UInt32)
     case notRegular(path: String)
-    /// It belongs to a user whose files aren't believed.
-    case foreign(path: String, owner: UInt32)
+    /// It, or a folder or link on the way to it, isn't believed.
+    case refused(FileRefusal)
     /// More bytes than ``Identity/maximumKeyFileByteCount``.
     case tooLarge(path: String)
     /// The system refused `operation` with this errno.
@@ -26,8 +27,8 @@ public enum KeyFileError: Error, Hashable, Sendable, CustomStringConvertible {
             "\(path) is open to group or others (mode 0\(String(mode, radix: 8))): run chmod 600 \(path)"
         case .notRegular(let path):
             "\(path) isn't a regular file: name the file that holds the private key"
-        case .foreign(let path, let owner):
-            "\(path) belongs to user \(owner), who is neither root nor the caller: run chown root \(path)"
+        case .refused(let refusal):
+            refusal.description
         case .tooLarge(let path):
             "\(path) is too large for a key file: name the file that holds the private key"
         case .system(let operation, let path, let errno):
@@ -55,21 +56,21 @@ extension Identity {
 
     /// Reads a key file, as ``write(to:force:)`` makes it.
     ///
-    /// Throws a ``KeyFileError``: among others when group or others have any permission on the file, or when it isn't a
-    /// regular one. A symbolic link is followed.
+    /// Throws a ``KeyFileError``: among others when group or others have any permission on the file, when it isn't a
+    /// regular one, or when anybody but root and the caller can put another in its place. A symbolic link is followed.
     public init(contentsOf path: String) throws(KeyFileError) {
-        try self.init(contentsOf: SharedDescriptor(Self.openKeyFile(path)), called: path)
+        try self.init(contentsOf: SharedDescriptor(Self.openKeyFile(path)), called: path, trusting: .caller)
     }
 
     /// Reads an open key file from its begin, as above.
     ///
     /// - Parameters:
     ///   - path: how errors call it.
-    ///   - owners: the users whose files are believed; nil believes everybody's.
+    ///   - trust: whose files are believed.
     public init(
-        contentsOf file: SharedDescriptor, called path: String, ownedBy owners: Set<UInt32>? = nil
+        contentsOf file: SharedDescriptor, called path: String, trusting trust: FileTrust
     ) throws(KeyFileError) {
-        let text = try KeyFile.readAll(file.raw, path, ownedBy: owners)
+        let text = try KeyFile.readAll(file.raw, path, trust)
         do {
             try self.init(pem: text.span)
         } catch {
@@ -77,7 +78,7 @@ extension Identity {
         }
     }
 
-    /// Opens what may be a key file; nothing is read or judged yet.
+    /// Opens what may be a key file, along a way that nobody but root and the caller can change; nothing is read yet.
     public static func openKeyFile(_ path: String) throws(KeyFileError) -> FileDescriptor { try KeyFile.open(path) }
 
     /// Writes the private key to a file that only its owner can read and write (mode 0600).
@@ -114,15 +115,13 @@ private struct KeyFile: ~Copyable {
         guard descriptor >= 0 else {
             let number = errno
             guard number != EEXIST else { throw .exists(path: path) }
-            let operation = flags & O_CREAT == 0 ? "open" : "create"
-            throw .system(operation: operation, path: path, errno: number)
+            throw .system(operation: "create", path: path, errno: number)
         }
         return FileDescriptor(owning: descriptor)
     }
 
     static func open(_ path: String) throws(KeyFileError) -> FileDescriptor {
-        // A named pipe would otherwise keep us waiting for its writer.
-        try descriptor(path, flags: O_RDONLY | O_NONBLOCK | O_NOCTTY)
+        try attempt { () throws(FileRefusal) in try FileTrust.caller.open(path) }
     }
 
     static func create(_ path: String, with text: borrowing SecretBytes) throws(KeyFileError) {
@@ -136,29 +135,30 @@ private struct KeyFile: ~Copyable {
     }
 
     /// The whole file, after its kind, permissions, owner and size were found good.
-    static func readAll(_ descriptor: Int32, _ path: String, ownedBy owners: Set<UInt32>?) throws(KeyFileError)
-        -> SecretBytes
-    {
-        let failure = { KeyFileError.system(operation: $0, path: path, errno: errno) }
-        var status = stat()
-        guard unsafe fstat(descriptor, &status) == 0 else { throw failure("examine") }
-        guard status.st_mode & S_IFMT == S_IFREG else { throw .notRegular(path: path) }
-        guard status.st_mode & 0o077 == 0 else { throw .exposed(path: path, mode: status.st_mode & 0o7777) }
-        if let owners, !owners.contains(status.st_uid) { throw .foreign(path: path, owner: status.st_uid) }
-        guard status.st_size <= Identity.maximumKeyFileByteCount else { throw .tooLarge(path: path) }
-        return try SecretBytes(count: Int(status.st_size)) { bytes throws(KeyFileError) in
-            var offset = 0
-            while offset < bytes.count {
-                var rest = bytes.part(offset..<bytes.count)
-                // Safe: it writes at most the count that goes with the pointer.
-                let got = unsafe rest.withUnsafeMutableBytes {
-                    unsafe pread(descriptor, $0.baseAddress, $0.count, off_t(offset))
-                }
-                if got < 0 && errno == EINTR { continue }
-                guard got >= 0 else { throw failure("read") }
-                // Someone shortened the file; what's there now must be a key by itself.
-                guard got > 0 else { return }
-                offset += got
+    static func readAll(_ descriptor: Int32, _ path: String, _ trust: FileTrust) throws(KeyFileError) -> SecretBytes {
+        let status = try attempt { () throws(FileRefusal) in try trust.judge(descriptor, called: path) }
+        guard status.mode & 0o077 == 0 else { throw .exposed(path: path, mode: status.mode) }
+        guard status.size <= Identity.maximumKeyFileByteCount else { throw .tooLarge(path: path) }
+        return try attempt { () throws(FileRefusal) in
+            try SecretBytes(count: status.size) { bytes throws(FileRefusal) in
+                try FileContents.read(descriptor, into: &bytes, called: path)
+            }
+        }
+    }
+
+    /// Says in a key file's words what is wrong with a file.
+    private static func attempt<Result: ~Copyable>(
+        _ body: () throws(FileRefusal) -> Result
+    ) throws(KeyFileError) -> Result {
+        do throws(FileRefusal) {
+            return try body()
+        } catch {
+            switch error {
+            case .notRegular(let path): throw .notRegular(path: path)
+            case .writable(let path, .file, let mode): throw .exposed(path: path, mode: mode)
+            case .system(let operation, let path, let errno):
+                throw .system(operation: operation, path: path, errno: errno)
+            default: throw .refused(error)
             }
         }
     }
@@ -184,9 +184,9 @@ private struct KeyFile: ~Copyable {
 }
 
 extension SecretBytes {
-    /// A small file that nobody but its owner has any right to, as a whole.
+    /// A small file that nobody but its owner, root or the caller, has any right to, as a whole.
     package init(contentsOf path: String) throws(KeyFileError) {
         let file = try KeyFile.open(path)
-        self = try KeyFile.readAll(file.raw, path, ownedBy: nil)
+        self = try KeyFile.readAll(file.raw, path, .caller)
     }
 }

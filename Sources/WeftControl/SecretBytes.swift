@@ -59,11 +59,14 @@ public struct SecretBytes: ~Copyable, @unchecked Sendable {
     public var span: Span<UInt8> {
         @_lifetime(borrow self)
         borrowing get {
-            // Safe: the pages live as long as self, hold `count` initialised bytes, and are never written again.
-            let bytes = unsafe UnsafeRawBufferPointer(rebasing: pages[..<count]).assumingMemoryBound(to: UInt8.self)
-            let span = unsafe Span(_unsafeElements: bytes)
-            return unsafe _overrideLifetime(span, borrowing: self)
+            unsafe _overrideLifetime(Span(_unsafeElements: memory), borrowing: self)
         }
+    }
+
+    /// The bytes, for as long as the secret lives, wherever it is held: they stay where they are and never change.
+    @unsafe
+    var memory: UnsafeBufferPointer<UInt8> {
+        unsafe UnsafeRawBufferPointer(rebasing: pages[..<count]).assumingMemoryBound(to: UInt8.self)
     }
 
     /// Whether both secrets hold the same bytes. The time taken depends on the lengths only.

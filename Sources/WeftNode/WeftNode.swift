@@ -29,8 +29,6 @@ package final class WeftNode: Sendable {
     /// Starts control processes; nil where none is needed.
     private let launcher: (any ControlLauncher)?
     private let keeper: KeeperService
-    /// Who owned the file at the start.
-    let fileOwner: uid_t?
     /// Keeps what is ours on the host.
     let host: HostKeeper
     let servesKeys: Bool
@@ -55,7 +53,6 @@ package final class WeftNode: Sendable {
         self.name = name
         self.log = log
         self.servesKeys = servesKeys
-        fileOwner = configuration.owner
         self.launcher = launcher
         current = Mutex(configuration)
         started = SystemCall.now()

@@ -38,6 +38,51 @@ extension Integration {
             #expect(resident < locked / 2, "only what is used is in memory")
         }
 
+        /// Where in a process' memory some bytes are, as the kernel's flags of their mappings; those of what it only reads are left out.
+        private func flags(of bytes: [UInt8], in process: Int32, on host: Host) throws -> [String] {
+            // Its number is one of the host's own.
+            let folder = "/proc/\(host.processIdentifier)/root/proc/\(process)"
+            let maps = try String(contentsOfFile: "\(folder)/smaps", encoding: .utf8)
+            let memory = try #require(FileHandle(forReadingAtPath: "\(folder)/mem"))
+            var found: [String] = []
+            var range: (start: UInt64, end: UInt64)?
+            for line in maps.split(separator: "\n") {
+                let words = line.split(separator: " ")
+                if line.hasPrefix("VmFlags:"), let (start, end) = range, end - start <= 1 << 30 {
+                    try memory.seek(toOffset: start)
+                    // What isn't there yet can't be read at once.
+                    let data = (try? memory.read(upToCount: Int(end - start))) ?? Data()
+                    let count = data.ranges(of: Data(bytes)).count
+                    found += [String](repeating: String(line), count: count)
+                } else if let bounds = words.first?.split(separator: "-"), bounds.count == 2, words.count > 1,
+                    let start = UInt64(bounds[0], radix: 16), let end = UInt64(bounds[1], radix: 16)
+                {
+                    range = words[1].hasPrefix("rw") ? (start, end) : nil
+                }
+            }
+            return found
+        }
+
+        @Test(
+            "Manual keys lie in locked memory that no dump shows, and their text nowhere else",
+            .enabled(if: mayLift, "needs CAP_SYS_RESOURCE"),
+            .disabled(if: test_is_sanitized() != 0, "a sanitizer lets nothing be locked"))
+        func manualKeys() async throws {
+            let host = try await Host("alone")
+            let file = TunnelText.pair().left
+            try host.write(file)
+            try await host.up()
+            let process = try await host.process()
+            for text in [file.sendKey, file.receiveKey] {
+                let key = Array(try #require(Data(base64Encoded: text)))
+                let places = try flags(of: key, in: process, on: host)
+                #expect(!places.isEmpty)
+                for flags in places + (try flags(of: Array(text.utf8), in: process, on: host)) {
+                    #expect(flags.contains(" lo ") && flags.contains(" dd "), "\(flags)")
+                }
+            }
+        }
+
         @Test("One that may not says so and goes on")
         func refused() async throws {
             let hosts = try await HostPair()

@@ -135,7 +135,6 @@ extension Integration {
             try await host.shell("mkdir -m 700 \(host.folder)/own && mv \(host.folder)/host.key \(host.folder)/own")
             var text = AgreeingText(1, peerKey: peer, calls: true)
             try host.write(text.text, to: "own/weft0.conf")
-            try await host.shell("chown -R 61203 \(host.folder)/own")
             try await host.run(WeftCommand.path, "up", "--detach", "\(host.folder)/own/weft0.conf")
             text.moreOfPeer = ["PersistentKeepalive = 25"]
             try host.write(text.text, to: "own/weft0.conf")

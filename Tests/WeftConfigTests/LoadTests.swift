@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
 import Testing
+import WeftTestSupport
 
 @testable import WeftConfig
 
@@ -34,7 +35,7 @@ struct LoadTests {
 
     @Test(
         "others that can read or change it",
-        arguments: [(0o640, readable), (0o604, readable), (0o666, readable), (0o620, writable), (0o602, writable)])
+        arguments: [(0o640, readable), (0o604, readable), (0o666, writable), (0o620, writable), (0o602, writable)])
     func exposed(_ mode: Int, _ what: String) throws {
         try folder.write(Array(Samples.small.utf8), to: "weft0.conf", mode: mode)
         #expect(findings == ["\(path): \(what): run chmod 600 \(path)"])
@@ -61,6 +62,45 @@ struct LoadTests {
     func noKeys() throws {
         try folder.write(Array("[Interface]\nAddress = 10.0.0.1\n".utf8), to: "weft0.conf", mode: 0o644)
         #expect(findings == [])
+    }
+
+    @Test("a folder that others can change, and with it which file stands there")
+    func folderOfOthers() throws {
+        try folder.write(Array(Samples.small.utf8), to: "weft0.conf")
+        try folder.setMode(0o777, of: ".")
+        #expect(
+            findings == [
+                "\(path): \(folder.path) is a folder that others can write (mode 0777), who could put another file in place of this "
+                    + "one: run chmod go-w \(folder.path)"
+            ])
+        try folder.setMode(0o1777, of: ".")
+        #expect(findings == [])
+    }
+
+    @Test("a stranger's file, whatever it holds", .enabled(if: getuid() == 0))
+    func strangers() throws {
+        try folder.write([0, 1, 2], to: "weft0.conf")
+        try FileManager.default.setAttributes([.ownerAccountID: 4242], ofItemAtPath: path)
+        #expect(
+            findings == ["\(path): belongs to user 4242, who is neither root nor the caller: run chown root \(path)"])
+    }
+
+    @Test("1,000 hostile files: each is taken or refused with a reason")
+    func hostile() throws {
+        var random = SeededGenerator.fresh()
+        let files = try HostileFiles(below: folder.path, count: 1000, sample: Array(Samples.small.utf8), using: &random)
+        var taken = 0
+        for path in files.paths {
+            do throws(TunnelFileError) {
+                _ = try TunnelFile.load(path: path)
+                taken += 1
+            } catch {
+                #expect(
+                    !error.diagnostics.isEmpty && !error.diagnostics.contains { $0.message.isEmpty },
+                    "\(path), seed \(random.seed)")
+            }
+        }
+        #expect(taken > 0 && taken < 900, "\(taken) of 1,000, seed \(random.seed)")
     }
 
     @Test("what is no file")

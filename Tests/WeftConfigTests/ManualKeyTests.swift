@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
 import Testing
+import WeftControl
 import WeftTestSupport
 
 @testable import WeftConfig
@@ -13,7 +14,7 @@ extension [UInt8] {
 struct ManualKeyTests {
     private func key(_ text: String) -> ManualKey? {
         let bytes = Array(text.utf8)
-        return ManualKey(base64: SecretBytes(copying: unsafe bytes.span.bytes), at: 0..<bytes.count)
+        return ManualKey(base64: SharedSecret(SecretBytes(copying: bytes.span)), at: 0..<bytes.count)
     }
 
     private func key(_ bytes: [UInt8]) -> ManualKey? {

@@ -35,6 +35,7 @@ var targets: [Target] {
         Target("cut-superpacket", seeds: Cut.seeds) { try Cut().run },
         Target("join-segments", seeds: Join.seeds, Join.run),
         Target("tunnel-file", seeds: TunnelFiles.seeds, TunnelFiles.run),
+        Target("file-tree", seeds: FileTrees.seeds) { try FileTrees().run },
         Target("key-state", seeds: KeyStates.seeds, KeyStates.run),
         Target("probe-message", seeds: Probes.seeds, Probes.run),
         Target("map-file", seeds: MapFiles.seeds, MapFiles.run),

@@ -3,6 +3,7 @@ import Glibc
 import Weft
 import WeftCommand
 import WeftConfig
+import WeftFiles
 import WeftLink
 
 extension WeftNode: AdminServer.Tunnel {
@@ -19,7 +20,7 @@ extension WeftNode: AdminServer.Tunnel {
     /// What another file would change, read from what another process opened; the reasons if it's a bad file.
     func plan(_ file: OpenTunnelFile, ownedBy owners: Set<uid_t>) -> (text: String, isGood: Bool) {
         do throws(TunnelFileError) {
-            var new = try file.read(ownedBy: believed(owners))
+            var new = try file.read(trusting: FileTrust(owners: owners))
             new.interface.identity?.giveUp()
             new.keepNetworks(of: configuration)
             let plan = ReloadPlan(from: configuration, to: new, servesKeys: servesKeys)
@@ -34,7 +35,7 @@ extension WeftNode: AdminServer.Tunnel {
         logged { () throws(TunnelFileError) in
             // Whatever the other process calls it: it stays the file that it was.
             try OpenTunnelFile(path: configuration.file, file: file.file, named: file.named)
-                .read(ownedBy: believed(owners))
+                .read(trusting: FileTrust(owners: owners))
         }
     }
 
@@ -42,11 +43,6 @@ extension WeftNode: AdminServer.Tunnel {
     package func reload() {
         let outcome = logged { () throws(TunnelFileError) in try TunnelFile.load(path: configuration.file) }
         if !outcome.isGood { log.info("`weft reload \(name)` lets the tunnel apply what its caller may read") }
-    }
-
-    /// Who owned the file at the start may change it, too.
-    private func believed(_ owners: Set<uid_t>) -> Set<uid_t> {
-        fileOwner.map { owners.union([$0]) } ?? owners
     }
 
     private func logged(

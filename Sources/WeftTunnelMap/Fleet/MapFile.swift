@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import FoundationEssentials
 import Weft
+import WeftFiles
 
 /// What is wrong with a tunnel map's file, or with a value in etcd.
 public struct MapFileError: Error, Hashable, Sendable, CustomStringConvertible {
@@ -13,6 +14,11 @@ public struct MapFileError: Error, Hashable, Sendable, CustomStringConvertible {
     public init(_ place: String, _ message: String) {
         self.place = place
         self.message = message
+    }
+
+    /// Why a file isn't read.
+    init(_ path: String, _ refusal: FileRefusal) {
+        self.init(path, refusal.path == path ? refusal.complaint : refusal.description)
     }
 }
 
@@ -60,16 +66,26 @@ public struct MapFile: Hashable, Sendable {
     /// The largest file that is read, in bytes.
     public static let maximumSize = 256 << 20
 
-    /// Reads a file.
+    /// Reads a file, which nobody but root and the caller may be able to change or replace.
     public static func load(path: String) throws(MapFileError) -> MapFile {
         let data: Data
-        do {
-            data = try Data(contentsOf: URL(fileURLWithPath: path))
+        do throws(FileRefusal) {
+            data = try contents(of: path)
         } catch {
-            throw MapFileError(path, "cannot be read: check that it exists and that you may read it")
+            throw MapFileError(path, error)
         }
-        guard data.count <= maximumSize else { throw MapFileError(path, "larger than \(maximumSize >> 20) MiB") }
         return try parse(data, place: path)
+    }
+
+    private static func contents(of path: String) throws(FileRefusal) -> Data {
+        let trust = FileTrust.caller
+        let file = try trust.open(path)
+        let size = try trust.judge(file.raw, called: path).size
+        guard size <= maximumSize else { throw .tooLarge(path: path, limit: maximumSize) }
+        var data = Data(count: size)
+        var bytes = data.mutableSpan
+        try FileContents.read(file.raw, into: &bytes, called: path)
+        return data
     }
 
     /// Reads a file's text.

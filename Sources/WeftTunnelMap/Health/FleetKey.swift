@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import CWeftOpenSSL
-import Glibc
 import Weft
 import WeftControl
+import WeftFiles
 
 /// The key that all agents of a fleet share: it says that a probe or an answer is from one of them.
 public struct FleetKey: ~Copyable, Sendable {
@@ -13,31 +13,19 @@ public struct FleetKey: ~Copyable, Sendable {
 
     /// Reads a key file: 64 hexadecimal digits, in a regular file that only its owner has any right to.
     public init(contentsOf path: String) throws(MapFileError) {
-        // A named pipe would otherwise keep us waiting for its writer.
-        let raw = unsafe Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
-        guard raw >= 0 else {
-            throw MapFileError(path, "the fleet key cannot be read: \(SystemCall.message(errno))")
-        }
-        let file = FileDescriptor(owning: raw)
-        var status = stat()
-        // SAFETY: the kernel fills a structure that outlives the call.
-        guard unsafe fstat(file.raw, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-            throw MapFileError(path, "the fleet key is no regular file")
-        }
-        guard status.st_mode & 0o077 == 0 else {
-            throw MapFileError(path, "others have access to the fleet key: chmod 600 \(path)")
-        }
-        let digits = SecretBytes(count: Self.byteCount * 2 + 2) { bytes in
-            // SAFETY: the kernel writes at most the count that goes with the pointer.
-            _ = unsafe bytes.withUnsafeMutableBytes { unsafe read(file.raw, $0.baseAddress, $0.count) }
+        let digits: SecretBytes
+        do throws(FileRefusal) {
+            digits = try Self.digits(path)
+        } catch {
+            throw MapFileError(path, error)
         }
         let text = digits.span
-        var isKey = text[Self.byteCount * 2] == 0 || text[Self.byteCount * 2] == UInt8(ascii: "\n")
-        isKey = isKey && text[Self.byteCount * 2 + 1] == 0
+        var isKey = text.count == Self.byteCount * 2
+        isKey = isKey || text.count == Self.byteCount * 2 + 1 && text[Self.byteCount * 2] == UInt8(ascii: "\n")
         let key = SecretBytes(count: Self.byteCount) { bytes in
-            for index in 0..<Self.byteCount {
+            for index in 0..<Self.byteCount where isKey {
                 let high = Self.digit(text[2 * index]), low = Self.digit(text[2 * index + 1])
-                isKey = isKey && high != nil && low != nil
+                isKey = high != nil && low != nil
                 bytes[index] = (high ?? 0) << 4 | (low ?? 0)
             }
         }
@@ -45,6 +33,19 @@ public struct FleetKey: ~Copyable, Sendable {
             throw MapFileError(path, "a fleet key is 64 hexadecimal digits: `weft tunnel-map genkey` prints one")
         }
         bytes = key
+    }
+
+    /// What the file has; nothing if it is too long for a key.
+    private static func digits(_ path: String) throws(FileRefusal) -> SecretBytes {
+        let trust = FileTrust.caller
+        let file = try trust.open(path)
+        let status = try trust.judge(file.raw, called: path)
+        guard status.mode & 0o077 == 0 else { throw .readable(path: path, mode: status.mode) }
+        let size = status.size <= byteCount * 2 + 1 ? status.size : 0
+        guard size > 0 else { return SecretBytes(count: 0) { _ in } }
+        return try SecretBytes(count: size) { bytes throws(FileRefusal) in
+            try FileContents.read(file.raw, into: &bytes, called: path)
+        }
     }
 
     init(copying key: Span<UInt8>) { bytes = SecretBytes(copying: key) }
