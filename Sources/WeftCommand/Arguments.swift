@@ -33,14 +33,14 @@ package struct Arguments {
                 options.insert(option)
             } else if argument.hasPrefix("--"), valued.contains(option) {
                 guard let value = parts.count == 2 ? String(parts[1]) : rest.popFirst() else {
-                    throw CommandFailure(.usage, "--\(option) needs a value\n\(usage)")
+                    throw CommandFailure(.usage, "--\(option) needs a value", usage: usage)
                 }
                 values[option] = value
             } else {
-                throw CommandFailure(.usage, "\(command) has no option \(argument)\n\(usage)")
+                throw CommandFailure(.usage, "\(command) has no option \(argument)", usage: usage)
             }
         }
-        guard counts.contains(operands.count) else { throw CommandFailure(.usage, usage) }
+        guard counts.contains(operands.count) else { throw CommandFailure(usage: usage) }
     }
 
     package func has(_ option: String) -> Bool { options.contains(option) }

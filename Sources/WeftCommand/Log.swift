@@ -15,26 +15,10 @@ package struct Log: Sendable {
 
     package func warning(_ text: String) { write("warning: \(text)", LOG_WARNING) }
 
-    /// Others' words are in it, such as a key's in etcd: what would move a terminal's cursor, or begin a line, is written as its number.
-    static func harmless(_ text: String) -> String {
-        guard text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else { return text }
-        var result = ""
-        for scalar in text.unicodeScalars {
-            if scalar.properties.generalCategory == .control {
-                result += "\\u{\(String(scalar.value, radix: 16))}"
-            } else {
-                result.unicodeScalars.append(scalar)
-            }
-        }
-        return result
-    }
-
     private func write(_ text: String, _ level: Int32) {
-        let text = Self.harmless(text)
-        guard Self.usesSystemLog.load(ordering: .relaxed) else {
-            return Console.write("weft: \(name): \(text)\n", to: STDERR_FILENO)
-        }
-        unsafe "\(name): \(text)".withCString { line in
+        let line = "\(name): \(text)"
+        guard Self.usesSystemLog.load(ordering: .relaxed) else { return Console.error(line) }
+        unsafe Harmless.line(line).withCString { line in
             unsafe withVaList([line]) { unsafe vsyslog(level, "%s", $0) }
         }
     }

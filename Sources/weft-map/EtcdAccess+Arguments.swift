@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-import Glibc
-import Weft
 import WeftCommand
 import WeftControl
 import WeftEtcd
+import WeftFiles
 
 extension EtcdAccess {
     /// What the options of `weft-map run` say; nil without etcd.
     init?(_ words: Arguments) throws(CommandFailure) {
         guard let url = words.value(of: "etcd") else {
             for option in ["prefix", "cacert", "cert", "key", "user-file"] where words.value(of: option) != nil {
-                throw CommandFailure(.usage, "--\(option) is of etcd: it needs --etcd\n\(MapVerb.usage)")
+                throw CommandFailure(.usage, "--\(option) is of etcd: it needs --etcd", usage: MapVerb.usage)
             }
             return nil
         }
@@ -23,11 +22,15 @@ extension EtcdAccess {
         certificate = words.value(of: "cert")
         key = words.value(of: "key")
         guard (certificate == nil) == (key == nil) else {
-            throw CommandFailure(.usage, "--cert and --key go together\n\(MapVerb.usage)")
+            throw CommandFailure(.usage, "--cert and --key go together", usage: MapVerb.usage)
         }
-        for path in [certificateAuthority, certificate, key].compactMap({ $0 })
-        where unsafe access(path, R_OK) != 0 {
-            throw CommandFailure(.failed, "\(path) cannot be read: \(SystemCall.message(errno))")
+        // libcurl opens them by their paths, later, and nobody who isn't believed can make those mean others.
+        for path in [certificateAuthority, certificate, key].compactMap({ $0 }) {
+            do throws(FileRefusal) {
+                _ = try FileTrust.caller.open(path)
+            } catch {
+                throw CommandFailure(.failed, error.description)
+            }
         }
         login = try words.value(of: "user-file").map { path throws(CommandFailure) in try Self.login(path) }
     }

@@ -14,7 +14,7 @@ enum Main {
         do throws(CommandFailure) {
             try run(Array(CommandLine.arguments.dropFirst()))
         } catch {
-            if !error.message.isEmpty { Console.error(error.message) }
+            Console.report(error)
             exit(error.code.rawValue)
         }
         exit(ExitCode.done.rawValue)
@@ -22,7 +22,7 @@ enum Main {
 
     private static func run(_ arguments: [String]) throws(CommandFailure) {
         if arguments.contains("--help") || arguments.contains("-h") || arguments.first == "help" {
-            Console.print("\(MapVerb.usage)\n\n\(MapVerb.description)")
+            Console.printPage("\(MapVerb.usage)\n\n\(MapVerb.description)")
         } else if arguments.first == "--version" || arguments.first == "-V" {
             Console.print("weft-map \(Release.version)")
         } else {

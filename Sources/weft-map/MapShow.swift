@@ -71,9 +71,9 @@ enum MapShow {
         let names = words.operands.first.map { [$0] } ?? TunnelMap.names()
         let reports = try names.map { try report($0) }
         if words.has("json") {
-            Console.print(JSON.text(reports))
+            Console.printPage(JSON.text(reports))
         } else if !reports.isEmpty {
-            Console.print(reports.map(text).joined(separator: "\n\n"))
+            Console.print(Array(reports.map(lines).joined(separator: [""])))
         }
     }
 
@@ -96,7 +96,7 @@ enum MapShow {
             outcomes: Dictionary(uniqueKeysWithValues: map.outcomes().map { ("\($0.key)", $0.value) }))
     }
 
-    private static func text(_ report: Report) -> String {
+    private static func lines(_ report: Report) -> [String] {
         var lines = ["\(Console.bold("tunnel-map")): \(report.name)"]
         lines.append(
             "  attached to: \(report.interfaces.isEmpty ? "nothing" : report.interfaces.joined(separator: ", "))")
@@ -106,15 +106,16 @@ enum MapShow {
         lines.append("  prefixes: \(report.prefixes.count) of \(report.capacity)")
         for peer in report.peers {
             let condition = (peer.healthy ? "healthy" : "dead") + (peer.draining ? ", draining" : "")
-            lines.append("\n\(Console.bold("peer")): \(peer.name)")
+            lines += ["", "\(Console.bold("peer")): \(peer.name)"]
             lines.append("  \(condition)\(peer.probed ? "" : ", not probed"), \(peer.prefixes) prefixes")
             if let ahead = peer.clockAhead, abs(ahead) >= 1 {
                 lines.append("  its clock is \(Agent.words(forClock: ahead)) ours")
             }
         }
         for entry in report.prefixes {
-            lines.append(
-                "\n\(Console.bold("prefix")): \(entry.prefix)\(entry.neverInTheClear ? ", never in the clear" : "")")
+            lines += [
+                "", "\(Console.bold("prefix")): \(entry.prefix)\(entry.neverInTheClear ? ", never in the clear" : "")",
+            ]
             lines += entry.nexthops.map { "  \($0.text)" }
         }
         let counted = ClassifierOutcome.allCases.compactMap { outcome in
@@ -122,8 +123,8 @@ enum MapShow {
                 $0.packets > 0 ? "  \(outcome): \($0.packets) packets, \($0.bytes) bytes; \(outcome.explanation)" : nil
             }
         }
-        if !counted.isEmpty { lines += ["\n\(Console.bold("packets")):"] + counted }
-        return lines.joined(separator: "\n")
+        if !counted.isEmpty { lines += ["", "\(Console.bold("packets")):"] + counted }
+        return lines
     }
 }
 
@@ -148,7 +149,7 @@ enum MapLookup {
         let entry = map.lookUp(address)
         let (chosen, why) = explain(entry, flow)
         if words.has("json") {
-            Console.print(
+            Console.printPage(
                 JSON.text(
                     Report(
                         prefix: entry?.prefix.description, neverInTheClear: entry?.neverInTheClear,
@@ -159,7 +160,7 @@ enum MapLookup {
             for state in entry?.nexthops ?? [] {
                 lines.append("\(state == chosen ? "* " : "  ")\(NexthopReport(state).text)")
             }
-            Console.print((lines + [why]).joined(separator: "\n"))
+            Console.print(lines + [why])
         }
         if entry == nil { throw CommandFailure(.failed, "") }
     }

@@ -37,7 +37,7 @@ enum MapVerb: String, CaseIterable {
     /// Runs the verb that the first word names.
     static func run(_ arguments: [String]) throws(CommandFailure) {
         guard let first = arguments.first, let verb = MapVerb(rawValue: first) else {
-            throw CommandFailure(.usage, usage)
+            throw CommandFailure(usage: usage)
         }
         let words = try Arguments(
             Array(arguments.dropFirst()), of: "\(Main.name) \(first)", usage: usage, options: verb.flags,

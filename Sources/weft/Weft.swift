@@ -12,7 +12,7 @@ enum Main {
         do throws(CommandFailure) {
             try run(arguments)
         } catch {
-            if !error.message.isEmpty { Console.error(error.message) }
+            Console.report(error)
             exit(error.code.rawValue)
         }
         exit(ExitCode.done.rawValue)
@@ -20,21 +20,21 @@ enum Main {
 
     private static func run(_ arguments: [String]) throws(CommandFailure) {
         guard let first = arguments.first else {
-            Console.print(Help.overview)
+            Console.printPage(Help.overview)
             throw CommandFailure(.usage, "")
         }
         switch first {
         case "--version", "-V":
             Console.print("weft \(Release.version)")
         case "--help", "-h":
-            Console.print(Help.overview)
+            Console.printPage(Help.overview)
         default:
             guard let verb = Verb(rawValue: first) else {
                 throw CommandFailure(.usage, "weft has no verb \"\(first)\"; `weft help` lists them")
             }
             let rest = Array(arguments.dropFirst())
             if verb != .tunnelMap, rest.contains("--help") || rest.contains("-h") {
-                Console.print(Help.text(of: verb))
+                Console.printPage(Help.text(of: verb))
                 return
             }
             try verb.run(rest)

@@ -84,10 +84,3 @@ struct JSONTests {
         #expect(!bytes.isEmpty)
     }
 }
-
-struct LogTests {
-    @Test func whatOthersSaidMovesNoCursor() {
-        #expect(Log.harmless("a\u{1B}[2J\nb\u{9B}") == "a\\u{1b}[2J\\u{a}b\\u{9b}")
-        #expect(Log.harmless("plain ä") == "plain ä")
-    }
-}

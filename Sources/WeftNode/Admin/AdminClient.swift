@@ -15,17 +15,18 @@ package enum AdminClient {
 
     /// Opens a tunnel's file and all that it names, and lets the tunnel apply that; nil when it isn't up.
     /// - Throws: everything that is wrong with the file.
-    package static func reload(_ name: String) throws(TunnelFileError) -> (text: String, isGood: Bool)? {
+    package static func reload(_ name: String) throws(TunnelFileError) -> (lines: [String], isGood: Bool)? {
         guard let answer = ask(name, .file, limit: AdminRequest.limit) else { return nil }
         let path = String(decoding: answer.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
         guard path.hasPrefix("/") else {
-            return ("it runs another release: `weft down \(name)` and `weft up` bring up this one", false)
+            return (["it runs another release: `weft down \(name)` and `weft up` bring up this one"], false)
         }
         return try hand(name, path) { .reload(files: $0) }
     }
 
     /// Lets a tunnel say what a file would change, likewise.
-    package static func plan(_ name: String, _ path: String) throws(TunnelFileError) -> (text: String, isGood: Bool)? {
+    package static func plan(_ name: String, _ path: String) throws(TunnelFileError) -> (lines: [String], isGood: Bool)?
+    {
         try hand(name, path) { .plan(files: $0) }
     }
 
@@ -38,24 +39,24 @@ package enum AdminClient {
 
     private static func hand(
         _ name: String, _ path: String, _ request: ([String]) -> AdminRequest
-    ) throws(TunnelFileError) -> (text: String, isGood: Bool)? {
+    ) throws(TunnelFileError) -> (lines: [String], isGood: Bool)? {
         let (file, configuration) = try TunnelFile.open(path: path)
         configuration.interface.identity?.giveUp()
         let request = request([path] + file.named.map(\.name))
-        guard request.bytes != nil else { return ("\(path): names too many files, or too long ones", false) }
+        guard request.bytes != nil else { return (["\(path): names too many files, or too long ones"], false) }
         return verdict(ask(name, request, with: [file.file] + file.named.map(\.descriptor), limit: 1 << 20))
     }
 
     /// What on the host isn't as the tunnel wants it, and whether that is nothing; nil when it isn't up.
-    package static func differences(_ name: String) -> (text: String, isGood: Bool)? {
+    package static func differences(_ name: String) -> (lines: [String], isGood: Bool)? {
         verdict(ask(name, .differences, limit: 1 << 20))
     }
 
-    private static func verdict(_ answer: [UInt8]?) -> (text: String, isGood: Bool)? {
+    private static func verdict(_ answer: [UInt8]?) -> (lines: [String], isGood: Bool)? {
         guard let answer else { return nil }
         let lines = String(decoding: answer, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: true)
         guard let verdict = lines.first else { return nil }
-        return (lines.dropFirst().joined(separator: "\n"), verdict == "good")
+        return (lines.dropFirst().map(String.init), verdict == "good")
     }
 
     /// What a tunnel answers; nil when it isn't up.

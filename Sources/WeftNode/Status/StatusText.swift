@@ -3,7 +3,7 @@ import WeftCommand
 
 extension Status {
     /// Reads as `wg show` does.
-    package var text: String {
+    package var lines: [String] {
         var lines = [
             "\(Console.bold("interface")): \(Console.bold(interface.name))"
         ]
@@ -53,7 +53,7 @@ extension Status {
             let what = keyServer == nil ? "dropped without a peer" : "dropped in all networks, or in none"
             lines += ["", "\(Console.bold(what)): \(Self.list(unattributed))"]
         }
-        return lines.joined(separator: "\n")
+        return lines
     }
 
     static func list(_ drops: [(String, UInt64)]) -> String {

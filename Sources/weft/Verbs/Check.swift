@@ -25,7 +25,7 @@ enum Check {
         let arguments = try Arguments(arguments, of: .check, options: ["json", "against", "live"], operands: 1...2)
         if arguments.has("live") { return try compareHost(arguments) }
         if arguments.has("against") { return try compare(arguments) }
-        guard arguments.operands.count == 1 else { throw CommandFailure(.usage, Help.usage(of: .check)) }
+        guard arguments.operands.count == 1 else { throw CommandFailure(usage: Help.usage(of: .check)) }
         let path = TunnelPath(arguments.operands[0]).file
         do throws(TunnelFileError) {
             let configuration = try TunnelFile.load(path: path)
@@ -34,7 +34,7 @@ enum Check {
                     file: path, ok: true, peers: configuration.peers.count,
                     initiators: configuration.initiators.count, answersStrangers: answersStrangers(configuration),
                     findings: [])
-                Console.print(JSON.text(report))
+                Console.printPage(JSON.text(report))
             } else {
                 let (count, what) =
                     configuration.initiators.isEmpty
@@ -47,14 +47,14 @@ enum Check {
         } catch {
             if arguments.has("json") {
                 let findings = error.diagnostics.map { Report.Finding(line: $0.line, message: $0.message) }
-                Console.print(
+                Console.printPage(
                     JSON.text(
                         Report(
                             file: path, ok: false, peers: nil, initiators: nil, answersStrangers: nil,
                             findings: findings)))
                 throw CommandFailure(.failed, "")
             }
-            throw CommandFailure(.failed, error.lines.joined(separator: "\nweft: "))
+            throw CommandFailure(.failed, error.lines)
         }
     }
 }
@@ -74,34 +74,34 @@ extension Check {
     /// `weft check --live NAME`: the tunnel compares what it has put into the host with what is there.
     private static func compareHost(_ arguments: Arguments) throws(CommandFailure) {
         guard arguments.operands.count == 1, !arguments.has("against") else {
-            throw CommandFailure(.usage, Help.usage(of: .check))
+            throw CommandFailure(usage: Help.usage(of: .check))
         }
         try RuntimeFolder.checkAccess()
         let name = TunnelPath(arguments.operands[0]).name
         guard let outcome = AdminClient.differences(name) else {
             throw CommandFailure(.notUp, "no tunnel \(name) is up; `weft show` lists those that are")
         }
-        let lines = outcome.isGood ? [] : outcome.text.split(separator: "\n").map(String.init)
+        let lines = outcome.isGood ? [] : outcome.lines
         if arguments.has("json") {
-            Console.print(JSON.text(LiveReport(tunnel: name, ok: outcome.isGood, differences: lines)))
+            Console.printPage(JSON.text(LiveReport(tunnel: name, ok: outcome.isGood, differences: lines)))
             if !outcome.isGood { throw CommandFailure(.failed, "") }
         } else if outcome.isGood {
             Console.print("\(name): the host is as it should be")
         } else {
-            throw CommandFailure(.failed, lines.map { "\(name): \($0)" }.joined(separator: "\nweft: "))
+            throw CommandFailure(.failed, lines.map { "\(name): \($0)" })
         }
     }
 
     /// `weft check FILE --against NAME`: the tunnel itself says what it would change.
     private static func compare(_ arguments: Arguments) throws(CommandFailure) {
-        guard arguments.operands.count == 2 else { throw CommandFailure(.usage, Help.usage(of: .check)) }
+        guard arguments.operands.count == 2 else { throw CommandFailure(usage: Help.usage(of: .check)) }
         try RuntimeFolder.checkAccess()
         let name = TunnelPath(arguments.operands[1]).name
         let file = TunnelPath(arguments.operands[0]).file
         let outcome = try AdminClient.outcome(name) { () throws(TunnelFileError) in try AdminClient.plan(name, file) }
         guard outcome.isGood else {
-            throw CommandFailure(.failed, outcome.text.replacing("\n", with: "\nweft: "))
+            throw CommandFailure(.failed, outcome.lines)
         }
-        Console.print(outcome.text)
+        Console.print(outcome.lines)
     }
 }

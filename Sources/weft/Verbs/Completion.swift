@@ -6,10 +6,10 @@ enum Completion {
     static func run(_ arguments: [String]) throws(CommandFailure) {
         let arguments = try Arguments(arguments, of: .completion, operands: 1...1)
         switch arguments.operands[0] {
-        case "bash": Console.print(bash)
-        case "zsh": Console.print(zsh)
-        case "fish": Console.print(fish)
-        default: throw CommandFailure(.usage, Help.usage(of: .completion))
+        case "bash": Console.printPage(bash)
+        case "zsh": Console.printPage(zsh)
+        case "fish": Console.printPage(fish)
+        default: throw CommandFailure(usage: Help.usage(of: .completion))
         }
     }
 

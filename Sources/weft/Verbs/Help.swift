@@ -30,12 +30,12 @@ enum Help {
 
     static func run(_ arguments: [String]) throws(CommandFailure) {
         let arguments = try Arguments(arguments, of: .help, operands: 0...1)
-        guard let topic = arguments.operands.first else { return Console.print(overview) }
-        if topic == "drops" { return Console.print(drops) }
+        guard let topic = arguments.operands.first else { return Console.printPage(overview) }
+        if topic == "drops" { return Console.printPage(drops) }
         guard let verb = Verb(rawValue: topic) else {
             throw CommandFailure(.usage, "there is no help on \"\(topic)\"; `weft help` lists the verbs")
         }
-        Console.print(text(of: verb))
+        Console.printPage(text(of: verb))
     }
 
     static func usage(of verb: Verb) -> String {

@@ -48,10 +48,10 @@ enum Identify {
                 if json { report.datagrams.append(line) } else { Console.print(text(line)) }
             }
         } catch {
-            if !report.datagrams.isEmpty { Console.print(JSON.text(report)) }
+            if !report.datagrams.isEmpty { Console.printPage(JSON.text(report)) }
             throw CommandFailure(.failed, "cannot read \(report.file): \(error)")
         }
-        Console.print(json ? JSON.text(report) : text(report.totals))
+        Console.printPage(json ? JSON.text(report) : text(report.totals))
     }
 
     private static func take(_ entry: CaptureFile.Entry, into totals: inout Totals) -> Report.Datagram? {

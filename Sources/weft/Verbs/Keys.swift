@@ -8,7 +8,7 @@ enum GenKey {
     static func run(_ arguments: [String]) throws(CommandFailure) {
         let arguments = try Arguments(arguments, of: .genkey, options: ["force", "manual"], operands: 0...1)
         if arguments.has("manual") {
-            guard arguments.operands.isEmpty else { throw CommandFailure(.usage, Help.usage(of: .genkey)) }
+            guard arguments.operands.isEmpty else { throw CommandFailure(usage: Help.usage(of: .genkey)) }
             var generator = SystemRandomNumberGenerator()
             let bytes = (0..<16).map { _ in UInt8.random(in: 0...255, using: &generator) }
             Console.print(Base64.encode(bytes))

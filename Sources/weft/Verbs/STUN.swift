@@ -32,7 +32,7 @@ enum STUN {
             throw CommandFailure(.failed, error.description)
         }
         if json {
-            Console.print(JSON.text(status))
+            Console.printPage(JSON.text(status))
         } else {
             for server in status.servers { Console.print(server.text) }
             for mapping in status.mappings { Console.print("public endpoint: \(mapping.text)") }
@@ -59,7 +59,7 @@ enum STUN {
                 "no tunnel that is up uses STUN: name a server, such as weft stun stun.example.org, or set STUN in a "
                     + "tunnel's file")
         }
-        if json { return Console.print(JSON.text(found)) }
+        if json { return Console.printPage(JSON.text(found)) }
         for (name, stun) in found.sorted(by: { $0.key < $1.key }) {
             Console.print(Console.bold(name))
             for server in stun.servers { Console.print("  \(server.text)") }

@@ -21,9 +21,9 @@ enum Show {
             found.append(status)
         }
         if arguments.has("json") {
-            Console.print(JSON.text(found))
+            Console.printPage(JSON.text(found))
         } else if !found.isEmpty {
-            Console.print(found.map(\.text).joined(separator: "\n\n"))
+            Console.print(Array(found.map(\.lines).joined(separator: [""])))
         }
     }
 }
@@ -36,21 +36,22 @@ enum Reload {
         try RuntimeFolder.checkAccess()
         let outcome = try AdminClient.outcome(name) { () throws(TunnelFileError) in try AdminClient.reload(name) }
         guard outcome.isGood else {
-            throw CommandFailure(.failed, "nothing was changed: " + outcome.text.replacing("\n", with: "\nweft: "))
+            let first = "nothing was changed: \(outcome.lines.first ?? "")"
+            throw CommandFailure(.failed, [first] + outcome.lines.dropFirst())
         }
-        Console.print(outcome.text)
+        Console.print(outcome.lines)
     }
 }
 
 extension AdminClient {
     /// What a tunnel says to a file that is handed to it.
     static func outcome(
-        _ name: String, _ ask: () throws(TunnelFileError) -> (text: String, isGood: Bool)?
-    ) throws(CommandFailure) -> (text: String, isGood: Bool) {
+        _ name: String, _ ask: () throws(TunnelFileError) -> (lines: [String], isGood: Bool)?
+    ) throws(CommandFailure) -> (lines: [String], isGood: Bool) {
         do throws(TunnelFileError) {
             if let outcome = try ask() { return outcome }
         } catch {
-            throw CommandFailure(.failed, error.lines.joined(separator: "\nweft: "))
+            throw CommandFailure(.failed, error.lines)
         }
         throw CommandFailure(.notUp, "no tunnel \(name) is up; `weft show` lists those that are")
     }

@@ -22,7 +22,7 @@ enum Up {
         do throws(TunnelFileError) {
             configuration = try TunnelFile.load(path: path.file)
         } catch {
-            throw CommandFailure(.failed, error.lines.joined(separator: "\nweft: "))
+            throw CommandFailure(.failed, error.lines)
         }
         try KeyServe.check(configuration, isFor: verb, operand: arguments.operands[0])
         try path.checkName()
