@@ -5,8 +5,8 @@ import Synchronization
 /// receive key's have come.
 ///
 /// As long as it is open no other process, and no other `KeyState`, can open the same transmit key in the same folder.
-/// Its methods may be called from any thread; those that write wait for the disk. A record that was restored from
-/// a backup can't be told from the latest, so never restore one.
+/// Its methods may be called from any thread; those that write wait for the disk. A record says which machine wrote it, so that a
+/// copied folder is found. One that was restored from a backup can't be told from the latest, so never restore one.
 ///
 /// The received counter is kept for the receive key that was used last with the transmit key: change both keys
 /// together, or raise the epoch.
@@ -56,17 +56,18 @@ public final class KeyState: Sendable {
     ///   - epoch: 1...4294967295. The one used last goes on above its mark; a higher one starts anew at 0.
     ///   - owner: the user that the process goes on as, if root opens the state: folder and files become his, without a change to
     ///     what they say, and are as good as root's own. Nil keeps them the caller's.
-    /// - Throws: if another tunnel uses the key, the epoch is lower than the last one, the counters are used up, or the
-    ///   state can't be read, believed or written. In each case nothing may be sealed with the key.
+    ///   - machine: this machine; nil where it has no id. A state that says nothing of a machine becomes this one's.
+    /// - Throws: if another tunnel uses the key, the state is another machine's, the epoch is lower than the last one, the counters
+    ///   are used up, or the state can't be read, believed or written. In each case nothing may be sealed with the key.
     public static func open(
-        directory: String, sendKey: ManualKey, receiveKey: ManualKey, epoch: UInt32, owner: FileOwner? = nil
+        directory: String, sendKey: ManualKey, receiveKey: ManualKey, epoch: UInt32, owner: FileOwner? = nil,
+        machine: MachineID? = .own()
     ) throws(KeyStateError) -> KeyState {
-        guard let name = KeyFingerprint(sendKey, role: .send),
-            let receiveName = KeyFingerprint(receiveKey, role: .receive)
-        else { throw .noDigest }
-        let folder = try KeyStateFolder(path: directory, key: name, owner: owner)
-        let fresh = KeyStateRecord(epoch: epoch, mark: 0, receiveKey: receiveName.description, received: nil)
+        let fresh = try fresh(epoch, receiveKey, machine)
+        let folder = try folder(directory, sendKey, owner)
         var record = try folder.read() ?? fresh
+        guard !record.isElsewhere(than: fresh.machine) else { throw .otherMachine(path: folder.statePath) }
+        record.machine = fresh.machine
         guard epoch >= record.epoch else {
             throw .lowerEpoch(asked: epoch, used: record.epoch, path: folder.statePath)
         }
@@ -77,6 +78,41 @@ public final class KeyState: Sendable {
             record.received = nil
         }
         return try KeyState(folder: folder, continuing: record)
+    }
+
+    /// Takes over the state of another machine, which must not use the key any more, for a higher epoch: whatever counters
+    /// the other machine has used, none is used again.
+    ///
+    /// - Returns: false if there is nothing to take over, since there is no state or it is this machine's.
+    /// - Throws: if the epoch isn't above the last one, or as ``open(directory:sendKey:receiveKey:epoch:owner:machine:)``.
+    public static func adopt(
+        directory: String, sendKey: ManualKey, receiveKey: ManualKey, epoch: UInt32, owner: FileOwner? = nil,
+        machine: MachineID? = .own()
+    ) throws(KeyStateError) -> Bool {
+        let fresh = try fresh(epoch, receiveKey, machine)
+        let folder = try folder(directory, sendKey, owner)
+        guard let record = try folder.read(), record.isElsewhere(than: fresh.machine) else { return false }
+        guard epoch > record.epoch else {
+            throw .epochNotHigher(asked: epoch, used: record.epoch, path: folder.statePath)
+        }
+        try folder.write(fresh)
+        return true
+    }
+
+    private static func folder(
+        _ directory: String, _ sendKey: ManualKey, _ owner: FileOwner?
+    ) throws(KeyStateError) -> KeyStateFolder {
+        guard let name = KeyFingerprint(sendKey, role: .send) else { throw .noDigest }
+        return try KeyStateFolder(path: directory, key: name, owner: owner)
+    }
+
+    /// The record of a key that was never used.
+    private static func fresh(
+        _ epoch: UInt32, _ receiveKey: ManualKey, _ machine: MachineID?
+    ) throws(KeyStateError) -> KeyStateRecord {
+        guard let name = KeyFingerprint(receiveKey, role: .receive) else { throw .noDigest }
+        return KeyStateRecord(
+            epoch: epoch, mark: 0, receiveKey: name.description, received: nil, machine: .init(machine))
     }
 
     private init(folder: consuming KeyStateFolder, continuing record: KeyStateRecord) throws(KeyStateError) {

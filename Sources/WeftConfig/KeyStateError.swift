@@ -7,6 +7,10 @@ public enum KeyStateError: Error, Hashable, Sendable {
     case inUse(key: String, lock: String, process: Int?)
     /// The epoch is lower than the one that the transmit key was last used with.
     case lowerEpoch(asked: UInt32, used: UInt32, path: String)
+    /// The state was written on another machine.
+    case otherMachine(path: String)
+    /// Another machine's state is taken over for a higher epoch only.
+    case epochNotHigher(asked: UInt32, used: UInt32, path: String)
     /// All counters of this key and epoch may have been used.
     case exhausted(epoch: UInt32, path: String)
     /// The file isn't what was written.
@@ -34,6 +38,16 @@ extension KeyStateError: CustomStringConvertible {
             return """
                 Epoch \(asked) is lower than \(used), which this SendKey was used with before: \
                 set Epoch to \(used) or more at both ends (state: \(path))
+                """
+        case .otherMachine(let path):
+            return """
+                \(path): this key state is another machine's, which may still use the key: give this machine keys of its own; \
+                or, if the tunnel has moved here for good, raise Epoch at both ends and run `weft keys adopt FILE`
+                """
+        case .epochNotHigher(let asked, let used, let path):
+            return """
+                Epoch \(asked) was used on another machine, whose last one is \(used): \
+                set Epoch to \(used == .max ? used : used + 1) or more at both ends first (state: \(path))
                 """
         case .exhausted(let epoch, let path):
             let remedy = epoch == UInt32.max ? "set new keys at both ends" : "raise Epoch at both ends"

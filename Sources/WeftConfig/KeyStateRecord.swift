@@ -2,14 +2,28 @@
 
 /// What is kept about a transmit key, and its form in the state file:
 /// ```
-/// weft key state 1
+/// weft key state 2
 /// epoch 1
 /// mark 4294967296
 /// receive-key <64 hexadecimal digits>
 /// received 4711
+/// machine <64 hexadecimal digits>
 /// checksum <64 hexadecimal digits>
 /// ```
+/// The first release's form has number 1 and no machine. It is read, and written anew in this one.
 struct KeyStateRecord: Hashable {
+    /// Which machine wrote it.
+    enum Machine: Hashable {
+        /// The first release, which didn't say.
+        case unnoted
+        /// One without an id.
+        case none
+        /// One with this id's digest.
+        case known(String)
+
+        init(_ id: MachineID?) { self = id.map { .known($0.description) } ?? .none }
+    }
+
     /// Counters stop here: 2^60.
     static let counterEnd: UInt64 = 1 << 60
     /// No record is larger, in bytes.
@@ -22,18 +36,25 @@ struct KeyStateRecord: Hashable {
     var receiveKey: String
     /// The highest counter received, or nil if none was.
     var received: UInt64?
+    var machine: Machine
 
     /// The file's bytes; nil if OpenSSL has no SHA-256.
     ///
     /// - Parameter name: the file's, which goes into the checksum so that one key's state can't pass for another's.
     func encoded(name: String) -> [UInt8]? {
+        let (form, machineLine) =
+            switch machine {
+            case .unnoted: (1, "")
+            case .none: (2, "machine none\n")
+            case .known(let digest): (2, "machine \(digest)\n")
+            }
         let content = """
-            weft key state 1
+            weft key state \(form)
             epoch \(epoch)
             mark \(mark)
             receive-key \(receiveKey)
             received \(received.map { String($0) } ?? "none")
-
+            \(machineLine)
             """
         let summed = Array("weft key state checksum 1\n\(name)\n\(content)".utf8)
         // `bytes` is unsafe for types with padding, and a UInt8 has none.
@@ -45,8 +66,8 @@ struct KeyStateRecord: Hashable {
     init(_ bytes: [UInt8], name: String) throws(Flaw) {
         guard bytes.count <= Self.maximumSize else { throw Flaw(what: "it is too large") }
         let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
-        guard let first = lines.first, first == "weft key state 1" else {
-            throw Flaw(what: "line 1: expected weft key state 1")
+        guard let first = lines.first, first == "weft key state 1" || first == "weft key state 2" else {
+            throw Flaw(what: "line 1: expected weft key state 2")
         }
         func value(_ index: Int, _ name: String) throws(Flaw) -> String {
             guard index < lines.count, lines[index].hasPrefix(name + " ") else {
@@ -63,15 +84,28 @@ struct KeyStateRecord: Hashable {
         self.mark = mark
         receiveKey = try value(3, "receive-key")
         self.received = UInt64(received)
+        if first == "weft key state 1" {
+            machine = .unnoted
+        } else {
+            let text = try value(5, "machine")
+            machine = text == "none" ? .none : .known(text)
+        }
         guard self.received != nil || received == "none" else { throw Flaw(what: "line 5: bad counter") }
         guard encoded(name: name) == bytes else { throw Flaw(what: "its checksum or form is wrong") }
     }
 
-    init(epoch: UInt32, mark: UInt64, receiveKey: String, received: UInt64?) {
+    init(epoch: UInt32, mark: UInt64, receiveKey: String, received: UInt64?, machine: Machine) {
         self.epoch = epoch
         self.mark = mark
         self.receiveKey = receiveKey
         self.received = received
+        self.machine = machine
+    }
+
+    /// Whether it is known to be another machine's. That of one without an id isn't; and where this one has no id, each id is another's.
+    func isElsewhere(than here: Machine) -> Bool {
+        if case .known = machine { return machine != here }
+        return false
     }
 
     /// What makes a file's bytes no record.

@@ -12,6 +12,7 @@ struct KeyKeeper {
         let network: NetworkID
         let state: KeyState
         var isFailing = false
+        var isShared = false
     }
 
     private var entries: [Entry] = []
@@ -30,7 +31,8 @@ struct KeyKeeper {
                 epoch: keys.epoch,
                 sendKey: try keys.send.withBytes { try PacketKey($0) },
                 receiveKey: try keys.receive.withBytes { try PacketKey($0) },
-                sentBefore: max(state.firstCounterFloor, 1) - 1, ceiling: state.counterLimit - 1,
+                sentBefore: max(state.firstCounterFloor, 1) - 1,
+                skipped: .random(in: 0..<KeyState.step / 2), ceiling: state.counterLimit - 1,
                 receivedBefore: state.highestReceivedBefore ?? 0)
             try engine.installManualKeys(manual, for: peer.network, at: now)
             entries.append(Entry(network: peer.network, state: state))
@@ -38,6 +40,10 @@ struct KeyKeeper {
             throw CommandFailure(.failed, "peer with VNI \(peer.vni): \(error)")
         }
     }
+
+    private static let sharedKey =
+        "another host seals with this tunnel's SendKey, so that nothing more is sent to this peer: the same file seems to be at both ends. "
+        + "Exchange SendKey and ReceiveKey at one of them, and give both ends new keys, since what was sent so far may be readable"
 
     /// Saves how far counters have come, and raises the ceilings that come near. Waits for the disk.
     mutating func save(_ engine: Engine, _ log: Log) {
@@ -50,7 +56,10 @@ struct KeyKeeper {
                 if let receive = network.receive.first, receive.highestCounter > 0 {
                     try state.record(highestReceived: receive.highestCounter)
                 }
-                if let transmit = network.transmit {
+                if let transmit = network.transmit, transmit.isShared {
+                    if !entries[index].isShared { log.warning("peer with \(network.id): \(Self.sharedKey)") }
+                    entries[index].isShared = true
+                } else if let transmit = network.transmit {
                     let limit = try state.advance(past: transmit.lastCounter)
                     try engine.raiseCounterCeiling(of: network.id, spi: transmit.spi, to: limit - 1)
                 }

@@ -72,6 +72,11 @@ package final class WeftNode: Sendable {
         } catch {
             throw CommandFailure(.failed, "\(error)")
         }
+        if configuration.peers.contains(where: { $0.keys != nil }), MachineID.own() == nil {
+            log.warning(
+                "this host has no /etc/machine-id, so that a copied StateDirectory can't be told: systemd-machine-id-setup makes one"
+            )
+        }
         var keys = KeyKeeper()
         for peer in configuration.peers {
             try keys.install(

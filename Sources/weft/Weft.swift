@@ -43,7 +43,7 @@ enum Main {
 }
 
 enum Verb: String, CaseIterable {
-    case up, keyserve, down, show, reload, check, stun, identify, genkey, pubkey
+    case up, keyserve, down, show, reload, check, stun, identify, genkey, pubkey, keys
     case tunnelMap = "tunnel-map"
     case help, completion
 
@@ -59,6 +59,7 @@ enum Verb: String, CaseIterable {
         case .identify: try Identify.run(arguments)
         case .genkey: try GenKey.run(arguments)
         case .pubkey: try PubKey.run(arguments)
+        case .keys: try KeyStates.run(arguments)
         case .tunnelMap: try TunnelMapProgram.run(arguments)
         case .help: try Help.run(arguments)
         case .completion: try Completion.run(arguments)

@@ -72,7 +72,8 @@ struct KeyStateDamageTests {
     @Test("the state of another key")
     func renamed() throws {
         let other = try KeyState.open(
-            directory: fixture.directory, sendKey: fixture.otherReceive, receiveKey: fixture.receive, epoch: 9)
+            directory: fixture.directory, sendKey: fixture.otherReceive, receiveKey: fixture.receive, epoch: 9,
+            machine: KeyStateFixture.machine)
         other.close()
         let name = try #require(KeyFingerprint(fixture.otherReceive, role: .send))
         try fixture.scratch.write(fixture.scratch.bytes(of: "state/\(name).state"), to: fixture.file)
@@ -86,7 +87,7 @@ struct KeyStateDamageTests {
         #expect(
             outcome()?.description == """
                 \(fixture.scratch.path)/\(fixture.file): this key state is damaged \
-                (line 1: expected weft key state 1), \
+                (line 1: expected weft key state 2), \
                 so nobody knows which counters were used: set new keys at both ends, then remove the file
                 """)
     }
@@ -136,7 +137,7 @@ struct KeyStateDamageTests {
         func open(_ user: uid_t) throws -> KeyState {
             try KeyState.open(
                 directory: fixture.directory, sendKey: fixture.send, receiveKey: fixture.receive, epoch: 5,
-                owner: FileOwner(user: user, group: user))
+                owner: FileOwner(user: user, group: user), machine: KeyStateFixture.machine)
         }
         func owners() throws -> Set<uid_t> {
             Set(
@@ -184,7 +185,9 @@ struct KeyStateDamageTests {
         let expected = KeyStateError.refused(
             operation: "make the folder", path: lost, reason: "No such file or directory")
         #expect(throws: expected) {
-            try KeyState.open(directory: lost, sendKey: fixture.send, receiveKey: fixture.receive, epoch: 1)
+            try KeyState.open(
+                directory: lost, sendKey: fixture.send, receiveKey: fixture.receive, epoch: 1,
+                machine: KeyStateFixture.machine)
         }
         #expect("\(expected)".contains("needs a StateDirectory") || "\(expected)".contains("need a StateDirectory"))
         try fixture.scratch.write([], to: "state")

@@ -28,8 +28,14 @@ struct KeyStateFixture {
     var file: String { "state/\(name).state" }
     var name: String { KeyFingerprint(send, role: .send)?.description ?? "" }
 
-    func open(epoch: UInt32 = 5, receive other: ManualKey? = nil) throws(KeyStateError) -> KeyState {
-        try KeyState.open(directory: directory, sendKey: send, receiveKey: other ?? receive, epoch: epoch)
+    /// The machine that tests run on.
+    static let machine = MachineID(text: Array("0123456789abcdef0123456789abcdef\n".utf8))
+
+    func open(
+        epoch: UInt32 = 5, receive other: ManualKey? = nil, on machine: MachineID? = Self.machine
+    ) throws(KeyStateError) -> KeyState {
+        try KeyState.open(
+            directory: directory, sendKey: send, receiveKey: other ?? receive, epoch: epoch, machine: machine)
     }
 
     /// Opens what was just closed. A process that another test starts holds every lock of ours between its fork and its
@@ -60,7 +66,8 @@ struct KeyStateFixture {
 
     func record(mark: UInt64) -> KeyStateRecord {
         KeyStateRecord(
-            epoch: 5, mark: mark, receiveKey: KeyFingerprint(receive, role: .receive)?.description ?? "", received: nil)
+            epoch: 5, mark: mark, receiveKey: KeyFingerprint(receive, role: .receive)?.description ?? "", received: nil,
+            machine: .init(Self.machine))
     }
 }
 

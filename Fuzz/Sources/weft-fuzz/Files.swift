@@ -75,8 +75,10 @@ enum KeyStates {
     }
 
     static func seeds() -> [[UInt8]] {
-        [nil, 7].compactMap { received in
-            KeyStateRecord(epoch: 3, mark: 1 << 32, receiveKey: "00", received: received).encoded(name: "fuzz")
+        [(nil, .unnoted), (7, .unnoted), (nil, .none), (7, .known("00"))].compactMap {
+            (received: UInt64?, machine: KeyStateRecord.Machine) in
+            KeyStateRecord(epoch: 3, mark: 1 << 32, receiveKey: "00", received: received, machine: machine)
+                .encoded(name: "fuzz")
         }
     }
 }

@@ -31,7 +31,7 @@ struct Backoff {
 /// Tells inner senders that their packets don't fit, a thousand times a second at most.
 struct TooBigReplies: ~Copyable {
     private var message = PacketArena(capacity: PacketTooBig.maximumLength)
-    private let limit = RateLimit(perSecond: 1000)
+    private var limit = WindowLimit(perSecond: 1000)
 
     mutating func reply(
         to packet: RawSpan, _ run: ToUnderlay.Run, _ underlay: any UnderlaySender, _ overlay: any OverlaySender,

@@ -13,6 +13,7 @@ public enum DropReason: UInt8, Error, Hashable, Sendable, CaseIterable {
     case noTransmitKey
     case transmitKeyExpired
     case countersExhausted
+    case transmitKeyShared
     case noUnderlayAddress
     case noRoom
     case tooLongForUnderlay
@@ -41,7 +42,9 @@ public enum DropReason: UInt8, Error, Hashable, Sendable, CaseIterable {
     case receiveKeyExpired
     case spiMismatch
     case rateLimited
+    case failuresLimited
     case authenticationFailed
+    case sealedWithOurKey
     case replayed
     case innerSourceNotAllowed
     case innerDestinationNotAllowed
@@ -60,6 +63,8 @@ public enum DropReason: UInt8, Error, Hashable, Sendable, CaseIterable {
         case .noTransmitKey: "there is no key to send with yet"
         case .transmitKeyExpired: "the key to send with has expired"
         case .countersExhausted: "the transmit key has no counters left, or the state file could not be advanced"
+        case .transmitKeyShared:
+            "another host seals with our SendKey: exchange SendKey and ReceiveKey at one end, and give both ends new keys"
         case .noUnderlayAddress: "the peer has no endpoint, or we have no address of its family"
         case .noRoom: "the packet does not fit into the buffer, or the frame, it was to be sealed into"
         case .tooLongForUnderlay: "the sealed packet exceeds the underlay's MTU; lower the tunnel's MTU"
@@ -86,8 +91,12 @@ public enum DropReason: UInt8, Error, Hashable, Sendable, CaseIterable {
         case .noReceiveKey: "no key here has the datagram's SPI: the two ends' keys or epochs differ"
         case .receiveKeyExpired: "the key to receive with has expired"
         case .spiMismatch: "the nonce's SPI differs from the header's"
-        case .rateLimited: "more datagrams than RateLimit allows"
+        case .rateLimited: "the peer sends more datagrams than RateLimit allows"
+        case .failuresLimited:
+            "so many of this source's datagrams were no good that no more are tried for now (RateLimit)"
         case .authenticationFailed: "the tag is wrong: another key, or altered on the way"
+        case .sealedWithOurKey:
+            "it opens with the key that we send with: both ends have the same SendKey, or somebody sends our own packets back"
         case .replayed: "the counter was seen before or is too old"
         case .innerSourceNotAllowed: "the inner source is not within the peer's AllowedIPs"
         case .innerDestinationNotAllowed: "the inner destination is not within our LocalIPs"

@@ -8,8 +8,11 @@ public struct ManualKeys: Sendable {
     public var receiveKey: PacketKey
     /// Manual keys don't expire unless this says so.
     public var expiry: Instant
-    /// Counters up to this one were used before, by an earlier life of this host.
+    /// Counters up to this one may have been used before, by an earlier life of this host.
     public var sentBefore: UInt64
+    /// How many counters above those are left out. With a random number the other end's can be told from ours, should both have the same
+    /// file.
+    public var skipped: UInt64
     /// The highest counter that may be used until ``Engine/raiseCounterCeiling(of:to:)``.
     public var ceiling: UInt64
     /// The highest counter received in an earlier life: all up to it count as seen.
@@ -17,13 +20,14 @@ public struct ManualKeys: Sendable {
 
     public init(
         epoch: UInt32, sendKey: PacketKey, receiveKey: PacketKey, expiry: Instant = .distantFuture,
-        sentBefore: UInt64 = 0, ceiling: UInt64 = .max, receivedBefore: UInt64 = 0
+        sentBefore: UInt64 = 0, skipped: UInt64 = 0, ceiling: UInt64 = .max, receivedBefore: UInt64 = 0
     ) {
         self.epoch = epoch
         self.sendKey = sendKey
         self.receiveKey = receiveKey
         self.expiry = expiry
         self.sentBefore = sentBefore
+        self.skipped = skipped
         self.ceiling = ceiling
         self.receivedBefore = receivedBefore
     }
@@ -84,9 +88,11 @@ extension Engine {
             guard !state.usedTransmitKeys.contains(fingerprint) else {
                 throw .transmitKeyUsedBefore(spi: keys.epoch)
             }
+            let used = min(keys.sentBefore, TransmitSA.maximumCounter)
+            let start = used + min(keys.skipped, TransmitSA.maximumCounter - used)
             let transmit = TransmitSA(
-                vni: vni, spi: keys.epoch, key: keys.sendKey, expiry: keys.expiry, after: keys.sentBefore,
-                ceiling: keys.ceiling)
+                vni: vni, spi: keys.epoch, key: keys.sendKey, expiry: keys.expiry, after: start,
+                ceiling: keys.ceiling, carried: CarriedKey(usedBefore: used, start: start))
             let receive = ReceiveSA(
                 vni: vni, spi: keys.epoch, key: keys.receiveKey, expiry: keys.expiry, after: keys.receivedBefore)
             try install(transmit, receive, in: slot, at: now, of: &state)

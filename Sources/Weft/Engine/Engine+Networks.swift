@@ -36,6 +36,8 @@ public struct NetworkStatus: Sendable {
         public let lastCounter: UInt64
         /// The highest counter that may be used until it is raised.
         public let ceiling: UInt64
+        /// Whether it seals nothing more, since somebody else seals with its key.
+        public let isShared: Bool
     }
 
     public struct ReceiveStatus: Hashable, Sendable {
@@ -100,7 +102,7 @@ extension Engine {
                 transmit: network.transmit.map {
                     .init(
                         vni: $0.vni, spi: $0.spi, expiry: $0.expiry, lastCounter: $0.lastCounter,
-                        ceiling: $0.currentCeiling)
+                        ceiling: $0.currentCeiling, isShared: $0.isStopped)
                 },
                 receive: network.receive.map { association in
                     .init(

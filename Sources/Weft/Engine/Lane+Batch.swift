@@ -128,7 +128,7 @@ extension Lane {
         var plan = plans[position]
         plan.granted = min(plan.segments, counters.count)
         if plan.granted < plan.segments {
-            count(.countersExhausted, target.counters, packets: plan.segments - plan.granted)
+            count(target.association.lackOfCounters, target.counters, packets: plan.segments - plan.granted)
         }
         plan.counter = counters.lowerBound
         counters = counters.lowerBound + UInt64(plan.granted)..<counters.upperBound

@@ -117,23 +117,25 @@ extension Lane {
     private mutating func open(_ located: Located, of batch: inout FromUnderlay, at now: Instant) {
         var network: CounterBlocks.View?
         let start = located.datagram.offset
+        let source = batch.buffers[located.buffer].source.address
         do throws(DropReason) {
             var candidate = try check(
                 batch.arena.bytes.extracting(located.datagram.range), located.header, slot: located.slot,
-                from: batch.buffers[located.buffer].source.address, at: now, blame: &network)
+                from: source, at: now, blame: &network)
             candidate.plaintext.offset = start + located.header.length
             candidate.buffer = located.buffer
             var bytes = batch.arena.mutableBytes
             // Safe: header, text and tag were found within the datagram, which lies in the arena.
-            let isAuthentic = unsafe bytes.withUnsafeMutableBytes { memory in
-                guard let base = memory.baseAddress else { return false }
+            let failure: DropReason? = unsafe bytes.withUnsafeMutableBytes { memory in
+                guard let base = memory.baseAddress else { return .authenticationFailed }
                 return unsafe open(
                     UnsafeRawPointer(base + start), located.header, candidate,
-                    to: base + candidate.plaintext.offset)
+                    to: base + candidate.plaintext.offset, at: now)
             }
-            guard isAuthentic else {
+            if let failure {
+                view.networks[located.slot].failed(from: source, at: now)
                 wipe(candidate.plaintext.range, of: &bytes)
-                throw .authenticationFailed
+                throw failure
             }
             opened.append(candidate)
         } catch {
@@ -156,7 +158,13 @@ extension Lane {
         for position in run {
             let candidate = opened[position]
             do throws(DropReason) {
-                guard candidate.isFresh else { throw .replayed }
+                guard candidate.isFresh else {
+                    network.failed(from: batch.buffers[candidate.buffer].source.address, at: now)
+                    throw .replayed
+                }
+                guard network.admits(from: batch.buffers[candidate.buffer].source.address, at: now) else {
+                    throw .rateLimited
+                }
                 if candidate.protocolType == Geneve.ProtocolType.outOfBand {
                     count(1, .rxOutOfBand, network.counters)
                     let source = batch.buffers[candidate.buffer].source

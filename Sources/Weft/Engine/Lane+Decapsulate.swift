@@ -20,14 +20,16 @@ extension Lane {
             let start = overlayHeaderLength
             guard start + opened.plaintext.count <= output.byteCount else { throw .noOverlayRoom }
             // Safe: `prepare` found header, text and tag within the datagram, and the output has room for the text.
-            let isAuthentic = unsafe datagram.withUnsafeBytes { bytes in
+            let failure: DropReason? = unsafe datagram.withUnsafeBytes { bytes in
                 unsafe output.withUnsafeMutableBytes { target in
-                    guard let from = bytes.baseAddress, let to = target.baseAddress else { return false }
-                    return unsafe open(from, header, opened, to: to + start)
+                    guard let from = bytes.baseAddress, let to = target.baseAddress else {
+                        return .authenticationFailed
+                    }
+                    return unsafe open(from, header, opened, to: to + start, at: now)
                 }
             }
             opened.plaintext.offset = start
-            return try admit(isAuthentic, &opened, in: &output, at: now)
+            return try admit(failure, &opened, from: source, in: &output, at: now)
         } catch {
             count(error, network)
             return .dropped(error)
@@ -49,12 +51,12 @@ extension Lane {
                 buffer.bytes.extracting(start..<start + place.count), from: source, at: now, blame: &network)
             let text = start + header.length
             // Safe: `prepare` found header, text and tag within the datagram, which lies in the buffer.
-            let isAuthentic = unsafe buffer.withUnsafeMutableBytes { bytes in
-                guard let base = bytes.baseAddress else { return false }
-                return unsafe open(UnsafeRawPointer(base + start), header, opened, to: base + text)
+            let failure: DropReason? = unsafe buffer.withUnsafeMutableBytes { bytes in
+                guard let base = bytes.baseAddress else { return .authenticationFailed }
+                return unsafe open(UnsafeRawPointer(base + start), header, opened, to: base + text, at: now)
             }
             opened.plaintext.offset = text
-            return try admit(isAuthentic, &opened, in: &buffer, at: now)
+            return try admit(failure, &opened, from: source, in: &buffer, at: now)
         } catch {
             count(error, network)
             return .dropped(error)
@@ -94,15 +96,21 @@ extension Lane {
 
     /// Takes one opened datagram through its replay window and the checks behind it.
     private mutating func admit(
-        _ isAuthentic: Bool, _ opened: inout Opened, in buffer: inout MutableRawSpan, at now: Instant
+        _ failure: DropReason?, _ opened: inout Opened, from source: IPAddress, in buffer: inout MutableRawSpan,
+        at now: Instant
     ) throws(DropReason) -> Outcome {
-        guard isAuthentic else {
-            wipe(opened.plaintext.range, of: &buffer)
-            throw .authenticationFailed
-        }
         let network = view.networks[opened.slot]
+        if let failure {
+            network.failed(from: source, at: now)
+            wipe(opened.plaintext.range, of: &buffer)
+            throw failure
+        }
         network.receive[opened.association].withWindow { opened.isFresh = $0.accept(opened.counter) }
-        guard opened.isFresh else { throw .replayed }
+        guard opened.isFresh else {
+            network.failed(from: source, at: now)
+            throw .replayed
+        }
+        guard network.admits(from: source, at: now) else { throw .rateLimited }
         return try deliver(opened, network, in: &buffer, at: now)
     }
 

@@ -25,7 +25,7 @@ extension Lane {
                 let port = sourcePort(for: packet.extracting(plan.packet.range))
                 let association = try transmitSA(of: target, at: now)
                 let counters = association.reserve(1)
-                guard !counters.isEmpty else { throw .countersExhausted }
+                guard !counters.isEmpty else { throw association.lackOfCounters }
                 // Safe: `plan` lies within the packet, and the output has room for the total.
                 let sealed = unsafe packet.withUnsafeBytes { source in
                     unsafe output.withUnsafeMutableBytes { bytes in
@@ -76,7 +76,7 @@ extension Lane {
                 let port = sourcePort(for: buffer.bytes.extracting(text..<range.upperBound))
                 let association = try transmitSA(of: target, at: now)
                 let counters = association.reserve(1)
-                guard !counters.isEmpty else { throw .countersExhausted }
+                guard !counters.isEmpty else { throw association.lackOfCounters }
                 // Safe: the guards leave room for the header in front and the tag behind.
                 let sealed = unsafe buffer.withUnsafeMutableBytes { bytes in
                     guard let base = bytes.baseAddress else { return false }

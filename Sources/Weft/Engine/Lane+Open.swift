@@ -50,26 +50,32 @@ extension Lane {
         guard now <= network.receive[association].expiry else { throw .receiveKeyExpired }
         let nonceSPI: UInt32 = datagram.load(at: header.nonceOffset)
         guard nonceSPI == header.spi else { throw .spiMismatch }
-        guard network.admits(at: now) else { throw .rateLimited }
+        if let refusal = network.refusal(of: source, at: now) { throw refusal }
         let count = datagram.byteCount - header.length - Geneve.tagLength
         // Too short for a tag is no different from a wrong one.
-        guard count >= 0 else { throw .authenticationFailed }
+        guard count >= 0 else {
+            network.failed(from: source, at: now)
+            throw .authenticationFailed
+        }
         return Opened(
             slot: slot, association: association, counter: datagram.load(at: header.nonceOffset + 4),
             protocolType: header.protocolType, plaintext: PacketRange(offset: header.length, count: count))
     }
 
-    /// Opens what `prepare` found: `datagram` points to the Geneve header, `output` to where the plaintext goes.
+    /// Opens what `prepare` found: `datagram` points to the Geneve header, `output` to where the plaintext goes. What it did
+    /// not open, for the reason that it returns, is garbage.
     @inline(__always)
     mutating func open(
-        _ datagram: UnsafeRawPointer, _ header: Geneve.Header, _ opened: Opened, to output: UnsafeMutableRawPointer
-    ) -> Bool {
+        _ datagram: UnsafeRawPointer, _ header: Geneve.Header, _ opened: Opened, to output: UnsafeMutableRawPointer,
+        at now: Instant
+    ) -> DropReason? {
         let key = unsafe view.networks[opened.slot].receive[opened.association].key
         let text = unsafe datagram + header.length
         let job = unsafe PacketCipher.Job(
             key: key, nonce: datagram + header.nonceOffset, associatedData: datagram,
             associatedCount: header.length, input: text, output: output, count: opened.plaintext.count)
-        return unsafe cipher.open(job, tag: text + opened.plaintext.count)
+        if unsafe cipher.open(job, tag: text + opened.plaintext.count) { return nil }
+        return unsafe reasonNotToOpen(datagram, header, opened, to: output, at: now)
     }
 
     /// Whether an opened packet may enter the overlay: its source is one whose longest match leads to the peer, and its

@@ -65,11 +65,26 @@ struct NetworkView: BitwiseCopyable {
         counters.prefetch(lane: lane)
     }
 
-    /// Whether a datagram may reach decryption now.
+    /// As ``RateLimit/refusal(of:at:)``.
     @inline(__always)
-    func admits(at now: Instant) -> Bool {
+    func refusal(of source: IPAddress, at now: Instant) -> DropReason? {
+        guard let rateLimit = unsafe rateLimit else { return nil }
+        return unsafe rateLimit._withUnsafeGuaranteedRef { $0.refusal(of: source, at: now) }
+    }
+
+    /// As ``RateLimit/admits(from:at:)``.
+    @inline(__always)
+    func admits(from source: @autoclosure () -> IPAddress, at now: Instant) -> Bool {
         guard let rateLimit = unsafe rateLimit else { return true }
-        return unsafe rateLimit._withUnsafeGuaranteedRef { $0.admits(at: now) }
+        let source = source()
+        return unsafe rateLimit._withUnsafeGuaranteedRef { $0.admits(from: source, at: now) }
+    }
+
+    /// As ``RateLimit/failed(from:at:)``.
+    @inline(__always)
+    func failed(from source: IPAddress, at now: Instant) {
+        guard let rateLimit = unsafe rateLimit else { return }
+        unsafe rateLimit._withUnsafeGuaranteedRef { $0.failed(from: source, at: now) }
     }
 
     /// The way of whole frames to the endpoint.
@@ -102,6 +117,21 @@ struct NetworkView: BitwiseCopyable {
         /// Fetches the SA's counter.
         @inline(__always)
         func prefetch() { unsafe Cache.prefetch(association.toOpaque(), count: 2 * Cache.line) }
+
+        /// As ``CarriedKey/mayTry(at:)``; false for keys that were agreed on.
+        func mayTry(at now: Instant) -> Bool {
+            unsafe association._withUnsafeGuaranteedRef { $0.carried?.mayTry(at: now) ?? false }
+        }
+
+        /// Seals nothing more if a counter that somebody has sealed with isn't ours.
+        func stop(unlessOurs counter: UInt64) {
+            unsafe association._withUnsafeGuaranteedRef { if $0.isForeign(counter) { $0.stop() } }
+        }
+
+        /// Why there are no counters.
+        var lackOfCounters: DropReason {
+            unsafe association._withUnsafeGuaranteedRef { $0.isStopped ? .transmitKeyShared : .countersExhausted }
+        }
 
         /// As ``TransmitSA/reserve(_:)``.
         @inline(__always)

@@ -38,20 +38,24 @@ final class TransmitSA: Sendable {
     let expiry: Instant
     /// The last counter taken.
     private let last: Atomic<UInt64>
-    /// Counters up to this one may be taken now.
+    /// Counters up to this one may be taken now; 0 once it is stopped.
     private let ceiling: Atomic<UInt64>
+    /// Which counters a person's key has taken; nil for keys that were agreed on.
+    let carried: CarriedKey?
 
     /// - Parameters:
     ///   - after: the first counter taken is one above.
     ///   - ceiling: the highest counter that may be taken until ``raiseCeiling(to:)``.
+    ///   - carried: what was taken of a person's key before.
     init(
         vni: UInt32, spi: UInt32, key: PacketKey, expiry: Instant, after: UInt64 = 0,
-        ceiling: UInt64 = maximumCounter
+        ceiling: UInt64 = maximumCounter, carried: CarriedKey? = nil
     ) {
         self.vni = vni
         self.spi = spi
         self.key = key
         self.expiry = expiry
+        self.carried = carried
         last = Atomic(after)
         self.ceiling = Atomic(min(ceiling, Self.maximumCounter))
     }
@@ -59,8 +63,28 @@ final class TransmitSA: Sendable {
     var lastCounter: UInt64 { last.load(ordering: .relaxed) }
     var currentCeiling: UInt64 { ceiling.load(ordering: .relaxed) }
 
+    /// Does nothing once it is stopped.
     func raiseCeiling(to counter: UInt64) {
-        ceiling.store(min(counter, Self.maximumCounter), ordering: .relaxed)
+        var current = ceiling.load(ordering: .relaxed)
+        while current != 0 {
+            let (exchanged, original) = ceiling.weakCompareExchange(
+                expected: current, desired: min(counter, Self.maximumCounter), ordering: .relaxed)
+            if exchanged { return }
+            current = original
+        }
+    }
+
+    /// Seals nothing more, for good.
+    func stop() { ceiling.store(0, ordering: .relaxed) }
+
+    /// Whether it was stopped, since somebody else seals with the key.
+    var isStopped: Bool { currentCeiling == 0 }
+
+    /// Whether a counter was never taken here, nor by an earlier life of this host.
+    func isForeign(_ counter: UInt64) -> Bool {
+        guard let carried else { return false }
+        // What we have sent ourselves was taken before it could come back.
+        return counter > carried.usedBefore && (counter <= carried.start || counter > lastCounter)
     }
 
     /// Takes up to `count` counters that nobody else has or will have; fewer, or none, where they run out.

@@ -15,7 +15,7 @@ public struct NetworkConfiguration: Sendable {
     public var keepAliveInterval: Duration?
     /// Drop datagrams that are not from the endpoint's address (its port may differ: it may be a flow's hash).
     public var checksUnderlaySource: Bool
-    /// Datagrams per second that may reach decryption; nil for no limit.
+    /// Datagrams of the peer's per second that are let in, and of each stranger's that are tried; nil for no limit.
     public var receiveRateLimit: UInt64?
 
     public init(
@@ -210,34 +210,6 @@ final class RoamingCell: Sendable {
         source.withLock { source in
             defer { source = nil }
             return source
-        }
-    }
-}
-
-/// Limits how many datagrams reach decryption, in fixed windows of 100 ms. A window opens with the first datagram at
-/// or after the previous one's end.
-final class RateLimit: Sendable {
-    private static let window: UInt64 = 100_000_000
-
-    private struct State {
-        var end: UInt64 = 0
-        var left: UInt64 = 0
-    }
-
-    private let perWindow: UInt64
-    private let state = Mutex(State())
-
-    init(perSecond: UInt64) { perWindow = max(1, perSecond / 10) }
-
-    func admits(at now: Instant) -> Bool {
-        state.withLock { state in
-            if now.nanoseconds >= state.end {
-                state.end = now.advanced(byNanoseconds: Self.window).nanoseconds
-                state.left = perWindow
-            }
-            guard state.left > 0 else { return false }
-            state.left -= 1
-            return true
         }
     }
 }

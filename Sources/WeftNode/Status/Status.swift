@@ -70,6 +70,8 @@ package struct Status: Codable, Sendable {
         let rx: Traffic
         let tx: Traffic
         let send: Association?
+        /// True where nothing is sent any more, since another host seals with the same SendKey; else nil.
+        let sendKeyIsShared: Bool?
         /// The newest first.
         let receive: [Association]
         /// By reason; those without a drop are left out.
@@ -177,6 +179,7 @@ extension Status.Peer {
             .init(
                 vni: $0.vni, spi: $0.spi, expiresIn: now.secondsLeft(until: $0.expiry), counter: $0.lastCounter)
         }
+        sendKeyIsShared = network.transmit?.isShared == true ? true : nil
         receive = network.receive.map {
             .init(
                 vni: $0.vni, spi: $0.spi, expiresIn: now.secondsLeft(until: $0.expiry), counter: $0.highestCounter)

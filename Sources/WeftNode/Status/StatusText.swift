@@ -76,6 +76,7 @@ extension Status.Peer {
         if let latestReceive { add("latest receive", Units.ago(latestReceive)) }
         add("transfer", "\(Units.bytes(rx.bytes)) received, \(Units.bytes(tx.bytes)) sent")
         if let send { add("send", send.text) }
+        if sendKeyIsShared == true { add("send key", "another host seals with it, too: nothing more is sent") }
         for association in receive { add("receive", association.text) }
         if let persistentKeepalive {
             add("persistent keepalive", "every \(Units.duration(Double(persistentKeepalive)))")

@@ -37,6 +37,7 @@ enum Completion {
                 show) COMPREPLY=($(compgen -W "$running --json --networks" -- "$current")) ;;
                 genkey) COMPREPLY=($(compgen -W "--force --manual" -- "$current") $(compgen -f -- "$current")) ;;
                 pubkey) COMPREPLY=($(compgen -f -- "$current")) ;;
+                keys) COMPREPLY=($(compgen -W "adopt $files" -- "$current") $(compgen -f -- "$current")) ;;
                 tunnel-map)
                     if [ "$COMP_CWORD" -eq 2 ]; then
                         COMPREPLY=($(compgen -W "\(mapVerbs)" -- "$current"))
@@ -79,6 +80,7 @@ enum Completion {
                 show) compadd -- $running --json --networks ;;
                 genkey) compadd -- --force --manual; _files ;;
                 pubkey) _files ;;
+                keys) compadd -- adopt $files; _files ;;
                 tunnel-map)
                     if (( CURRENT == 3 )); then
                         compadd -- \(mapVerbs)
@@ -114,6 +116,7 @@ enum Completion {
         complete -c weft -n '__fish_seen_subcommand_from stun' -f
         complete -c weft -n '__fish_seen_subcommand_from genkey' -l force
         complete -c weft -n '__fish_seen_subcommand_from genkey' -l manual
+        complete -c weft -n '__fish_seen_subcommand_from keys' -a "adopt $files"
         complete -c weft -n '__fish_seen_subcommand_from tunnel-map' -a '\(mapVerbs)'
         complete -c weft -n '__fish_seen_subcommand_from tunnel-map' -l etcd -l prefix -l cacert -l cert -l key -l user-file -l insecure -l name -l json -l off
         complete -c weft -n '__fish_seen_subcommand_from help' -f -a '\(verbs) drops'

@@ -19,6 +19,7 @@ enum Help {
           weft identify FILE.pcap      what the datagrams in a capture are
           weft genkey [FILE]           make a host's identity, or with --manual a key for a file
           weft pubkey [FILE]           print an identity's public key
+          weft keys adopt FILE         take over manual keys' states that came from another machine
           weft tunnel-map ...          the kernel's fast path: prefixes that eBPF sends to healthy nexthops
           weft help VERB|drops         more about one of these, or about the reasons for drops
           weft completion SHELL        completion for bash, zsh or fish
@@ -51,6 +52,7 @@ enum Help {
         case .identify: "usage: weft identify FILE [--json]"
         case .genkey: "usage: weft genkey [FILE] [--force] | weft genkey --manual"
         case .pubkey: "usage: weft pubkey [FILE]"
+        case .keys: "usage: weft keys adopt FILE"
         case .tunnelMap: "usage: weft tunnel-map \(TunnelMapProgram.verbs.joined(separator: "|")) ..."
         case .help: "usage: weft help [VERB|drops]"
         case .completion: "usage: weft completion bash|zsh|fish"
@@ -116,6 +118,11 @@ enum Help {
             ReceiveKey: one for each direction, written into both files with the roles exchanged.
             """
         case .pubkey: "Prints the public key of the identity in FILE, or on standard input."
+        case .keys:
+            """
+            Takes over the states of a file's manual keys after the tunnel has moved here from another machine, which must not use
+            them any more. The file must name a higher Epoch than was used there, and so must the other end's.
+            """
         case .tunnelMap: "The kernel's fast path, by the program weft-map: `weft tunnel-map --help` says more."
         case .help: "Prints help."
         case .completion: "Prints a completion script; `source <(weft completion bash)` tries it out."

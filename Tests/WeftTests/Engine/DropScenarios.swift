@@ -53,6 +53,7 @@ enum DropScenarios {
         case .noTransmitKey: (packets, epoch) = ([good], nil)
         case .transmitKeyExpired: (packets, now) = ([good], End.start.advanced(byNanoseconds: 11))
         case .countersExhausted: (packets, sentBefore) = ([good, good], TransmitSA.maximumCounter - 1)
+        case .transmitKeyShared: (packets, epoch) = ([good], nil)
         case .noUnderlayAddress:
             end.hasEndpoint = false
             packets = [good]
@@ -66,8 +67,13 @@ enum DropScenarios {
         default: Issue.record("no scenario for \(reason)")
         }
         let expiry = reason == .transmitKeyExpired ? End.start.advanced(byNanoseconds: 10) : .distantFuture
+        let engine = try end.engine(epoch: epoch, expiry: expiry, sentBefore: sentBefore)
+        if reason == .transmitKeyShared {
+            try installManualKeys(in: engine)
+            engine.state.withLock { $0.snapshot.networks[0].transmit?.stop() }
+        }
         var scenario = Scenario(
-            engine: try end.engine(epoch: epoch, expiry: expiry, sentBefore: sentBefore), now: now,
+            engine: engine, now: now,
             inputs: packets.dropLast().map { .overlay($0) } + packets.suffix(1).map { .overlay($0, offload: offload) })
         scenario.isCramped = isCramped
         return scenario
@@ -103,6 +109,16 @@ enum DropScenarios {
         case .rateLimited:
             end.rateLimit = 10
             engine = try end.engine()
+        case .failuresLimited:
+            end.rateLimit = 10
+            engine = try end.engine()
+            inputs = []
+            engine.state.withLock { $0.snapshot.networks[0].rateLimit?.failed(from: source, at: now) }
+        case .sealedWithOurKey:
+            engine = try end.engine(epoch: nil)
+            try installManualKeys(in: engine)
+            inputs = []
+            sealed = try Crafted(key: [UInt8](repeating: 1, count: 16), spi: 1, good.inner).sealed()
         case .authenticationFailed:
             let text = try bad.sealed()
             sealed = text.with(text[text.count - 1] ^ 1, at: text.count - 1)
@@ -119,6 +135,14 @@ enum DropScenarios {
         var scenario = Scenario(engine: engine, source: source, now: now, inputs: inputs)
         scenario.isCramped = isCramped
         return scenario
+    }
+
+    private static func installManualKeys(in engine: Engine) throws {
+        let (send, receive) = (
+            try PacketKey([UInt8](repeating: 1, count: 16)), try PacketKey([UInt8](repeating: 2, count: 16))
+        )
+        try engine.installManualKeys(
+            ManualKeys(epoch: 1, sendKey: send, receiveKey: receive), for: .vni(End.vni), at: End.start)
     }
 
     private static func frame(_ reason: DropReason) throws -> Scenario {

@@ -11,48 +11,6 @@ struct TimingTests {
         End.start.advanced(by: .milliseconds(milliseconds) + .nanoseconds(nanoseconds))
     }
 
-    @Test(
-        "a window of 100 ms admits a tenth of the rate, at least one",
-        arguments: [(0, 1), (1, 1), (9, 1), (10, 1), (19, 1), (20, 2), (1_000, 100)] as [(UInt64, Int)])
-    func admitted(perSecond: UInt64, perWindow: Int) {
-        let limit = RateLimit(perSecond: perSecond)
-        func admitted(at now: Instant) -> Int { (0..<perWindow + 5).count { _ in limit.admits(at: now) } }
-        #expect(admitted(at: Self.after(0)) == perWindow)
-        #expect(admitted(at: Self.after(99)) == 0)
-        #expect(admitted(at: Self.after(100, -1)) == 0)
-        // The next window opens with the first datagram at or after the end.
-        #expect(admitted(at: Self.after(100)) == perWindow)
-        #expect(admitted(at: Self.after(270)) == perWindow)
-        #expect(admitted(at: Self.after(369)) == 0)
-        #expect(admitted(at: Self.after(370, -1)) == 0)
-        #expect(admitted(at: Self.after(370)) == perWindow)
-    }
-
-    @Test("the limit counts what reaches decryption: behind the nonce's SPI, before the tag")
-    func place() throws {
-        var end = End(.right)
-        end.rateLimit = 20
-        let engine = try end.engine()
-        var lane = try Lane(engine)
-        var wrongSPI = Crafted(from: .left, Packets.udp(from: .left))
-        wrongSPI.nonceSPI += 1
-        let mismatched = try wrongSPI.sealed()
-        let sealed = try Crafted(from: .left, Packets.udp(from: .left)).sealed()
-        let forged = sealed.with(sealed[40] ^ 1, at: 40)
-        for _ in 0..<5 { _ = lane.open(mismatched, as: .datagram, at: End.start) }
-        let outcomes = [forged, sealed, sealed, forged].map { lane.open($0, as: .datagram, at: End.start).outcome }
-        #expect(
-            outcomes == [
-                "dropped authenticationFailed", "forward", "dropped rateLimited", "dropped rateLimited",
-            ])
-        #expect(engine.totals().drops[.spiMismatch] == 5)
-        // Another network's limit is its own, and an update of routes doesn't open a new window.
-        try engine.updateRoutes(of: .vni(End.vni), to: [End.Side.right.route(.v4)])
-        lane.refresh()
-        #expect(lane.open(sealed, as: .datagram, at: Self.after(99)).outcome == "dropped rateLimited")
-        #expect(lane.open(sealed, as: .datagram, at: Self.after(100)).outcome == "dropped replayed")
-    }
-
     private func keepAlive(_ lane: inout Lane, at now: Instant) -> [UInt8]? {
         var buffer = [UInt8](repeating: 0xEE, count: 200)
         let range = buffer.withMutableBytes { lane.keepAlive(of: .vni(End.vni), into: &$0, as: .datagram, at: now) }
