@@ -67,7 +67,7 @@ public struct HostileFiles {
         if Int.random(in: 0..<10, using: &random) == 0 {
             unsafe truncate(path, off_t.random(in: 0...(1 << 42), using: &random))
         }
-        unsafe chmod(path, 0o600)
+        Self.setMode(0o600, of: path)
         guard Int.random(in: 0..<3, using: &random) > 0 else { return }
         Self.expose(path, [0o600, 0o400, 0o640, 0o644, 0o660, 0o666, 0o602, 0o000, 0o4755, 0o7777], &random)
     }
@@ -79,8 +79,13 @@ public struct HostileFiles {
 
     private static func expose(_ path: String, _ modes: [mode_t], _ random: inout some RandomNumberGenerator) {
         // Without root the owner stays, and that is all.
-        if Int.random(in: 0..<3, using: &random) == 0 { unsafe chown(path, owner(&random), 4242) }
-        unsafe chmod(path, modes.randomElement(using: &random) ?? 0o600)
+        if Int.random(in: 0..<3, using: &random) == 0 { unsafe lchown(path, owner(&random), 4242) }
+        setMode(modes.randomElement(using: &random) ?? 0o600, of: path)
+    }
+
+    /// Never through a link, which may lead anywhere: as root that would change the machine.
+    private static func setMode(_ mode: mode_t, of path: String) {
+        unsafe fchmodat(AT_FDCWD, path, mode, AT_SYMLINK_NOFOLLOW)
     }
 
     private static func owner(_ random: inout some RandomNumberGenerator) -> uid_t {
