@@ -74,6 +74,8 @@ public struct InterfaceConfiguration: Sendable {
     public let addresses: [InterfaceAddress]
     /// 1...65535.
     public let listenPort: UInt16
+    /// The one of the host's addresses that the tunnel's sockets work with; nil for all.
+    public let listenAddress: IPAddress?
     /// Largest inner packet in bytes, 576...65535; at least 1280 if anything of ours is IPv6.
     public let mtu: Int
     /// Our side of each route; the prefixes of `addresses` unless the file names others.

@@ -12,6 +12,7 @@ extension TunnelFileParser {
         checkKeys()
         checkPrefixes()
         checkFamilies()
+        checkListen()
         checkRouting()
     }
 
@@ -117,6 +118,19 @@ extension TunnelFileParser {
     }
 
     /// A route is a pair of prefixes of one family, so that each family of the others needs one of ours.
+    /// A socket at an address of one family reaches none of the other.
+    private mutating func checkListen() {
+        guard let interface, let address = interface.listenAddress else { return }
+        let (own, other) = address.family == .v4 ? ("IPv4", "IPv6") : ("IPv6", "IPv4")
+        for peer in peers {
+            guard let endpoint = peer.endpoint, endpoint.address.family != address.family else { continue }
+            diagnostics.add(
+                line: peer.lines[.endpoint],
+                "Endpoint: \(endpoint) is \(other), and Listen (line \(interface.lines[.listen])) is \(own): leave one of them out"
+            )
+        }
+    }
+
     private mutating func checkFamilies() {
         guard let interface, let localIPs = interface.localIPs else { return }
         let families = Set(localIPs.map(\.family))

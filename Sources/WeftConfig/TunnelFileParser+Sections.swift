@@ -8,6 +8,7 @@ struct InterfaceDraft {
     let lines: SectionLines<InterfaceKey>
     var addresses: ItemList<InterfaceAddress>?
     var listenPort: UInt32?
+    var listenAddress: IPAddress?
     var mtu: UInt32?
     var namedLocalIPs: ItemList<Prefix>?
     var firewallMark: UInt32?
@@ -63,6 +64,7 @@ struct InterfaceDraft {
         return InterfaceConfiguration(
             addresses: addresses.items,
             listenPort: listenPort.flatMap { UInt16(exactly: $0) } ?? InterfaceConfiguration.defaultListenPort,
+            listenAddress: listenAddress,
             mtu: mtu.map { Int($0) } ?? InterfaceConfiguration.defaultMTU,
             localIPs: localIPs,
             firewallMark: firewallMark == 0 ? nil : firewallMark,
@@ -148,6 +150,9 @@ extension TunnelFileParser {
         draft.addresses = list(
             of: .address, in: entries, identity: \.address, FileValues.interfaceAddress)
         draft.listenPort = value(of: .listenPort, in: entries) { FileValues.number($0, in: 1...65535) }
+        draft.listenAddress = value(of: .listen, in: entries) { text in
+            IPAddress(text).flatMap { $0.isUnicast ? $0 : nil }
+        }
         draft.mtu = value(of: .mtu, in: entries) { FileValues.number($0, in: 576...65535) }
         draft.namedLocalIPs = list(of: .localIPs, in: entries, identity: \.self) { Prefix($0) }
         draft.firewallMark = value(of: .firewallMark, in: entries, FileValues.firewallMark)

@@ -22,7 +22,7 @@ protocol HostedMachine: AnyObject {
 extension HostedMachine {
     var nextDeadline: Instant { machine.nextDeadline }
 
-    func receive(_ datagram: Span<UInt8>, from source: Endpoint, at now: Instant) {
+    func receive(_ datagram: Span<UInt8>, from source: AddressPair, at now: Instant) {
         machine.receive(datagram, from: source, now: now)
     }
 

@@ -31,7 +31,7 @@ struct InitiatorList {
             keys[grant.initiator].map { key in
                 GrantedNetwork(
                     vni: grant.vni, address: grant.address, holder: key, endpoint: grant.endpoint,
-                    isReceiveOnly: grant.isReceiveOnly, expiry: grant.expiry)
+                    localAddress: grant.localAddress, isReceiveOnly: grant.isReceiveOnly, expiry: grant.expiry)
             }
         }
     }

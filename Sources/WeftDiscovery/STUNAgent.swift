@@ -108,7 +108,10 @@ public final class STUNAgent: Sendable {
             let answer = STUNMessage.answer(to: request, from: datagram.source)
         else { return }
         // Safe: a UInt8 has no padding.
-        guard unsafe plane.send(answer.span.bytes, to: datagram.source, by: datagram.transport) == nil else { return }
+        guard
+            unsafe plane.send(
+                answer.span.bytes, to: datagram.source, from: datagram.local, by: datagram.transport) == nil
+        else { return }
         state.withLock { $0.answered &+= 1 }
     }
 

@@ -35,7 +35,7 @@ public final class ControlLoop<Machine: ControlMachine>: Sendable {
     public func run(_ each: (Machine, Instant) -> Void = { _, _ in }) {
         var wait: Int32 = 0
         while !isClosing.load(ordering: .acquiring) {
-            var arrived: [(bytes: [UInt8], source: Endpoint)] = []
+            var arrived: [(bytes: [UInt8], source: AddressPair)] = []
             guard (try? link.receive(timeout: wait, wake: wake, { arrived.append(($0, $1)) })) != nil else { break }
             let deadline = state.withLock { state in
                 let machine = state.machine

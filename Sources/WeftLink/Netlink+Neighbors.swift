@@ -25,17 +25,23 @@ public struct NeighborStatus: Hashable, Sendable {
 
 extension Netlink {
     /// Asks the kernel for its route to an address.
-    /// - Parameter mark: of the packets; 0 for none.
+    /// - Parameters:
+    ///   - source: an address of ours that packets would leave from; nil for the kernel's choice.
+    ///   - mark: of the packets; 0 for none.
     /// - Returns: nil when there is none, or one that leads to no link.
-    public mutating func path(to address: IPAddress, mark: UInt32 = 0) throws(LinkError) -> PathStatus? {
+    public mutating func path(
+        to address: IPAddress, from source: IPAddress? = nil, mark: UInt32 = 0
+    ) throws(LinkError) -> PathStatus? {
         let message = try unsafe NetlinkObject(nlmsg_alloc_simple(Int32(RTM_GETROUTE), 0), release: nlmsg_free)
         var header = rtmsg()
         header.rtm_family = UInt8(address.family.addressFamily)
         header.rtm_dst_len = UInt8(address.family.bitWidth)
+        if let source { header.rtm_src_len = UInt8(source.family.bitWidth) }
         // SAFETY: libnl copies the header's bytes, whose count stands beside it, before the call returns.
         guard unsafe nlmsg_append(message.pointer, &header, MemoryLayout<rtmsg>.size, Int32(NLMSG_ALIGNTO)) >= 0
         else { throw .outOfMemory }
         try put(address, as: Int32(RTA_DST.rawValue), into: message)
+        if let source { try put(source, as: Int32(RTA_SRC.rawValue), into: message) }
         if mark != 0 {
             guard unsafe nla_put_u32(message.pointer, Int32(RTA_MARK.rawValue), mark) >= 0 else { throw .outOfMemory }
         }

@@ -106,6 +106,7 @@ struct DriverChoice {
             var tun = TUNConfiguration(
                 name: name, addresses: interface.addresses, mtu: interface.mtu, port: interface.listenPort,
                 routes: routes, mark: mark)
+            tun.listenAddress = interface.listenAddress
             tun.isTakenOver = isTakenOver
             tun.queues = queues
             tun.sourcePorts = interface.sourcePorts
@@ -116,6 +117,7 @@ struct DriverChoice {
             var xdp = XDPConfiguration(
                 name: name, addresses: interface.addresses, mtu: interface.mtu, underlay: interface.underlay,
                 routes: routes, mark: mark)
+            xdp.listenAddress = interface.listenAddress
             xdp.isTakenOver = isTakenOver
             xdp.pinsThreads = interface.pinsThreads
             xdp.options = interface.xdp

@@ -171,7 +171,10 @@ package final class WeftNode: Sendable {
         let wake = try WakeEvent()
         var links: [LinkKind: any ControlLink] = [:]
         let port = configuration.ownControlPort(servesKeys: servesKeys)
-        if let port { links[.own] = try OwnPort(port: port, mark: mark, datapath.plane, wake: wake) }
+        if let port {
+            links[.own] = try OwnPort(
+                port: port, address: configuration.interface.listenAddress, mark: mark, datapath.plane, wake: wake)
+        }
         if !servesKeys || port == nil {
             links[.shared] = try SharedPort(datapath.plane, sendingBy: datapath.transport, gate: gate)
         }

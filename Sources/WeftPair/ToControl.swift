@@ -40,7 +40,7 @@ public enum ToControl: Sendable {
     case granted(LinkKind, GrantRecord)
     case initiatorsComplete(LinkKind)
 
-    case datagram(LinkKind, from: Endpoint, [UInt8])
+    case datagram(LinkKind, from: AddressPair, [UInt8])
     /// A network's signs of life, where they changed.
     case activity(NetworkID, ActivityRecord)
     /// A peer's name was looked up.
@@ -65,11 +65,11 @@ public struct ActivityRecord: Hashable, Sendable {
     public var sent: UInt64
     public var lastReceive: Instant?
     /// Where the peer roamed to, once.
-    public var roamedTo: Endpoint?
+    public var roamedTo: AddressPair?
     /// The newest receive SA if anything came under it.
     public var usedReceive: UInt32?
 
-    public init(sent: UInt64, lastReceive: Instant?, roamedTo: Endpoint?, usedReceive: UInt32?) {
+    public init(sent: UInt64, lastReceive: Instant?, roamedTo: AddressPair?, usedReceive: UInt32?) {
         self.sent = sent
         self.lastReceive = lastReceive
         self.roamedTo = roamedTo
@@ -83,16 +83,20 @@ public struct GrantRecord: Hashable, Sendable {
     public var address: IPAddress
     public var initiator: UInt32
     public var endpoint: Endpoint
+    /// Which of our addresses its data leaves from; nil for the kernel's choice.
+    public var localAddress: IPAddress?
     public var isReceiveOnly: Bool
     public var expiry: Instant
 
     public init(
-        vni: UInt32, address: IPAddress, initiator: UInt32, endpoint: Endpoint, isReceiveOnly: Bool, expiry: Instant
+        vni: UInt32, address: IPAddress, initiator: UInt32, endpoint: Endpoint, localAddress: IPAddress? = nil,
+        isReceiveOnly: Bool, expiry: Instant
     ) {
         self.vni = vni
         self.address = address
         self.initiator = initiator
         self.endpoint = endpoint
+        self.localAddress = localAddress
         self.isReceiveOnly = isReceiveOnly
         self.expiry = expiry
     }

@@ -9,11 +9,11 @@ public enum ToData: Sendable {
     /// The control process works, in its sandbox: the version of what it speaks.
     case hello(UInt32)
     case pong(UInt64)
-    case datagram(LinkKind, to: Endpoint, [UInt8])
+    case datagram(LinkKind, to: AddressPair, [UInt8])
     case install(NetworkID, SAPair)
     case installReceive(NetworkID, vni: UInt32, spi: UInt32, PacketKey, expiry: Instant)
     case installTransmit(NetworkID, vni: UInt32, spi: UInt32, PacketKey, expiry: Instant)
-    case moveEndpoint(NetworkID, Endpoint)
+    case moveEndpoint(NetworkID, AddressPair)
     case keepAlive(NetworkID)
     /// A peer's name should be looked up.
     case lookUp(NetworkID)
@@ -37,7 +37,7 @@ public enum ToData: Sendable {
     case closed
 
     /// What both processes speak; they come from one build.
-    public static let version: UInt32 = 3
+    public static let version: UInt32 = 4
     static let longestText = 1024
 }
 

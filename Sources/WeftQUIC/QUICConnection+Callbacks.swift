@@ -85,7 +85,7 @@ extension QUICConnection {
                 result == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS,
                 let endpoint = unsafe NetworkPath.endpoint(of: path.pointee.remote)
             else { return 0 }
-            connection.events.append(.moved(connection.id, to: endpoint))
+            connection.events.append(.moved(connection.id, to: AddressPair(endpoint, from: connection.local)))
             return 0
         }
     }

@@ -8,6 +8,8 @@ extension QUICConnection {
     struct Beginning {
         let id: SessionID
         let endpoint: Endpoint
+        /// Which of our addresses was called; nil where we call.
+        let local: IPAddress?
         /// The first id that we call; nil where we are called.
         let target: ConnectionID?
         let credentials: Credentials

@@ -8,6 +8,8 @@ import WeftControl
 final class QUICConnection {
     let id: SessionID
     let isDialed: Bool
+    /// The address of ours that was called, from which all answers leave; nil leaves the choice to the kernel, as where we call.
+    let local: IPAddress?
     var connection: OpaquePointer?
     /// Nil once the handshake is done: what TLS knows is needed no more, and TLS has nothing to say any more.
     private var session: TLSSession?
@@ -73,6 +75,7 @@ final class QUICConnection {
     init?(_ beginning: Beginning, accepting first: FirstPacket?) {
         id = beginning.id
         isDialed = first == nil
+        local = beginning.local
         wanted = beginning.wanted
         mayBeFirstRelease = beginning.mayBeFirstRelease
         greets = beginning.greeting
@@ -189,9 +192,10 @@ final class QUICConnection {
             isEstablished = true
             lastAuthentic = now
             setKeepAlive(QUICRules.keepAlive, probing: false)
+            let place = AddressPair(endpoint, from: local)
             guard speaksWeft else {
                 // Bytes of a stream may have come in the same datagram, before we looked.
-                return events.insert(.established(id, peer: peer, at: endpoint, dialed: isDialed), at: 0)
+                return events.insert(.established(id, peer: peer, at: place, dialed: isDialed), at: 0)
             }
             hasGreeting = true
             greeting = Greeting(isDialed: isDialed, due: now.advanced(by: QUICRules.greetingPatience))
@@ -219,7 +223,8 @@ final class QUICConnection {
         func finish(_ held: [SessionEvent]) {
             peerCapabilities = greeting?.peers
             greeting = nil
-            events = [.established(id, peer: peer, at: endpoint, dialed: isDialed)] + held
+            let place = AddressPair(endpoint, from: local)
+            events = [.established(id, peer: peer, at: place, dialed: isDialed)] + held
         }
     }
 

@@ -9,12 +9,12 @@ extension QUICEndpoint {
     private static let tokenLifetime: UInt64 = 10_000_000_000
 
     /// Answers a first packet without a token.
-    func retry(_ header: ngtcp2_pkt_hd, _ source: Endpoint, _ now: Instant) {
-        guard mayCall(source, now) else { return }
+    func retry(_ header: ngtcp2_pkt_hd, _ source: AddressPair, _ now: Instant) {
+        guard mayCall(source.remote, now) else { return }
         var header = unsafe header
         var own = ConnectionID(tags.makeID()).native
         var token = [UInt8](repeating: 0, count: 256)
-        let path = NetworkPath(to: source)
+        let path = NetworkPath(to: source.remote)
         // Safe: ngtcp2 writes at most what a token needs, which is far below 256 bytes.
         let count = unsafe ngtcp2_crypto_generate_retry_token(
             &token, retrySecret, retrySecret.count, header.version, path.pointer.pointee.remote.addr,

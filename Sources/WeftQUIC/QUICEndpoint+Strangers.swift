@@ -9,9 +9,9 @@ extension QUICEndpoint {
     static let shortestDatagram = 21
 
     func negotiateVersion(
-        _ count: Int, _ destination: [UInt8], _ origin: [UInt8], _ source: Endpoint, _ now: Instant
+        _ count: Int, _ destination: [UInt8], _ origin: [UInt8], _ source: AddressPair, _ now: Instant
     ) {
-        guard count >= QUICRules.datagramByteCount, mayCall(source, now) else { return }
+        guard count >= QUICRules.datagramByteCount, mayCall(source.remote, now) else { return }
         counters.versionNegotiations += 1
         var versions = [NGTCP2_PROTO_VER_V1]
         unsafe answer(to: source) { packet in
@@ -21,7 +21,7 @@ extension QUICEndpoint {
         }
     }
 
-    func acceptFirst(_ datagram: Span<UInt8>, from source: Endpoint, _ now: Instant) {
+    func acceptFirst(_ datagram: Span<UInt8>, from source: AddressPair, _ now: Instant) {
         var header = unsafe ngtcp2_pkt_hd()
         let (code, token) = unsafe datagram.withUnsafeBufferPointer { bytes in
             let code = unsafe ngtcp2_accept(&header, bytes.baseAddress, bytes.count)
@@ -35,11 +35,11 @@ extension QUICEndpoint {
             return
         }
         guard !token.isEmpty else { return unsafe retry(header, source, now) }
-        guard let original = unsafe verify(token, header, source, now) else {
+        guard let original = unsafe verify(token, header, source.remote, now) else {
             counters.badTokens += 1
             return
         }
-        makeWay(for: SourceAddress(source.address), now)
+        makeWay(for: SourceAddress(source.remote.address), now)
         let first = unsafe QUICConnection.FirstPacket(
             version: header.version, destination: ConnectionID(header.dcid), source: ConnectionID(header.scid),
             original: original)
@@ -49,8 +49,8 @@ extension QUICEndpoint {
                 wanted: { [weak self] in self?.authorized[$0] != nil }),
             let connection = connections[session]
         else { return }
-        halfOpen.add(session, of: SourceAddress(source.address))
-        arrivalPath.set(to: source)
+        halfOpen.add(session, of: SourceAddress(source.remote.address))
+        arrivalPath.set(to: source.remote)
         connection.receive(datagram, over: arrivalPath, now: now)
         settle(connection)
     }
@@ -70,9 +70,9 @@ extension QUICEndpoint {
     }
 
     /// A short packet for no connection of ours: the reset of one, or one that a session before our restart goes on with.
-    func takeStray(_ datagram: Span<UInt8>, _ destination: [UInt8], _ source: Endpoint, _ now: Instant) {
-        arrivalPath.set(to: source)
-        for session in byRemote[source] ?? [] {
+    func takeStray(_ datagram: Span<UInt8>, _ destination: [UInt8], _ source: AddressPair, _ now: Instant) {
+        arrivalPath.set(to: source.remote)
+        for session in byRemote[source.remote] ?? [] {
             guard let connection = connections[session] else { continue }
             connection.receive(datagram, over: arrivalPath, now: now)
             settle(connection)
@@ -81,13 +81,13 @@ extension QUICEndpoint {
         reset(destination, datagram.count, source, now)
     }
 
-    private func reset(_ destination: [UInt8], _ count: Int, _ source: Endpoint, _ now: Instant) {
+    private func reset(_ destination: [UInt8], _ count: Int, _ source: AddressPair, _ now: Instant) {
         // Two ends without state must not answer each other for ever: each answer is shorter than what caused it.
         guard ConnectionID(destination).isOurs(by: tags), count > Self.shortestDatagram else {
             counters.malformed += 1
             return
         }
-        guard resetLimiter.admits(source.address, at: now) else {
+        guard resetLimiter.admits(source.remote.address, at: now) else {
             counters.overLimit += 1
             return
         }
@@ -107,11 +107,11 @@ extension QUICEndpoint {
     }
 
     /// Puts a packet of its own into the queue.
-    func answer(to endpoint: Endpoint, _ write: (UnsafeMutableBufferPointer<UInt8>) -> ngtcp2_ssize) {
+    func answer(to place: AddressPair, _ write: (UnsafeMutableBufferPointer<UInt8>) -> ngtcp2_ssize) {
         var packet = [UInt8](repeating: 0, count: QUICRules.datagramByteCount)
         let count = unsafe packet.withUnsafeMutableBufferPointer { unsafe write($0) }
         guard count > 0 else { return }
-        loose.append((Array(packet.prefix(count)), endpoint))
+        loose.append((Array(packet.prefix(count)), place))
     }
 
     /// Whether a source's first packet may be answered now.

@@ -69,7 +69,7 @@ public final class QUICEndpoint: SessionTransport {
     private let departurePath = NetworkPath()
     private var buffer = [UInt8](repeating: 0, count: QUICRules.datagramByteCount)
     /// Answers that belong to no connection.
-    var loose: [(bytes: [UInt8], to: Endpoint)] = []
+    var loose: [(bytes: [UInt8], to: AddressPair)] = []
     private var greeting: (PublicKey) -> Capabilities = { _ in .own }
     var callLimiter: SourceLimiter
     var resetLimiter: SourceLimiter
@@ -103,20 +103,23 @@ public final class QUICEndpoint: SessionTransport {
     public func dial(_ peer: PublicKey, at endpoint: Endpoint, now: Instant) -> SessionID? {
         guard let key = try? TagKey(callsTo: peer) else { return nil }
         let streams = authorized[peer]?.streams ?? Self.defaultStreams
-        return begin(at: endpoint, streams: streams, now, calling: ConnectionID(ConnectionTags.makeCall(key)), peer) {
+        return begin(
+            at: AddressPair(endpoint), streams: streams, now, calling: ConnectionID(ConnectionTags.makeCall(key)), peer
+        ) {
             $0 == peer
         }
     }
 
     func begin(
-        at endpoint: Endpoint, streams: Int, _ now: Instant, calling target: ConnectionID? = nil,
+        at place: AddressPair, streams: Int, _ now: Instant, calling target: ConnectionID? = nil,
         _ peer: PublicKey? = nil,
         accepting first: QUICConnection.FirstPacket? = nil, wanted: @escaping (PublicKey) -> Bool
     ) -> SessionID? {
         let id = SessionID(rawValue: nextSession)
         nextSession += 1
         let beginning = QUICConnection.Beginning(
-            id: id, endpoint: endpoint, target: target, credentials: credentials, tags: tags, resets: resets,
+            id: id, endpoint: place.remote, local: place.local, target: target, credentials: credentials, tags: tags,
+            resets: resets,
             streamLimit: streams, now: later(now),
             speaksWeft: peer.map { authorized[$0]?.speaks ?? .weft == .weft } ?? acceptsWeft, wanted: wanted,
             mayBeFirstRelease: { [weak self] in self?.authorized[$0]?.speaks != .weft },
@@ -136,7 +139,7 @@ public final class QUICEndpoint: SessionTransport {
 
     // MARK: Datagrams
 
-    public func receive(_ datagram: Span<UInt8>, from source: Endpoint, now: Instant) {
+    public func receive(_ datagram: Span<UInt8>, from source: AddressPair, now: Instant) {
         let now = later(now)
         // ngtcp2 takes it for granted that there is something; nothing shorter than a stateless reset means anything.
         guard datagram.count >= Self.shortestDatagram else {
@@ -164,13 +167,13 @@ public final class QUICEndpoint: SessionTransport {
             }
             return negotiateVersion(datagram.count, destination, origin, source, now)
         }
-        guard code == 0, source.port != 0 else {
+        guard code == 0, source.remote.port != 0 else {
             counters.malformed += 1
             return
         }
         let isLong = unsafe version.version != 0 || datagram[0] & 0x80 != 0
         if let session = byID[ConnectionID(destination)], let connection = connections[session] {
-            arrivalPath.set(to: source)
+            arrivalPath.set(to: source.remote)
             connection.receive(datagram, over: arrivalPath, now: now)
             return settle(connection)
         }
@@ -206,7 +209,7 @@ public final class QUICEndpoint: SessionTransport {
         }
     }
 
-    public func flush(now: Instant, _ send: (Span<UInt8>, Endpoint) -> Void) {
+    public func flush(now: Instant, _ send: (Span<UInt8>, AddressPair) -> Void) {
         let now = later(now)
         for answer in loose { send(answer.bytes.span, answer.to) }
         loose.removeAll(keepingCapacity: true)
@@ -214,7 +217,9 @@ public final class QUICEndpoint: SessionTransport {
         touched.removeAll(keepingCapacity: true)
         for session in due {
             guard let connection = connections[session] else { continue }
-            let isDone = connection.flush(into: &buffer, over: departurePath, now: now, send)
+            let isDone = connection.flush(into: &buffer, over: departurePath, now: now) { datagram, target in
+                send(datagram, AddressPair(target, from: connection.local))
+            }
             settle(connection)
             if isDone { touched.remove(session) }
         }
@@ -306,9 +311,9 @@ public final class QUICEndpoint: SessionTransport {
     public func close(_ session: SessionID, code: UInt64, now: Instant) {
         guard let connection = connections[session] else { return }
         // What the other end needs to understand our farewell goes first: the end of a handshake.
-        var last: [(bytes: [UInt8], to: Endpoint)] = []
+        var last: [(bytes: [UInt8], to: AddressPair)] = []
         _ = connection.flush(into: &buffer, over: departurePath, now: later(now)) { datagram, target in
-            last.append((unsafe datagram.bytes.copied, target))
+            last.append((unsafe datagram.bytes.copied, AddressPair(target, from: connection.local)))
         }
         loose += last
         connection.close(.closed, code: code, later(now))

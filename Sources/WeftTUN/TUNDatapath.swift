@@ -13,6 +13,8 @@ public struct TUNConfiguration: Sendable {
     public var mtu: Int
     /// The UDP port on the underlay.
     public var port: UInt16
+    /// The one of the host's addresses that its sockets work with; nil for all.
+    public var listenAddress: IPAddress?
     /// What is routed into the interface.
     public var routes: Routes
 
@@ -120,8 +122,8 @@ public final class TUNDatapath: Datapath {
             let role: UDPSocket.Role = configuration.queues == 1 ? .alone : queue == 0 ? .opensPort : .sharesPort
             sockets.append(
                 try UDPSocket(
-                    port: sockets.first?.port ?? configuration.port, mark: configuration.mark, role: role,
-                    offloads: configuration.offloads))
+                    port: sockets.first?.port ?? configuration.port, address: configuration.listenAddress,
+                    mark: configuration.mark, role: role, offloads: configuration.offloads))
         }
         return sockets
     }
@@ -132,7 +134,9 @@ public final class TUNDatapath: Datapath {
         guard configuration.sourcePorts > 1 else { return senders }
         for _ in 0..<configuration.sourcePorts {
             senders.append(
-                try UDPSocket(port: 0, mark: configuration.mark, role: .sendsOnly, offloads: configuration.offloads))
+                try UDPSocket(
+                    port: 0, address: configuration.listenAddress, mark: configuration.mark, role: .sendsOnly,
+                    offloads: configuration.offloads))
         }
         return senders
     }

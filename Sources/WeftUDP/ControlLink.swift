@@ -8,10 +8,11 @@ public protocol ControlLink: Sendable {
     var descriptor: Int32 { get }
 
     /// Waits at most `timeout` milliseconds, or until `wake` is signalled, and hands over what came.
-    func receive(timeout: Int32, wake: WakeEvent, _ take: ([UInt8], Endpoint) -> Void) throws(TransportError)
+    func receive(timeout: Int32, wake: WakeEvent, _ take: ([UInt8], AddressPair) -> Void) throws(TransportError)
 
-    /// What can't be sent is lost on the way, as anything may be: QUIC sends it again.
-    func send(_ datagram: RawSpan, to endpoint: Endpoint)
+    /// Sends to the far end, from the address of ours that the pair names. What can't be sent is lost on the way, as anything
+    /// may be: QUIC sends it again.
+    func send(_ datagram: RawSpan, to place: AddressPair)
 }
 
 /// The port that data comes to, which control shares.
@@ -33,14 +34,17 @@ public final class SharedPort: ControlLink {
 
     public var descriptor: Int32 { datagrams.descriptor }
 
-    public func receive(timeout: Int32, wake: WakeEvent, _ take: ([UInt8], Endpoint) -> Void) throws(TransportError) {
+    public func receive(timeout: Int32, wake: WakeEvent, _ take: ([UInt8], AddressPair) -> Void) throws(TransportError)
+    {
         try batch.withLock { (batch: inout sending ControlConsumer.Batches) throws(TransportError) in
             try datagrams.receive(into: &batch, timeout: timeout, wake: wake)
             batch.forEach { take($0.copied, $1) }
         }
     }
 
-    public func send(_ datagram: RawSpan, to endpoint: Endpoint) { _ = underlay.send(datagram, to: endpoint) }
+    public func send(_ datagram: RawSpan, to place: AddressPair) {
+        _ = underlay.send(datagram, to: place.remote, from: place.local)
+    }
 }
 
 /// A UDP port of control's own.
@@ -60,10 +64,13 @@ public final class OwnPort: ControlLink {
     /// A port beside a data plane's, which counts what is sent.
     /// - Parameters:
     ///   - port: 1 to 65535.
+    ///   - address: the one of our addresses that it works with; nil for all.
     ///   - mark: the mark of the socket's datagrams; 0 for none.
     ///   - wake: what ends a wait in ``receive(timeout:wake:_:)``, the one that is handed to it.
-    public init(port: UInt16, mark: UInt32, _ plane: DataPlane, wake: WakeEvent) throws(DatapathError) {
-        socket = try UDPSocket(port: port, mark: mark, offloads: [])
+    public init(
+        port: UInt16, address: IPAddress? = nil, mark: UInt32, _ plane: DataPlane, wake: WakeEvent
+    ) throws(DatapathError) {
+        socket = try UDPSocket(port: port, address: address, mark: mark, offloads: [])
         receiver = UDPReceiver(socket, wake: wake)
         way = .counted(plane.add(underlay: UDPSender(socket, wake: wake), name: "control"))
     }
@@ -80,22 +87,25 @@ public final class OwnPort: ControlLink {
 
     public var descriptor: Int32 { socket.raw }
 
-    public func receive(timeout: Int32, wake: WakeEvent, _ take: ([UInt8], Endpoint) -> Void) throws(TransportError) {
+    public func receive(timeout: Int32, wake: WakeEvent, _ take: ([UInt8], AddressPair) -> Void) throws(TransportError)
+    {
         try batch.withLock { (batch: inout sending FromUnderlay) throws(TransportError) in
             batch.removeAll()
             try receiver.receive(into: &batch, timeout: timeout)
             for index in 0..<batch.buffers.count {
                 let buffer = batch.buffers[index]
                 guard !buffer.isTruncated else { continue }
-                take(batch.arena.bytes.extracting(buffer.place.range).copied, buffer.source)
+                take(
+                    batch.arena.bytes.extracting(buffer.place.range).copied,
+                    AddressPair(buffer.source, from: buffer.local))
             }
         }
     }
 
-    public func send(_ datagram: RawSpan, to endpoint: Endpoint) {
+    public func send(_ datagram: RawSpan, to place: AddressPair) {
         switch way {
-        case .counted(let transport): _ = transport.send(datagram, to: endpoint)
-        case .bare: _ = socket.send(datagram, to: endpoint)
+        case .counted(let transport): _ = transport.send(datagram, to: place.remote, from: place.local)
+        case .bare: _ = socket.send(datagram, to: place.remote, from: place.local)
         }
     }
 }

@@ -6,20 +6,10 @@ import Glibc
 /// message i.
 @safe
 struct MessageBuffers: ~Copyable, @unchecked Sendable {
-    /// A control message with room for an integer: `struct cmsghdr` and its data (cmsg(3)).
-    private struct Control {
-        var length = 0
-        var level: Int32 = 0
-        var type: Int32 = 0
-        var data: UInt64 = 0
-    }
-
-    private static let headerLength = 16
-
     private let messages: UnsafeMutablePointer<weft_message>
     private let vectors: UnsafeMutablePointer<iovec>
     private let addresses: UnsafeMutablePointer<SocketAddress>
-    private let controls: UnsafeMutablePointer<Control>
+    private let controls: UnsafeMutablePointer<AncillaryData>
     let capacity: Int
 
     init(capacity: Int) {
@@ -31,7 +21,7 @@ struct MessageBuffers: ~Copyable, @unchecked Sendable {
         unsafe messages.initialize(repeating: weft_message(), count: capacity)
         unsafe vectors.initialize(repeating: iovec(), count: capacity)
         unsafe addresses.initialize(repeating: SocketAddress(), count: capacity)
-        unsafe controls.initialize(repeating: Control(), count: capacity)
+        unsafe controls.initialize(repeating: AncillaryData(), count: capacity)
         for index in 0..<capacity {
             unsafe messages[index].header.msg_name = UnsafeMutableRawPointer(addresses + index)
             unsafe messages[index].header.msg_iov = vectors + index
@@ -47,26 +37,26 @@ struct MessageBuffers: ~Copyable, @unchecked Sendable {
     }
 
     /// Points a message at bytes to send, which must stay where they are until the call that uses it.
-    /// - Parameter segmentSize: cuts the bytes into datagrams of this size (UDP_SEGMENT); nil for one datagram.
     mutating func set(
         _ index: Int, bytes: UnsafeRawPointer, count: Int, address: SocketAddress, addressLength: socklen_t,
-        segmentSize: Int?
+        _ control: AncillaryData
     ) {
         precondition(index < capacity)
         // Safe: sendmmsg only reads through the vector.
         unsafe vectors[index] = iovec(iov_base: UnsafeMutableRawPointer(mutating: bytes), iov_len: count)
         unsafe addresses[index] = address
         unsafe messages[index].header.msg_namelen = addressLength
-        guard let segmentSize else {
-            unsafe messages[index].header.msg_control = nil
-            unsafe messages[index].header.msg_controllen = 0
-            return
-        }
-        unsafe controls[index] = Control(
-            length: Self.headerLength + MemoryLayout<UInt16>.size, level: Int32(IPPROTO_UDP),
-            type: Int32(UDP_SEGMENT), data: UInt64(UInt16(truncatingIfNeeded: segmentSize).littleEndian))
-        unsafe messages[index].header.msg_control = UnsafeMutableRawPointer(controls + index)
-        unsafe messages[index].header.msg_controllen = MemoryLayout<Control>.size
+        set(index, control)
+    }
+
+    /// Sets what goes beside a message's bytes, which stay what they are.
+    mutating func set(_ index: Int, _ control: AncillaryData) {
+        precondition(index < capacity)
+        unsafe controls[index] = control
+        // Safe: the kernel's part is at the beginning of it.
+        unsafe messages[index].header.msg_control =
+            control.byteCount == 0 ? nil : UnsafeMutableRawPointer(controls + index)
+        unsafe messages[index].header.msg_controllen = control.byteCount
     }
 
     /// Points a message at room for what comes.
@@ -75,7 +65,7 @@ struct MessageBuffers: ~Copyable, @unchecked Sendable {
         unsafe vectors[index] = iovec(iov_base: room, iov_len: count)
         unsafe messages[index].header.msg_namelen = socklen_t(MemoryLayout<sockaddr_in6>.size)
         unsafe messages[index].header.msg_control = UnsafeMutableRawPointer(controls + index)
-        unsafe messages[index].header.msg_controllen = MemoryLayout<Control>.size
+        unsafe messages[index].header.msg_controllen = AncillaryData.longest
         unsafe messages[index].header.msg_flags = 0
     }
 
@@ -102,24 +92,16 @@ struct MessageBuffers: ~Copyable, @unchecked Sendable {
         let count: Int
         let source: SocketAddress
         let isTruncated: Bool
-        /// The size of the datagrams that the kernel merged (UDP_GRO); nil for one datagram.
-        let segmentSize: Int?
+        let control: AncillaryData.Received
     }
 
     /// What a receive left in a message.
     func received(_ index: Int) -> Received {
         precondition(index < capacity)
-        var segmentSize: Int?
         let header = unsafe messages[index].header
-        let control = unsafe controls[index]
-        if unsafe header.msg_controllen >= Self.headerLength, control.level == Int32(IPPROTO_UDP),
-            control.type == Int32(UDP_GRO)
-        {
-            let size = Int(UInt32(truncatingIfNeeded: control.data.littleEndian))
-            if size > 0 { segmentSize = size }
-        }
         return unsafe Received(
             count: Int(messages[index].length), source: addresses[index],
-            isTruncated: header.msg_flags & Int32(MSG_TRUNC) != 0, segmentSize: segmentSize)
+            isTruncated: header.msg_flags & Int32(MSG_TRUNC) != 0,
+            control: controls[index].received(byteCount: header.msg_controllen))
     }
 }

@@ -33,9 +33,21 @@ struct SocketAddress {
             unsafe withUnsafeMutableBytes(of: &storage) { target in
                 unsafe withUnsafeBytes(of: address) { unsafe target.copyMemory(from: $0) }
             }
-        case (.dualStack, .v4): fill(high: 0, low: Self.mappedPrefix | UInt64(endpoint.address.v4Bits), endpoint.port)
-        case (.dualStack, .v6): fill(high: endpoint.address.high, low: endpoint.address.low, endpoint.port)
+        case (.dualStack, _):
+            let (high, low) = Self.bits(of: endpoint.address)
+            fill(high: high, low: low, endpoint.port)
         }
+    }
+
+    /// An address as a dual-stack socket writes it.
+    static func bits(of address: IPAddress) -> (high: UInt64, low: UInt64) {
+        address.family == .v4 ? (0, mappedPrefix | UInt64(address.v4Bits)) : (address.high, address.low)
+    }
+
+    /// The address that a dual-stack socket wrote so.
+    static func address(_ high: UInt64, _ low: UInt64) -> IPAddress {
+        high == 0 && low >> 32 == mappedPrefix >> 32
+            ? IPAddress(v4: UInt32(truncatingIfNeeded: low)) : IPAddress(v6: high, low)
     }
 
     private mutating func fill(high: UInt64, low: UInt64, _ port: UInt16) {
@@ -63,9 +75,6 @@ struct SocketAddress {
                 UInt64(bigEndian: $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
             )
         }
-        if high == 0, low >> 32 == Self.mappedPrefix >> 32 {
-            return Endpoint(IPAddress(v4: UInt32(truncatingIfNeeded: low)), port: port)
-        }
-        return Endpoint(IPAddress(v6: high, low), port: port)
+        return Endpoint(Self.address(high, low), port: port)
     }
 }

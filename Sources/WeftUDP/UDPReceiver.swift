@@ -40,8 +40,8 @@ public final class UDPReceiver: UnderlayReceiver {
             batch.buffers.append(
                 FromUnderlay.Buffer(
                     place: PacketRange(offset: index * slotSize, count: received.count),
-                    segmentSize: received.segmentSize, source: received.source.endpoint,
-                    isTruncated: received.isTruncated))
+                    segmentSize: received.control.segmentSize, source: received.source.endpoint,
+                    local: received.control.local, isTruncated: received.isTruncated))
         }
         return 0
     }

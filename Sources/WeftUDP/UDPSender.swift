@@ -18,13 +18,25 @@ public final class UDPSender: UnderlaySender {
     private struct State: ~Copyable {
         var messages: MessageBuffers
         /// Which run each message is from, and how many of its datagrams it holds.
-        var contents: FixedArray<(run: Int, offset: Int, datagrams: Int)>
+        var contents: FixedArray<Content>
         /// A run that was refused in one piece: its datagrams go one by one.
         var suspect: Int?
         /// Which of the sockets the messages leave from.
         var source = 0
         /// Whether none of them has been tried yet.
         var isUndecided = false
+        /// An address that the kernel says isn't ours (any more): what should leave from it leaves from one of the kernel's choice.
+        var lostLocal: IPAddress?
+    }
+
+    private struct Content {
+        var run: Int
+        var offset: Int
+        var datagrams: Int
+        /// What they are cut into by the kernel; nil for one datagram.
+        var segmentSize: Int?
+        /// Which of our addresses they leave from; nil for the kernel's choice.
+        var local: IPAddress?
     }
 
     /// Where the next message begins.
@@ -62,6 +74,7 @@ public final class UDPSender: UnderlaySender {
             var position = Position()
             state.suspect = nil
             state.isUndecided = false
+            state.lostLocal = nil
             while position.run < batch.runs.count {
                 fill(&state, from: batch, &position)
                 if state.contents.isEmpty {
@@ -98,15 +111,16 @@ public final class UDPSender: UnderlaySender {
                 let isWhole = segments && state.suspect != position.run
                 let count = isWhole ? left : min(left, next.segmentSize)
                 // Safe: the run lies in the arena, whose bytes stay until the call that reads them returns.
+                let content = Content(
+                    run: position.run, offset: position.offset,
+                    datagrams: (count + next.segmentSize - 1) / next.segmentSize,
+                    segmentSize: count > next.segmentSize ? next.segmentSize : nil,
+                    local: next.local == state.lostLocal ? nil : next.local)
                 unsafe state.messages.set(
                     state.contents.count, bytes: base + next.place.offset + position.offset, count: count,
                     address: address, addressLength: length,
-                    segmentSize: count > next.segmentSize ? next.segmentSize : nil)
-                state.contents.append(
-                    (
-                        run: position.run, offset: position.offset,
-                        datagrams: (count + next.segmentSize - 1) / next.segmentSize
-                    ))
+                    AncillaryData(segmentSize: content.segmentSize, from: content.local, socket.family))
+                state.contents.append(content)
                 position.offset += count
                 if position.offset >= next.place.count { position = Position(run: position.run + 1) }
             }
@@ -139,6 +153,13 @@ public final class UDPSender: UnderlaySender {
             }
             // The error is the first message's; the others have not been tried.
             let content = state.contents[next]
+            if UDPSocket.isLost(content.local, by: code) {
+                state.contents[next].local = nil
+                state.lostLocal = content.local
+                state.messages.set(
+                    next, AncillaryData(segmentSize: content.segmentSize, from: nil, socket.family))
+                continue
+            }
             state.isUndecided = false
             if content.datagrams > 1, [EIO, EINVAL, EOPNOTSUPP, EMSGSIZE].contains(code) {
                 // Segmentation, or the datagrams themselves: older kernels say EINVAL, too, when one exceeds the

@@ -60,22 +60,20 @@ public final class UDPSocket: Sendable {
 
     /// - Parameters:
     ///   - port: 0 lets the kernel choose.
+    ///   - address: the one of our addresses that it works with, and then of this family alone; nil for all.
     ///   - mark: SO_MARK for policy routing; 0 for none. Any other needs CAP_NET_ADMIN.
     ///   - role: what it shares its port with, and whether it receives.
     ///   - offloads: which of the kernel's offloads to use, where it has them.
     public init(
-        port: UInt16, mark: UInt32 = 0, role: Role = .alone, offloads: Offloads = .all
+        port: UInt16, address local: IPAddress? = nil, mark: UInt32 = 0, role: Role = .alone, offloads: Offloads = .all
     ) throws(DatapathError) {
         do throws(TransportError) {
             let (raw, family) = try Self.open()
             let descriptor = FileDescriptor(owning: raw)
             try Self.configure(raw, family, mark: mark, role)
-            var address = SocketAddress()
-            switch family {
-            case .v4Only:
-                address = SocketAddress(Endpoint(IPAddress(v4: 0), port: port), family) ?? address
-            case .dualStack:
-                address = SocketAddress(Endpoint(IPAddress(v6: 0, 0), port: port), family) ?? address
+            let any = family == .v4Only ? IPAddress(v4: 0) : IPAddress(v6: 0, 0)
+            guard var address = SocketAddress(Endpoint(local ?? any, port: port), family) else {
+                throw TransportError("bind UDP port \(port)", code: EADDRNOTAVAIL)
             }
             try SystemCall.retrying("bind UDP port \(port)") {
                 unsafe Self.withPointer(to: &address) { unsafe bind(raw, $0, SocketAddress.length(family)) }
@@ -101,6 +99,10 @@ public final class UDPSocket: Sendable {
             switch error.code {
             case EADDRINUSE:
                 throw .setup("UDP port \(port) is in use: stop the other program or choose another ListenPort")
+            case EADDRNOTAVAIL:
+                throw .setup(
+                    "\(local.map { "\($0)" } ?? "the address") isn't one of this host's: give it to an interface, or choose "
+                        + "another Listen")
             case EACCES:
                 throw .setup("cannot \(error.operation): run as root or grant CAP_NET_BIND_SERVICE")
             case EPERM:
@@ -140,6 +142,12 @@ public final class UDPSocket: Sendable {
             try SystemCall.retrying("set don't-fragment") {
                 set(raw, Int32(IPPROTO_IPV6), IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO)
             }
+        }
+        // Tells to which of our addresses a datagram came; a kernel that can't leaves the choice of ours to itself.
+        if family == .dualStack {
+            _ = set(raw, Int32(IPPROTO_IPV6), IPV6_RECVPKTINFO, 1)
+        } else {
+            _ = set(raw, Int32(IPPROTO_IP), IP_PKTINFO, 1)
         }
         if mark != 0 {
             try SystemCall.retrying("mark the UDP socket") {

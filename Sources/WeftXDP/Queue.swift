@@ -206,8 +206,9 @@ struct Queue: ~Copyable, Sendable {
         _ place: Range<Int>, of frame: consuming Frame, to endpoint: Endpoint, _ lane: inout Lane
     ) {
         sentByKernel &+= 1
+        let local = lane.lastLocalAddress
         let failure = pool.withBytes(of: frame) { bytes in
-            socket.send(bytes.bytes.extracting(place), to: endpoint)
+            socket.send(bytes.bytes.extracting(place), to: endpoint, from: local)
         }
         pool.put(frame)
         switch failure {

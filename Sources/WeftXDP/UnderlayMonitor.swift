@@ -16,6 +16,7 @@ final class UnderlayMonitor: Sendable {
 
     private let name: String
     private let mark: UInt32
+    private let listenAddress: IPAddress?
     private let engine: Engine
     private let program: XDPProgram
     private let link: DeviceLink
@@ -33,11 +34,12 @@ final class UnderlayMonitor: Sendable {
 
     /// Attaches to the interface, which must be there, and looks for the first time.
     init(
-        interface name: String, mark: UInt32, engine: Engine, program: XDPProgram, link: DeviceLink,
-        _ options: XDPOptions
+        interface name: String, mark: UInt32, listenAddress: IPAddress?, engine: Engine, program: XDPProgram,
+        link: DeviceLink, _ options: XDPOptions
     ) throws(DatapathError) {
         self.name = name
         self.mark = mark
+        self.listenAddress = listenAddress
         self.engine = engine
         self.program = program
         self.link = link
@@ -133,13 +135,14 @@ final class UnderlayMonitor: Sendable {
     /// Tells the program our addresses, and the engine the way to each endpoint.
     private func apply(_ status: LinkStatus, _ netlink: inout Netlink, _ now: Instant) throws(LinkError) {
         let addresses = try netlink.addresses(of: status.index)
-        try? program.setAddresses(addresses.map(\.address))
+        try? program.setAddresses(addresses.map(\.address).filter { $0 == listenAddress ?? $0 })
         var paths: [NetworkID: UnderlayPath] = [:]
         var families: Set<IPAddress.Family> = []
         for network in engine.networks() {
             guard let endpoint = network.endpoint?.address else { continue }
             families.insert(endpoint.family)
-            paths[network.id] = try path(to: endpoint, over: status, addresses, &netlink, now)
+            paths[network.id] = try path(
+                to: endpoint, from: network.localAddress ?? listenAddress, over: status, addresses, &netlink, now)
         }
         engine.updatePaths(paths)
         let largest = TunnelMTU.inner(underlay: status.mtu, family: families.contains(.v6) ? .v6 : .v4)
@@ -148,13 +151,13 @@ final class UnderlayMonitor: Sendable {
 
     /// The way of frames to an endpoint; with nil in it as long as something is missing.
     private func path(
-        to endpoint: IPAddress, over status: LinkStatus, _ addresses: [InterfaceAddress], _ netlink: inout Netlink,
-        _ now: Instant
+        to endpoint: IPAddress, from local: IPAddress?, over status: LinkStatus, _ addresses: [InterfaceAddress],
+        _ netlink: inout Netlink, _ now: Instant
     ) throws(LinkError) -> UnderlayPath {
-        guard let mac = status.mac, status.isUp, let route = try netlink.path(to: endpoint, mark: mark),
+        guard let mac = status.mac, status.isUp, let route = try netlink.path(to: endpoint, from: local, mark: mark),
             route.device == status.index
         else { return UnderlayPath() }
-        let source = route.source ?? addresses.first { $0.prefix.contains(endpoint) }?.address
+        let source = local ?? route.source ?? addresses.first { $0.prefix.contains(endpoint) }?.address
         guard let source, source.family == endpoint.family else { return UnderlayPath() }
         let neighbor = try netlink.neighbor(route.nextHop, on: status.index)
         if neighbor?.isFresh != true {

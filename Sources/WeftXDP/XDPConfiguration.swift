@@ -17,6 +17,8 @@ public struct XDPConfiguration: Sendable {
     public var mark: UInt32
     /// Whether each queue's thread stays on a processor of its own.
     public var pinsThreads = false
+    /// The one of the host's addresses that it works with; nil for all.
+    public var listenAddress: IPAddress?
     public var options = XDPOptions()
     /// Whether a life before this one left its dead ends closed; see ``HostWants/isTakenOver``.
     public var isTakenOver = false

@@ -92,10 +92,13 @@ public final class XDPDatapath: Datapath {
                 to: engine.networks().compactMap(\.endpoint?.address), mark: configuration.mark)
         }
         let frameSize = try Self.frameSize(configuration, underlay: underlay)
-        socket = try UDPSocket(port: engine.configuration.port, mark: configuration.mark, offloads: [])
+        socket = try UDPSocket(
+            port: engine.configuration.port, address: configuration.listenAddress, mark: configuration.mark,
+            offloads: [])
         program = try XDPProgram(port: socket.port, longest: FramePool.longestPacket(frameSize: frameSize))
         monitor = try UnderlayMonitor(
-            interface: underlay, mark: configuration.mark, engine: engine, program: program, link: link, options)
+            interface: underlay, mark: configuration.mark, listenAddress: configuration.listenAddress, engine: engine,
+            program: program, link: link, options)
         let count = min(Int(unsafe weft_receive_queues(underlay)), Self.mostQueues)
         virtualPair = VirtualPair(
             name: configuration.name, mac: host, peerName: OverlayPair.peerName(of: configuration.name),

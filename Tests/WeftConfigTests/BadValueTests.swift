@@ -81,6 +81,10 @@ struct BadValueTests {
                 4, "STUN = a.example, a.example:3478",
                 "4: STUN: a.example:3478 occurs twice in the list"),
             Case(4, "STUNResponder = yes", "4: STUNResponder: expected on or off, found \"yes\""),
+            Case(
+                4, "Listen = 224.0.0.1",
+                "4: Listen: expected one of this host's addresses such as 192.0.2.1 or 2001:db8::1, found \"224.0.0.1\""
+            ),
             Case(4, "Guard = yes", "4: Guard: expected auto, on or off, found \"yes\""),
             Case(4, "Table = 0", "4: Table: expected auto, off, or a number from 1 to 4294967295, found \"0\""),
             Case(4, "Table = main", "4: Table: expected auto, off, or a number from 1 to 4294967295, found \"main\""),

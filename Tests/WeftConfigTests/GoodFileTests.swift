@@ -132,6 +132,16 @@ struct GoodFileTests {
         #expect(file.interface.lines[.mtu] == 1)
     }
 
+    @Test("an address to listen at, of the endpoints' family")
+    func listen() throws {
+        let text = "[Interface]\nAddress = 10.0.0.1/24\nListen = 2001:db8::1\n"
+        #expect(try TunnelFile.parse(text, name: "weft0.conf").interface.listenAddress == IPAddress("2001:db8::1"))
+        #expect(
+            Samples.findings(Samples.small(line: 4, "Listen = 2001:db8::1")).contains {
+                $0.contains("is IPv4, and Listen (line 4) is IPv6: leave one of them out")
+            })
+    }
+
     @Test("two addresses in one prefix make one local prefix")
     func sharedPrefix() throws {
         let file = try TunnelFile.parse("[Interface]\nAddress = 10.0.0.1/24,10.0.0.2/24", name: "weft0.conf")

@@ -119,7 +119,7 @@ struct EnginePortTests {
     func endpoints(way: Way) throws {
         let fixture = try Fixture(way)
         let other = Endpoint(IPAddress(v4: 0xC000_0203), port: 7000)
-        fixture.port.updateEndpoint(of: .vni(7), to: other)
+        fixture.port.updateEndpoint(of: .vni(7), to: AddressPair(other))
         fixture.port.requestKeepAlive(of: .vni(7))
         try fixture.carry()
         #expect(fixture.network?.endpoint == other)

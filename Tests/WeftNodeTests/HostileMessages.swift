@@ -39,6 +39,11 @@ struct HostileMessages {
         return Array(buffer.prefix(count ?? 0))
     }
 
+    private func place(_ random: inout SeededGenerator) -> AddressPair {
+        let remote = endpoint(&random)
+        return AddressPair(remote, from: Bool.random(using: &random) ? endpoint(&random).address : nil)
+    }
+
     private func endpoint(_ random: inout SeededGenerator) -> Endpoint {
         let port: UInt16 = .random(in: 0...3, using: &random) == 0 ? 0 : .random(in: 0...65535, using: &random)
         switch Int.random(in: 0..<4, using: &random) {
@@ -77,14 +82,14 @@ struct HostileMessages {
         case 0: return .install(network, pair)
         case 1: return .installReceive(network, vni: named ?? vni, spi: spi, key, expiry: expiry)
         case 2: return .installTransmit(network, vni: named ?? vni, spi: spi, key, expiry: expiry)
-        case 3, 4: return .moveEndpoint(network, endpoint(&random))
+        case 3, 4: return .moveEndpoint(network, place(&random))
         case 5: return .keepAlive(network)
         case 6: return .lookUp(network)
         case 7: return .grantRemoved(link, vni: vni)
         case 8: return .grantChanged(link, grant)
         case 9, 10: return .grantAdded(link, grant, pair)
         case 11, 12: return .apply(link)
-        case 13: return .datagram(link, to: endpoint(&random), [UInt8](repeating: 7, count: 40))
+        case 13: return .datagram(link, to: place(&random), [UInt8](repeating: 7, count: 40))
         case 14:
             return .peerStatus(
                 network,

@@ -11,6 +11,8 @@ import WeftTestSupport
 struct RecordTests {
     private static let v4 = Endpoint(IPAddress(v4: 0xC000_0201), port: 6081)
     private static let v6 = Endpoint(IPAddress(v6: 0x2001_0DB8_0000_0000, 2), port: 65535)
+    private static let from4 = AddressPair(v4, from: IPAddress(v4: 0xC633_6401))
+    private static let from6 = AddressPair(v6, from: IPAddress(v6: 0x2001_0DB8_0000_0000, 3))
     private static let instant = Instant(nanoseconds: 1 << 40)
 
     private static func key(_ byte: UInt8, count: Int = 16) throws -> PacketKey {
@@ -37,9 +39,9 @@ struct RecordTests {
                 AuthorizedInitiator(
                     publicKey: identity.publicKey, prefixes: [], networks: 9, suite: .aes128GCM, requestsPerSecond: 17)),
             .initiatorPrefix(.own, prefix), .granted(.own, grant), .initiatorsComplete(.own),
-            .datagram(.shared, from: v4, [UInt8](0...255)), .datagram(.shared, from: v4, []),
+            .datagram(.shared, from: from4, [UInt8](0...255)), .datagram(.shared, from: AddressPair(v4), []),
             .activity(
-                .vni(7), ActivityRecord(sent: .max, lastReceive: instant, roamedTo: v6, usedReceive: 1 << 30)),
+                .vni(7), ActivityRecord(sent: .max, lastReceive: instant, roamedTo: from6, usedReceive: 1 << 30)),
             .lookedUp(.number(3), v4), .addressesChanged, .refused(.vni(7), why: "no: ümlaut"),
             .grantRefused(.own, vni: 9),
             .ping(3), .tellStatus(4), .close,
@@ -57,10 +59,10 @@ struct RecordTests {
         let grant = GrantRecord(
             vni: 9, address: v4.address, initiator: 3, endpoint: v4, isReceiveOnly: false, expiry: .distantFuture)
         return [
-            .hello(1), .pong(.max), .datagram(.own, to: v6, [1, 2, 3]), .install(.vni(7), pair),
+            .hello(1), .pong(.max), .datagram(.own, to: from6, [1, 2, 3]), .install(.vni(7), pair),
             .install(.number(7), named),
             .installReceive(.number(0), vni: 7, spi: 1, try key(3, count: 32), expiry: instant),
-            .installTransmit(.vni(7), vni: 0xFF_FFFF, spi: 2, try key(4), expiry: instant), .moveEndpoint(.vni(7), v4),
+            .installTransmit(.vni(7), vni: 0xFF_FFFF, spi: 2, try key(4), expiry: instant), .moveEndpoint(.vni(7), from4),
             .keepAlive(.vni(7)), .lookUp(.vni(7)), .grantRemoved(.own, vni: 9), .grantChanged(.own, grant),
             .grantAdded(.own, grant, pair), .apply(.own), .refusalHeard(.shared),
             .peerStatus(

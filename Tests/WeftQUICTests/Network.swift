@@ -11,6 +11,8 @@ final class Network {
         let key: PublicKey
         var address: Endpoint
         var events: [SessionEvent] = []
+        /// From which of its addresses its datagrams left, as far as it said.
+        var leftFrom: Set<IPAddress?> = []
         /// Takes part while true.
         var isConnected = true
 
@@ -54,12 +56,16 @@ final class Network {
             for host in hosts where host.isConnected {
                 host.endpoint.advance(to: now)
                 var sent: [(bytes: [UInt8], to: Endpoint)] = []
-                host.endpoint.flush(now: now) { span, target in sent.append((span.indices.map { span[$0] }, target)) }
+                host.endpoint.flush(now: now) { span, target in
+                    sent.append((span.indices.map { span[$0] }, target.remote))
+                    host.leftFrom.insert(target.local)
+                }
                 for datagram in sent {
                     isQuiet = false
                     guard passes(datagram.bytes, host, datagram.to) else { continue }
                     if let target = hosts.first(where: { $0.address == datagram.to && $0.isConnected }) {
-                        target.endpoint.receive(datagram.bytes.span, from: host.address, now: now)
+                        target.endpoint.receive(
+                            datagram.bytes.span, from: AddressPair(host.address, from: datagram.to.address), now: now)
                     } else {
                         strays.append(datagram)
                     }

@@ -31,10 +31,27 @@ struct SessionTests {
         let ours = try exposed(of: dialer, session)
         let theirs = try exposed(of: listener, accepted)
         #expect(ours == theirs)
-        for case .established(_, let peer, let endpoint, let dialed) in listener.events {
-            #expect(peer == dialer.key && endpoint == dialer.address && !dialed)
+        for case .established(_, let peer, let place, let dialed) in listener.events {
+            #expect(peer == dialer.key && place.remote == dialer.address && !dialed)
         }
         #expect(listener.endpoint.counters.retries == 1)
+    }
+
+    @Test func whoIsCalledAnswersFromTheAddressThatWasCalled() throws {
+        let (network, dialer, listener, session) = try pair()
+        #expect(dialer.leftFrom == [nil])
+        #expect(listener.leftFrom == [listener.address.address])
+        for case .established(_, _, let place, _) in listener.events {
+            #expect(place.local == listener.address.address)
+        }
+        for case .established(_, _, let place, _) in dialer.events { #expect(place.local == nil) }
+        dialer.address = Network.address(9)
+        dialer.endpoint.probe(session)
+        network.run(for: .seconds(1))
+        var moved: AddressPair?
+        for case .moved(_, let place) in listener.events { moved = place }
+        #expect(moved == AddressPair(Network.address(9), from: listener.address.address))
+        #expect(listener.leftFrom == [listener.address.address])
     }
 
     @Test func streamsCarryOneMessageEachWay() throws {
@@ -117,7 +134,7 @@ struct SessionTests {
         dialer.endpoint.probe(session)
         network.run(for: .seconds(1))
         var moves: [Endpoint] = []
-        for case .moved(accepted, let endpoint) in listener.events { moves.append(endpoint) }
+        for case .moved(accepted, let endpoint) in listener.events { moves.append(endpoint.remote) }
         #expect(moves.last == dialer.address)
         let stream = try #require(listener.endpoint.open([1], on: accepted))
         network.run(for: .milliseconds(100))

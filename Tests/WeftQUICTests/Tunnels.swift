@@ -101,7 +101,9 @@ final class Tunnels {
             for host in hosts where host.isConnected {
                 host.control.advance(to: now)
                 var sent: [(bytes: [UInt8], to: Endpoint)] = []
-                host.control.flush(now: now) { span, target in sent.append((span.indices.map { span[$0] }, target)) }
+                host.control.flush(now: now) { span, target in
+                    sent.append((span.indices.map { span[$0] }, target.remote))
+                }
                 host.sent += sent.count
                 for datagram in sent {
                     underWay.append((datagram.bytes, host.address, datagram.to, now.advanced(by: delay)))

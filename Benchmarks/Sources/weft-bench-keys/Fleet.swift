@@ -81,7 +81,7 @@ final class Fleet {
 
     /// One member's turn; whether there was anything to do.
     private func serve(_ member: Member, _ granted: (Member, Instant) -> Void) throws -> Bool {
-        var arrived: [(bytes: [UInt8], source: Endpoint)] = []
+        var arrived: [(bytes: [UInt8], source: AddressPair)] = []
         try member.link.receive(timeout: 0, wake: wake) { arrived.append(($0, $1)) }
         let now = SystemCall.now()
         guard !arrived.isEmpty || member.deadline <= now else { return false }

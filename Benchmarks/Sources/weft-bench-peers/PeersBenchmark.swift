@@ -45,7 +45,7 @@ struct PeersBenchmark {
             }
             control.advance(to: now)
             control.flush(now: now) { datagram, target in
-                _ = socket.send(unsafe datagram.bytes, to: target)
+                _ = socket.send(unsafe datagram.bytes, to: target.remote, from: target.local)
             }
             return !batch.buffers.isEmpty
         }

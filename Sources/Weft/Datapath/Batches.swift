@@ -94,6 +94,8 @@ public struct ToUnderlay: ~Copyable {
         /// Bytes of each datagram but the last, which may be shorter.
         public let segmentSize: Int
         public let destination: Endpoint
+        /// Which of our addresses it leaves from; nil for the kernel's choice.
+        public let local: IPAddress?
         /// Whose counters a failure to send goes to.
         public let network: NetworkID
         /// The packet of the ``FromOverlay`` batch that the first was sealed from; nil for a keep-alive.
@@ -144,14 +146,20 @@ public struct FromUnderlay: ~Copyable {
         public let segmentSize: Int
         /// From which address they came, as the network says; nothing is proven by it.
         public let source: Endpoint
+        /// To which of our addresses they came; nil where the transport doesn't know.
+        public let local: IPAddress?
         /// The transport saw that the buffer was longer than its slot.
         public let isTruncated: Bool
 
         /// - Parameter segmentSize: nil for a single datagram.
-        public init(place: PacketRange, segmentSize: Int? = nil, source: Endpoint, isTruncated: Bool = false) {
+        public init(
+            place: PacketRange, segmentSize: Int? = nil, source: Endpoint, local: IPAddress? = nil,
+            isTruncated: Bool = false
+        ) {
             self.place = place
             self.segmentSize = max(segmentSize ?? place.count, 1)
             self.source = source
+            self.local = local
             self.isTruncated = isTruncated
         }
     }

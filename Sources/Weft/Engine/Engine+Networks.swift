@@ -17,6 +17,8 @@ public struct UnderlayPath: Hashable, Sendable {
 public struct NetworkStatus: Sendable {
     public let id: NetworkID
     public let endpoint: Endpoint?
+    /// Which of our addresses datagrams to it leave from; nil for the kernel's choice.
+    public let localAddress: IPAddress?
     /// The link-layer address that frames to the endpoint are sent to; nil while unknown, or where the kernel sends.
     public let nextHop: MACAddress?
     public let routes: [Route]
@@ -97,6 +99,7 @@ extension Engine {
         return snapshot.networks.map { network in
             NetworkStatus(
                 id: network.configuration.id, endpoint: network.configuration.endpoint,
+                localAddress: network.configuration.localAddress,
                 nextHop: network.configuration.endpointMAC, routes: network.configuration.routes,
                 statistics: network.counters.total(),
                 transmit: network.transmit.map {

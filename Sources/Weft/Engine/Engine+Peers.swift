@@ -7,9 +7,9 @@ public struct NetworkActivity: Sendable {
     /// When the last authentic datagram came; nil before the first.
     public let lastReceive: Instant?
     /// Where a fresh, authentic keep-alive came from, if that isn't the endpoint; told once.
-    public let roamedTo: Endpoint?
+    public let roamedTo: AddressPair?
 
-    public init(sent: UInt64, lastReceive: Instant?, roamedTo: Endpoint?) {
+    public init(sent: UInt64, lastReceive: Instant?, roamedTo: AddressPair?) {
         self.sent = sent
         self.lastReceive = lastReceive
         self.roamedTo = roamedTo
@@ -18,15 +18,35 @@ public struct NetworkActivity: Sendable {
 
 extension Engine {
     /// Moves a network's peer. Data packets never do that by themselves: who calls this knows why.
-    public func updateEndpoint(of id: NetworkID, to endpoint: Endpoint?) throws(EngineError) {
-        let local = endpoint.flatMap { LocalAddress.best(for: $0.address, among: configuration.localAddresses) }
+    /// - Parameter localAddress: which of our addresses datagrams to the peer leave from; nil for the kernel's choice.
+    public func updateEndpoint(
+        of id: NetworkID, to endpoint: Endpoint?, from localAddress: IPAddress? = nil
+    ) throws(EngineError) {
+        let ours = configuration.localAddresses
+        let local =
+            ours.first { $0.address == localAddress }
+            ?? endpoint.flatMap { LocalAddress.best(for: $0.address, among: ours) }
         try withState { (state: inout State) throws(EngineError) in
             let slot = try slot(of: id, in: state)
             let network = state.snapshot.networks[slot]
-            guard network.configuration.endpoint != endpoint else { return }
+            guard network.configuration.endpoint != endpoint || network.configuration.localAddress != localAddress
+            else { return }
             var edit = SnapshotEdit(state.snapshot)
-            edit[slot] = network.with(endpoint: endpoint, local: local)
+            edit[slot] = network.with(endpoint: endpoint, from: localAddress, local: local)
             publish(edit, in: &state)
+        }
+    }
+
+    /// Leaves the choice of our address to the kernel where datagrams would leave from one that we don't have any more.
+    public func keepLocalAddresses(_ isOurs: (IPAddress) -> Bool) {
+        state.withLock { state in
+            var edit = SnapshotEdit(state.snapshot)
+            for (slot, network) in state.snapshot.networks.enumerated() {
+                guard let address = network.configuration.localAddress, !isOurs(address) else { continue }
+                edit[slot] = network.with(
+                    endpoint: network.configuration.endpoint, from: nil, local: network.local)
+            }
+            if !edit.isEmpty { publish(edit, in: &state) }
         }
     }
 

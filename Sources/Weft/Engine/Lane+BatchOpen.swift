@@ -167,9 +167,10 @@ extension Lane {
                 }
                 if candidate.protocolType == Geneve.ProtocolType.outOfBand {
                     count(1, .rxOutOfBand, network.counters)
-                    let source = batch.buffers[candidate.buffer].source
-                    if candidate.counter > highestBefore, source != network.endpoint {
-                        snapshot.networks[candidate.slot].roaming.put(source)
+                    let buffer = batch.buffers[candidate.buffer]
+                    if candidate.counter > highestBefore, buffer.source != network.endpoint {
+                        snapshot.networks[candidate.slot].roaming.put(
+                            AddressPair(buffer.source, from: buffer.local))
                     }
                 } else {
                     try permit(batch.arena.bytes.extracting(candidate.plaintext.range), candidate, network)

@@ -123,7 +123,8 @@ extension Lane {
         guard isSealed else { return count(.noTransmitKey, target.counters) }
         guard
             datagrams.append(
-                range, to: target.endpoint, network: target.network, origin: plan.origin, source: plan.source)
+                range, to: target.endpoint, from: target.local, network: target.network, origin: plan.origin,
+                source: plan.source)
         else { return count(.noRoom, target.counters) }
         done.packets += 1
         done.bytes += range.count - Geneve.overhead
@@ -135,7 +136,8 @@ extension ToUnderlay {
     /// - Returns: false when there is no room for another run.
     @inline(__always)
     mutating func append(
-        _ range: Range<Int>, to destination: Endpoint, network: NetworkID, origin: Int? = nil, source: Int = 0
+        _ range: Range<Int>, to destination: Endpoint, from local: IPAddress? = nil, network: NetworkID,
+        origin: Int? = nil, source: Int = 0
     ) -> Bool {
         reserved = max(reserved, range.upperBound)
         if !runs.isEmpty {
@@ -143,7 +145,7 @@ extension ToUnderlay {
             if last.network == network, last.source == source, last.place.offset + last.place.count == range.lowerBound,
                 last.place.count % last.segmentSize == 0, range.count <= last.segmentSize,
                 last.count < Self.longestRun, last.place.count + range.count <= Self.largestRun,
-                last.destination == destination
+                last.destination == destination, last.local == local
             {
                 last.place.count += range.count
                 runs[runs.count - 1] = last
@@ -154,7 +156,7 @@ extension ToUnderlay {
         runs.append(
             Run(
                 place: PacketRange(offset: range.lowerBound, count: range.count), segmentSize: range.count,
-                destination: destination, network: network, origin: origin, source: source))
+                destination: destination, local: local, network: network, origin: origin, source: source))
         return true
     }
 }

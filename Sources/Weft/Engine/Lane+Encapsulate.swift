@@ -69,6 +69,7 @@ extension Lane {
                 var framing = framing
                 if framing == .frame, sealsDatagramsWithoutPath, target.path == nil { framing = .datagram }
                 lastEndpoint = framing == .datagram ? target.endpoint : nil
+                lastLocalAddress = target.local
                 let outer = try outerLength(of: plan.slot, framing, inner: plan.packet.count)
                 let text = range.lowerBound + plan.packet.offset
                 let start = text - Geneve.headerLength - outer

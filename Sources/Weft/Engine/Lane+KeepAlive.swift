@@ -53,7 +53,7 @@ extension Lane {
             let start = batch.reserved
             var output = batch.arena.mutableBytes
             guard let range = keepAlive(slot: slot, into: &output, at: start, as: .datagram, now) else { continue }
-            _ = batch.append(range, to: endpoint, network: network)
+            _ = batch.append(range, to: endpoint, from: view.networks[slot].local, network: network)
         }
     }
 }

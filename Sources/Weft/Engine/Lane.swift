@@ -32,6 +32,8 @@ public struct Lane: ~Copyable, @unchecked Sendable {
     public var sealsDatagramsWithoutPath = false
     /// Where the datagram goes that sealing in place last made; nil when that was a frame.
     public internal(set) var lastEndpoint: Endpoint?
+    /// Which of our addresses it leaves from.
+    public internal(set) var lastLocalAddress: IPAddress?
 
     /// The most packets that share one reservation of counters or one hold of a window; a larger batch takes several.
     public static let batchLimit = 256

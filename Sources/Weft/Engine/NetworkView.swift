@@ -7,6 +7,8 @@
 struct NetworkView: BitwiseCopyable {
     let id: NetworkID
     let endpoint: Endpoint?
+    /// Which of our addresses datagrams to it leave from; nil for the kernel's choice.
+    let local: IPAddress?
     /// How whole frames get there; nil while that isn't known.
     let path: Path?
     let checksUnderlaySource: Bool
@@ -24,6 +26,7 @@ struct NetworkView: BitwiseCopyable {
     init(_ network: VirtualNetwork, receive: BorrowedArray<Receive>) {
         id = network.configuration.id
         endpoint = network.configuration.endpoint
+        local = network.configuration.localAddress
         path = network.path
         checksUnderlaySource = network.configuration.checksUnderlaySource
         // Safe, as are those below: the network owns what the views show, and the snapshot owns the network.

@@ -72,6 +72,8 @@ struct SealRun: BitwiseCopyable {
 struct SealTarget: BitwiseCopyable {
     let network: NetworkID
     let endpoint: Endpoint
+    /// Which of our addresses they leave from.
+    let local: IPAddress?
     let association: NetworkView.Transmit
     let counters: CounterBlocks.View
 }

@@ -6,6 +6,8 @@ public struct NetworkConfiguration: Sendable {
     public var id: NetworkID
     /// Where the peer is; nil while unknown, and then nothing can be sent.
     public var endpoint: Endpoint?
+    /// Which of our addresses datagrams to the endpoint leave from; nil leaves the choice to the kernel.
+    public var localAddress: IPAddress?
     /// The link-layer address towards the endpoint, for drivers that move whole frames.
     public var endpointMAC: MACAddress?
     public var routes: [Route]
@@ -19,12 +21,14 @@ public struct NetworkConfiguration: Sendable {
     public var receiveRateLimit: UInt64?
 
     public init(
-        _ id: NetworkID, endpoint: Endpoint?, endpointMAC: MACAddress? = nil, routes: [Route],
+        _ id: NetworkID, endpoint: Endpoint?, localAddress: IPAddress? = nil, endpointMAC: MACAddress? = nil,
+        routes: [Route],
         isReceiveOnly: Bool = false, keepAliveInterval: Duration? = nil, checksUnderlaySource: Bool = false,
         receiveRateLimit: UInt64? = nil
     ) {
         self.id = id
         self.endpoint = endpoint
+        self.localAddress = localAddress
         self.endpointMAC = endpointMAC
         self.routes = routes
         self.isReceiveOnly = isReceiveOnly
@@ -136,7 +140,9 @@ final class VirtualNetwork: Sendable {
 
     /// What the outer headers of a frame to the endpoint need; nil until all of it is known.
     var path: NetworkView.Path? {
-        guard let local, let mac = configuration.endpointMAC else { return nil }
+        guard let local, let mac = configuration.endpointMAC,
+            configuration.localAddress.map({ $0 == local.address }) ?? true
+        else { return nil }
         return .init(local: local.address, localMAC: local.mac, nextHopMAC: mac)
     }
 
@@ -155,10 +161,13 @@ final class VirtualNetwork: Sendable {
             receive: receive)
     }
 
-    /// - Parameter local: what we send from towards the endpoint.
-    func with(endpoint: Endpoint?, local: LocalAddress?) -> VirtualNetwork {
+    /// - Parameters:
+    ///   - localAddress: the address of ours that datagrams to the endpoint leave from; nil for the kernel's choice.
+    ///   - local: what frames to the endpoint leave from.
+    func with(endpoint: Endpoint?, from localAddress: IPAddress?, local: LocalAddress?) -> VirtualNetwork {
         var configuration = configuration
         configuration.endpoint = endpoint
+        configuration.localAddress = localAddress
         return VirtualNetwork(
             self, configuration: configuration,
             local: endpoint == self.configuration.endpoint ? self.local : local, transmit: transmit, receive: receive)
@@ -200,13 +209,13 @@ final class KeepAliveTimer: Sendable {
     }
 }
 
-/// Where the newest authentic keep-alive came from, until somebody asks.
+/// Where the newest authentic keep-alive came from, and to which of our addresses, until somebody asks.
 final class RoamingCell: Sendable {
-    private let source = Mutex<Endpoint?>(nil)
+    private let source = Mutex<AddressPair?>(nil)
 
-    func put(_ endpoint: Endpoint) { source.withLock { $0 = endpoint } }
+    func put(_ place: AddressPair) { source.withLock { $0 = place } }
 
-    func take() -> Endpoint? {
+    func take() -> AddressPair? {
         source.withLock { source in
             defer { source = nil }
             return source

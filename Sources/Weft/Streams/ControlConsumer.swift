@@ -13,9 +13,12 @@ public final class ControlConsumer: Sendable {
         public init() {}
 
         /// All that was taken, in the order of its worth.
-        public func forEach(_ body: (RawSpan, Endpoint) -> Void) {
+        public func forEach(_ body: (RawSpan, AddressPair) -> Void) {
             func each(_ batch: borrowing ToConsumer) {
-                for index in 0..<batch.datagrams.count { body(batch[index], batch.datagrams[index].source) }
+                for index in 0..<batch.datagrams.count {
+                    let datagram = batch.datagrams[index]
+                    body(batch[index], AddressPair(datagram.source, from: datagram.local))
+                }
             }
             each(ours)
             each(resets)

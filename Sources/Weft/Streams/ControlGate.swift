@@ -73,7 +73,10 @@ public final class ControlGate: Sendable {
             func finish() {
                 guard let last else { return }
                 let place = PacketRange(offset: start, count: offset - start)
-                body(last, .init(place: place, segmentSize: buffer.segmentSize, source: buffer.source))
+                body(
+                    last,
+                    .init(
+                        place: place, segmentSize: buffer.segmentSize, source: buffer.source, local: buffer.local))
                 start = offset
             }
             while offset < end {

@@ -71,9 +71,12 @@ public final class DataPlane: Sendable {
 
     /// Sends a datagram straight to an underlay transport, past routing, such as a probe or the answer to what came by
     /// it. Nil when the transport took it; ``SendFailure/removed`` when there is none of that id.
-    public func send(_ datagram: RawSpan, to destination: Endpoint, by id: TransportID) -> SendFailure? {
+    /// - Parameter local: the address of ours that it leaves from; nil for the kernel's choice.
+    public func send(
+        _ datagram: RawSpan, to destination: Endpoint, from local: IPAddress? = nil, by id: TransportID
+    ) -> SendFailure? {
         guard let transport = registry.withLock({ $0.underlays[id] }) else { return .removed }
-        return transport.send(datagram, to: destination)
+        return transport.send(datagram, to: destination, from: local)
     }
 
     /// Sends a packet straight to an overlay transport, past routing.
@@ -91,10 +94,10 @@ extension SendFailure {
 extension ToUnderlay {
     /// Appends a datagram that is sent past routing: it is of no network.
     /// - Precondition: the batch has room for the run and its bytes.
-    public mutating func append(_ datagram: RawSpan, to destination: Endpoint) {
+    public mutating func append(_ datagram: RawSpan, to destination: Endpoint, from local: IPAddress? = nil) {
         let start = reserved
         var room = arena.mutableBytes
         room.copy(datagram, to: start)
-        _ = append(start..<start + datagram.byteCount, to: destination, network: .none)
+        _ = append(start..<start + datagram.byteCount, to: destination, from: local, network: .none)
     }
 }

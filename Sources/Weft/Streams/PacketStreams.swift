@@ -135,7 +135,8 @@ final class PacketStream: Sendable {
             var taken = 0
             repeat {
                 let end = min(offset + part.segmentSize, bytes.byteCount)
-                if waiting.append(bytes.extracting(offset..<end), from: part.source, by: transport) { taken += 1 }
+                let datagram = bytes.extracting(offset..<end)
+                if waiting.append(datagram, from: part.source, to: part.local, by: transport) { taken += 1 }
                 offset = end
             } while offset < bytes.byteCount
             state.waiting = consume waiting

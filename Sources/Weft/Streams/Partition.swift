@@ -62,7 +62,8 @@ public struct Partition: ~Copyable {
                 in: batch.arena.bytes.extracting(buffer.place.range), from: offset, buffer)
             let run = FromUnderlay.Buffer(
                 place: PacketRange(offset: buffer.place.offset + offset, count: end - offset),
-                segmentSize: buffer.segmentSize, source: buffer.source, isTruncated: buffer.isTruncated)
+                segmentSize: buffer.segmentSize, source: buffer.source, local: buffer.local,
+                isTruncated: buffer.isTruncated)
             if kind == .data {
                 batch.buffers.append(run)
             } else {

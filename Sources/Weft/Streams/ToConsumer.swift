@@ -9,6 +9,8 @@ public struct ToConsumer: ~Copyable, Sendable {
         public let place: PacketRange
         public let identification: Identification
         public let source: Endpoint
+        /// Which of our addresses it was sent to; an answer leaves from it.
+        public let local: IPAddress?
         /// Which transport it came by; an answer goes back by the same.
         public let transport: TransportID
     }
@@ -42,7 +44,9 @@ public struct ToConsumer: ~Copyable, Sendable {
     }
 
     /// Copies a datagram; false where there is no room for it.
-    mutating func append(_ bytes: RawSpan, from source: Endpoint, by transport: TransportID) -> Bool {
+    mutating func append(
+        _ bytes: RawSpan, from source: Endpoint, to local: IPAddress?, by transport: TransportID
+    ) -> Bool {
         guard !datagrams.isFull, arena.capacity - end >= bytes.byteCount else { return false }
         let start = end
         var room = arena.mutableBytes
@@ -50,7 +54,7 @@ public struct ToConsumer: ~Copyable, Sendable {
         datagrams.append(
             Datagram(
                 place: PacketRange(offset: start, count: bytes.byteCount), identification: Identification(of: bytes),
-                source: source, transport: transport))
+                source: source, local: local, transport: transport))
         end += bytes.byteCount
         return true
     }

@@ -55,12 +55,13 @@ public final class UnderlayTransport: Sendable {
     }
 
     /// Sends a datagram past routing, from any thread; waits while others do. Nil when the transport took it.
-    public func send(_ datagram: RawSpan, to destination: Endpoint) -> SendFailure? {
+    /// - Parameter local: the address of ours that it leaves from; nil for the kernel's choice.
+    public func send(_ datagram: RawSpan, to destination: Endpoint, from local: IPAddress? = nil) -> SendFailure? {
         direct.withLock { direct in
             guard let sender = direct.sender else { return .removed }
             guard !datagram.isEmpty, datagram.byteCount <= ToUnderlay.largestRun else { return .tooLong }
             direct.batch.removeAll()
-            direct.batch.append(datagram, to: destination)
+            direct.batch.append(datagram, to: destination, from: local)
             var failure: SendFailure?
             sender.send(direct.batch) { _, _, reason in failure = reason }
             direct.traffic.count(failure == nil ? 1 : 0, of: 1)

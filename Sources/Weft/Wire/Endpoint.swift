@@ -26,6 +26,9 @@ public struct Endpoint: Hashable, Sendable, BitwiseCopyable, CustomStringConvert
         }
     }
 
+    /// Whether something can be sent there at all: a port, and an address that may be one host's.
+    public var canBeReached: Bool { port != 0 && address.isUnicast }
+
     public var description: String {
         address.family == .v4 ? "\(address):\(port)" : "[\(address)]:\(port)"
     }

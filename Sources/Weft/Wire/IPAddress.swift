@@ -66,6 +66,14 @@ public struct IPAddress: Hashable, Sendable, BitwiseCopyable {
 
     /// Whether this is the unspecified address, 0.0.0.0 or `::`.
     public var isUnspecified: Bool { high == 0 && low == 0 }
+
+    /// Whether it may be one host's: neither unspecified nor multicast (RFC 5771, RFC 4291 section 2.7), nor of the reserved
+    /// IPv4 addresses above (RFC 1112 section 4), of which the last is all hosts'.
+    @inlinable
+    public var isUnicast: Bool {
+        guard high != 0 || low != 0 else { return false }
+        return family == .v4 ? high >> 60 < 0xE : high >> 56 != 0xFF
+    }
 }
 
 extension IPAddress: CustomStringConvertible {

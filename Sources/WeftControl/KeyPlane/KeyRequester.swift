@@ -100,7 +100,7 @@ public final class KeyRequester: ControlMachine {
 
     // MARK: Time and datagrams
 
-    public func receive(_ datagram: Span<UInt8>, from source: Endpoint, now: Instant) {
+    public func receive(_ datagram: Span<UInt8>, from source: AddressPair, now: Instant) {
         transport.receive(datagram, from: source, now: now)
     }
 
@@ -124,7 +124,7 @@ public final class KeyRequester: ControlMachine {
         send(at: now)
     }
 
-    public func flush(now: Instant, _ send: (Span<UInt8>, Endpoint) -> Void) {
+    public func flush(now: Instant, _ send: (Span<UInt8>, AddressPair) -> Void) {
         transport.flush(now: now, send)
     }
 

@@ -147,8 +147,9 @@ extension KeyResponder {
         let place = grant.place
         return GrantedNetwork(
             vni: grant.vni, address: grant.address, holder: grant.initiator.policy.publicKey,
-            endpoint: configuration.dataPort.map { Endpoint(place.address, port: $0) } ?? place,
-            isReceiveOnly: grants.newest(of: grant.address)?.vni != grant.vni, expiry: grant.expiry)
+            endpoint: configuration.dataPort.map { Endpoint(place.remote.address, port: $0) } ?? place.remote,
+            localAddress: place.local, isReceiveOnly: grants.newest(of: grant.address)?.vni != grant.vni,
+            expiry: grant.expiry)
     }
 
     /// Tells the engine, and then the initiators: nothing reaches them before the engine has done what it was told.

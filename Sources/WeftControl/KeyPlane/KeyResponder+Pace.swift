@@ -83,16 +83,16 @@ extension KeyResponder {
     }
 
     /// A session's initiator is elsewhere.
-    func moved(_ id: SessionID, to place: Endpoint, at now: Instant) {
+    func moved(_ id: SessionID, to place: AddressPair, at now: Instant) {
         guard let session = sessions[id] else { return }
-        guard admits(place) else {
+        guard admits(place.remote) else {
             moving[id] = nil
             return note(.tunnelled, by: session.initiator, now)
         }
         if now >= session.nextMove { move(session, to: place, at: now) } else { moving[id] = place }
     }
 
-    private func move(_ session: KeySession, to place: Endpoint, at now: Instant) {
+    private func move(_ session: KeySession, to place: AddressPair, at now: Instant) {
         moving[session.id] = nil
         guard session.place != place else { return }
         session.place = place

@@ -19,7 +19,7 @@ extension KeyResponder {
             }
             let grant = Grant(
                 vni: network.vni, address: network.address, initiator: life, session: nil,
-                firstPlace: network.endpoint, expiry: network.expiry)
+                firstPlace: AddressPair(network.endpoint, from: network.localAddress), expiry: network.expiry)
             grants.add(grant)
             life.orphans.insert(network.vni)
             orphansEnd = now.advanced(by: Self.orphanLife)

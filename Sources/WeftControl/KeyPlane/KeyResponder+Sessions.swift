@@ -24,11 +24,11 @@ extension KeyResponder {
         }
     }
 
-    private func adopt(_ id: SessionID, _ peer: PublicKey, at place: Endpoint, _ now: Instant) {
+    private func adopt(_ id: SessionID, _ peer: PublicKey, at place: AddressPair, _ now: Instant) {
         guard let life = initiators[peer], let keys = transport.masterKeys(of: id) else {
             return transport.close(id, code: ControlPlane.CloseCode.failed, now: now)
         }
-        guard admits(place) else {
+        guard admits(place.remote) else {
             note(.tunnelled, by: life, now)
             return transport.close(id, code: ControlPlane.CloseCode.failed, now: now)
         }
@@ -39,7 +39,7 @@ extension KeyResponder {
         let session = KeySession(id, of: life, at: place, keys)
         life.sessions.append(session)
         sessions[id] = session
-        if life.sessions.count == 1, life.lines.admits(at: now) { say(life, "connected at \(place)") }
+        if life.sessions.count == 1, life.lines.admits(at: now) { say(life, "connected at \(place.remote)") }
     }
 
     private func longestSilent(of life: InitiatorLife) -> KeySession? {

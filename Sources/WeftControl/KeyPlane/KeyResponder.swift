@@ -58,7 +58,7 @@ public final class KeyResponder: ControlMachine {
     /// Initiators whose requests wait, by number.
     var paced: [UInt32: InitiatorLife] = [:]
     /// Where sessions are that moved a moment ago, too.
-    var moving: [SessionID: Endpoint] = [:]
+    var moving: [SessionID: AddressPair] = [:]
     /// Calls that came to nothing.
     public var turnedAway: UInt64 { inVain.count }
     var inVain = CallsInVain()
@@ -113,7 +113,7 @@ public final class KeyResponder: ControlMachine {
                 continue
             }
             let keeps = life.sessions.allSatisfy { session in
-                admits(session.place)
+                admits(session.place.remote)
                     && session.granted.allSatisfy { vni in grants[vni].map { mayHave($0.address, policy) } ?? true }
             }
             for vni in life.orphans {
@@ -156,7 +156,7 @@ public final class KeyResponder: ControlMachine {
 
     // MARK: Time and datagrams
 
-    public func receive(_ datagram: Span<UInt8>, from source: Endpoint, now: Instant) {
+    public func receive(_ datagram: Span<UInt8>, from source: AddressPair, now: Instant) {
         transport.receive(datagram, from: source, now: now)
     }
 
@@ -177,7 +177,7 @@ public final class KeyResponder: ControlMachine {
         if !staged.isEmpty, now >= nextStep { commit(at: now) }
     }
 
-    public func flush(now: Instant, _ send: (Span<UInt8>, Endpoint) -> Void) {
+    public func flush(now: Instant, _ send: (Span<UInt8>, AddressPair) -> Void) {
         transport.flush(now: now, send)
     }
 

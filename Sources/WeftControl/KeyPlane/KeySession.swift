@@ -37,7 +37,7 @@ final class InitiatorLife {
 
     func status() -> InitiatorStatus {
         InitiatorStatus(
-            publicKey: policy.publicKey, sessions: sessions.count, endpoint: sessions.last?.place,
+            publicKey: policy.publicKey, sessions: sessions.count, endpoint: sessions.last?.place.remote,
             networks: held + orphans.count,
             mostNetworks: policy.networks, quarantined: quarantined, grants: grants, releases: releases,
             delayed: delayed, refusals: refusals)
@@ -48,8 +48,8 @@ final class InitiatorLife {
 final class KeySession {
     let id: SessionID
     let initiator: InitiatorLife
-    /// Where it comes from, and data goes.
-    var place: Endpoint
+    /// Where it comes from, to which of our addresses, and data goes.
+    var place: AddressPair
     /// When it may move again.
     var nextMove = Instant(nanoseconds: 0)
     let masterKeys: MasterKeys
@@ -65,7 +65,7 @@ final class KeySession {
     /// Grants that the initiator isn't known to have.
     var answering: [StreamID: UInt32] = [:]
 
-    init(_ id: SessionID, of initiator: InitiatorLife, at place: Endpoint, _ masterKeys: consuming MasterKeys) {
+    init(_ id: SessionID, of initiator: InitiatorLife, at place: AddressPair, _ masterKeys: consuming MasterKeys) {
         self.id = id
         self.initiator = initiator
         self.place = place
@@ -81,9 +81,9 @@ struct Grant {
     /// Nil for a network from before our start: its session is gone, and its initiator will ask anew.
     let session: KeySession?
     /// Where its data went when it was granted.
-    let firstPlace: Endpoint
+    let firstPlace: AddressPair
     let expiry: Instant
 
     /// Where its initiator is.
-    var place: Endpoint { session?.place ?? firstPlace }
+    var place: AddressPair { session?.place ?? firstPlace }
 }

@@ -18,12 +18,12 @@ extension ControlPlane {
     }
 
     /// A peer's control came from somewhere.
-    private func follow(_ life: PeerLife, to place: Endpoint, _ now: Instant) {
-        guard admits(place.address, of: life, now) else { return }
+    private func follow(_ life: PeerLife, to place: AddressPair, _ now: Instant) {
+        guard admits(place.remote.address, of: life, now) else { return }
         move(life, to: place)
     }
 
-    private func adopt(_ id: SessionID, _ peer: PublicKey, at place: Endpoint, dialed: Bool, _ now: Instant) {
+    private func adopt(_ id: SessionID, _ peer: PublicKey, at place: AddressPair, dialed: Bool, _ now: Instant) {
         guard let life = lives[peer] else {
             return transport.close(id, code: CloseCode.failed, now: now)
         }
@@ -68,7 +68,7 @@ extension ControlPlane {
         life.due = now
         bySession[id] = life
         if !dialed, !life.peer.isPinned { follow(life, to: place, now) }
-        if dialed, let endpoint = life.endpoint { move(life, to: endpoint) }
+        if dialed, let endpoint = life.endpoint { move(life, to: AddressPair(endpoint)) }
         if life.role == .initiator { offer(on: session, of: life, now) }
     }
 

@@ -141,7 +141,7 @@ public final class ControlPlane {
         guard let life = lives[peer], life.session == nil, life.endpoint != endpoint,
             admits(endpoint.address, of: life, now)
         else { return }
-        move(life, to: endpoint)
+        move(life, to: AddressPair(endpoint))
         life.redial.reset()
         hurry(life)
     }
@@ -167,7 +167,7 @@ public final class ControlPlane {
 
     // MARK: Time and datagrams
 
-    public func receive(_ datagram: Span<UInt8>, from source: Endpoint, now: Instant) {
+    public func receive(_ datagram: Span<UInt8>, from source: AddressPair, now: Instant) {
         transport.receive(datagram, from: source, now: now)
         handleEvents(at: now)
     }
@@ -194,7 +194,7 @@ public final class ControlPlane {
         handleEvents(at: now)
     }
 
-    public func flush(now: Instant, _ send: (Span<UInt8>, Endpoint) -> Void) {
+    public func flush(now: Instant, _ send: (Span<UInt8>, AddressPair) -> Void) {
         transport.flush(now: now, send)
         handleEvents(at: now)
     }
@@ -206,12 +206,14 @@ public final class ControlPlane {
 
     private func look(at life: PeerLife, _ activity: NetworkActivity?, _ now: Instant) {
         // ICX's keep-alives, as its data, come from ports where it takes none.
-        if let place = activity?.roamedTo, !life.isICX, !life.peer.isPinned, admits(place.address, of: life, now) {
-            let wasElsewhere = life.endpoint != place
+        if let place = activity?.roamedTo, !life.isICX, !life.peer.isPinned,
+            admits(place.remote.address, of: life, now)
+        {
+            let wasElsewhere = life.endpoint != place.remote
             move(life, to: place)
             // QUIC's server can't move (RFC 9000, section 9): what we dialled there is lost.
             if wasElsewhere, let session = life.session, session.isDialed {
-                end(life, "the peer moved to \(place)", code: CloseCode.silent, at: now)
+                end(life, "the peer moved to \(place.remote)", code: CloseCode.silent, at: now)
             }
         }
         if let session = life.session {
@@ -281,11 +283,11 @@ public final class ControlPlane {
     }
 
     /// Where a peer is, as something authentic showed.
-    func move(_ life: PeerLife, to place: Endpoint) {
+    func move(_ life: PeerLife, to place: AddressPair) {
         // Where control has a port of its own, only the address tells about data.
-        let endpoint = life.isICX ? Endpoint(place.address, port: life.peer.dataPort) : place
+        let endpoint = life.isICX ? Endpoint(place.remote.address, port: life.peer.dataPort) : place.remote
         life.endpoint = endpoint
-        engine.updateEndpoint(of: life.peer.network, to: endpoint)
+        engine.updateEndpoint(of: life.peer.network, to: AddressPair(endpoint, from: place.local))
     }
 
     // MARK: Ends

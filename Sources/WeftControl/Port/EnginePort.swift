@@ -18,8 +18,8 @@ public protocol EnginePort: AnyObject {
     func installTransmit(
         spi: UInt32, key: PacketKey, expiry: Instant, vni: UInt32, for network: NetworkID, at now: Instant)
 
-    /// Moves a network's peer.
-    func updateEndpoint(of network: NetworkID, to endpoint: Endpoint)
+    /// Moves a network's peer, and says which of our addresses it is spoken to from.
+    func updateEndpoint(of network: NetworkID, to place: AddressPair)
 
     /// Makes a keep-alive due now.
     func requestKeepAlive(of network: NetworkID)

@@ -10,18 +10,22 @@ public struct GrantedNetwork: Hashable, Sendable {
     public let holder: PublicKey
     /// Where its data goes.
     public let endpoint: Endpoint
+    /// Which of our addresses its data leaves from; nil for the kernel's choice.
+    public let localAddress: IPAddress?
     /// Whether a newer network of the same address has taken over what is sent there.
     public let isReceiveOnly: Bool
     /// When its keys end.
     public let expiry: Instant
 
     public init(
-        vni: UInt32, address: IPAddress, holder: PublicKey, endpoint: Endpoint, isReceiveOnly: Bool, expiry: Instant
+        vni: UInt32, address: IPAddress, holder: PublicKey, endpoint: Endpoint, localAddress: IPAddress? = nil,
+        isReceiveOnly: Bool, expiry: Instant
     ) {
         self.vni = vni
         self.address = address
         self.holder = holder
         self.endpoint = endpoint
+        self.localAddress = localAddress
         self.isReceiveOnly = isReceiveOnly
         self.expiry = expiry
     }
@@ -31,7 +35,7 @@ public struct GrantedNetwork: Hashable, Sendable {
     public func network(localPrefixes: [Prefix]) -> NetworkConfiguration {
         let destination = Prefix(host: address)
         return NetworkConfiguration(
-            vni: vni, endpoint: endpoint,
+            vni: vni, endpoint: endpoint, localAddress: localAddress,
             routes: localPrefixes.filter { $0.family == destination.family }
                 .map { Route(source: $0, destination: destination) },
             isReceiveOnly: isReceiveOnly)

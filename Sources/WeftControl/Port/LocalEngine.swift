@@ -39,8 +39,8 @@ public final class LocalEngine: EnginePort {
     }
 
     // A network that was removed meanwhile needs neither.
-    public func updateEndpoint(of network: NetworkID, to endpoint: Endpoint) {
-        try? engine.updateEndpoint(of: network, to: endpoint)
+    public func updateEndpoint(of network: NetworkID, to place: AddressPair) {
+        try? engine.updateEndpoint(of: network, to: place.remote, from: place.local)
     }
 
     public func requestKeepAlive(of network: NetworkID) { try? engine.requestKeepAlive(of: network) }

@@ -58,7 +58,7 @@ public enum SessionEnd: Hashable, Sendable, CustomStringConvertible {
 public enum SessionEvent: Sendable {
     /// The handshake is done, and the peer has proved its key; with `weft/1` both ends have said what they can do. With ICX's
     /// protocol this doesn't yet mean at the end that dialled that the peer accepts ours: the first answer does.
-    case established(SessionID, peer: PublicKey, at: Endpoint, dialed: Bool)
+    case established(SessionID, peer: PublicKey, at: AddressPair, dialed: Bool)
     /// Bytes of a stream, in order; `isEnd` with the last of them.
     case received(SessionID, StreamID, [UInt8], isEnd: Bool)
     /// The peer has all that was sent on a stream.
@@ -66,7 +66,7 @@ public enum SessionEvent: Sendable {
     /// A stream is over that didn't end well.
     case streamFailed(SessionID, StreamID)
     /// The peer has been reached at, and has answered from, another address.
-    case moved(SessionID, to: Endpoint)
+    case moved(SessionID, to: AddressPair)
     /// The last event of a session. `peer` is nil where it isn't known.
     case ended(SessionID, peer: PublicKey?, SessionEnd)
 }
@@ -84,7 +84,9 @@ public protocol SessionTransport: AnyObject {
     func dial(_ peer: PublicKey, at endpoint: Endpoint, now: Instant) -> SessionID?
 
     /// Takes a datagram, which anyone may have sent.
-    func receive(_ datagram: Span<UInt8>, from source: Endpoint, now: Instant)
+    /// - Parameter source: where it says that it comes from, and the address of ours that it was sent to: what answers it leaves
+    ///   from there.
+    func receive(_ datagram: Span<UInt8>, from source: AddressPair, now: Instant)
 
     /// Lets the time pass. Nothing happens before ``nextDeadline``.
     func advance(to now: Instant)
@@ -93,7 +95,7 @@ public protocol SessionTransport: AnyObject {
     var nextDeadline: Instant? { get }
 
     /// Hands each datagram that is to be sent now to `send`, which must not keep it.
-    func flush(now: Instant, _ send: (Span<UInt8>, Endpoint) -> Void)
+    func flush(now: Instant, _ send: (Span<UInt8>, AddressPair) -> Void)
 
     /// The next thing that happened.
     func nextEvent() -> SessionEvent?
@@ -130,4 +132,11 @@ public protocol SessionTransport: AnyObject {
 
     /// Ends a session and tells the peer.
     func close(_ session: SessionID, code: UInt64, now: Instant)
+}
+
+extension SessionTransport {
+    /// Takes a datagram where the kernel chooses the address of ours that answers leave from.
+    public func receive(_ datagram: Span<UInt8>, from source: Endpoint, now: Instant) {
+        receive(datagram, from: AddressPair(source), now: now)
+    }
 }

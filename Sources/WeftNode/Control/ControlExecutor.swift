@@ -23,7 +23,7 @@ final class ControlExecutor {
     private var lines = Allowance(atOnce: 20, perSecond: 10)
     /// What the control process knows of networks' signs of life.
     private var told: [NetworkID: ActivityRecord] = [:]
-    private var roamed: [NetworkID: Endpoint] = [:]
+    private var roamed: [NetworkID: AddressPair] = [:]
     private var answers: [ToControl] = []
     /// Refused grants that the control process may not have heard of yet, by the port whose initiator it may be telling of
     /// them: until it has, nothing is sent there.
@@ -117,7 +117,7 @@ final class ControlExecutor {
     func take(_ record: ToData, at now: Instant) {
         switch record {
         case .datagram(let link, let target, let bytes):
-            guard Self.canBeReached(target) else { return refuse() }
+            guard target.remote.canBeReached else { return refuse() }
             // QUIC sends again what mattered.
             guard unheard[link] == nil else { return }
             unsafe links[link]?.send(bytes.span.bytes, to: target)
@@ -133,11 +133,11 @@ final class ControlExecutor {
             install(network, transmit: vni) {
                 local.installTransmit(spi: spi, key: key, expiry: expiry, vni: vni, for: network, at: now)
             }
-        case .moveEndpoint(let network, let endpoint):
-            guard let peer = peers[network], mayLead(to: endpoint), mayMove(peer, to: endpoint) else {
+        case .moveEndpoint(let network, let place):
+            guard let peer = peers[network], mayLead(to: place.remote), mayMove(peer, to: place.remote) else {
                 return refuse()
             }
-            local.updateEndpoint(of: network, to: endpoint)
+            local.updateEndpoint(of: network, to: place)
         case .keepAlive(let network): peers[network] == nil ? refuse() : local.requestKeepAlive(of: network)
         case .lookUp(let network):
             guard let peer = peers[network], peer.isNamed else { return refuse() }
@@ -183,7 +183,7 @@ final class ControlExecutor {
 
     /// Whether data may be sent there. What is routed into the tunnel would be sealed again and again.
     private func mayLead(to endpoint: Endpoint) -> Bool {
-        Self.canBeReached(endpoint) && !served.tunnelled.contains { $0.contains(endpoint.address) }
+        endpoint.canBeReached && !served.tunnelled.contains { $0.contains(endpoint.address) }
     }
 
     private func takeGrant(_ record: ToData) {
@@ -216,15 +216,6 @@ final class ControlExecutor {
     private func heard(_ link: LinkKind) {
         guard let count = unheard[link] else { return refuse() }
         unheard[link] = count > 1 ? count - 1 : nil
-    }
-
-    /// Whether something can be sent there at all.
-    static func canBeReached(_ endpoint: Endpoint) -> Bool {
-        guard endpoint.port != 0, !endpoint.address.isUnspecified else { return false }
-        switch endpoint.address.family {
-        case .v4: return endpoint.address.high >> 60 < 0xE
-        case .v6: return endpoint.address.high >> 56 != 0xFF
-        }
     }
 
     /// Counts go on from those of earlier control processes.

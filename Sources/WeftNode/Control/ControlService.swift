@@ -263,6 +263,7 @@ final class ControlService: NodeService {
             run.served.peers.isEmpty ? [] : Set(engine.networks().compactMap(\.endpoint?.address))
         }
         if isElsewhere { end.send(.addressesChanged) }
+        if let present = run.addresses.takeLoss() { engine.keepLocalAddresses(present.contains) }
         for answer in resolver.takeAnswers() {
             guard let (network, endpoint) = run.served.network(of: answer) else { continue }
             if run.renamed.remove(answer.0) != nil { try? engine.updateEndpoint(of: network, to: endpoint) }

@@ -76,7 +76,7 @@ struct GrantBooks {
         server.initiators[grant.initiator].map { initiator in
             GrantedNetwork(
                 vni: grant.vni, address: grant.address, holder: initiator.publicKey, endpoint: grant.endpoint,
-                isReceiveOnly: grant.isReceiveOnly, expiry: grant.expiry)
+                localAddress: grant.localAddress, isReceiveOnly: grant.isReceiveOnly, expiry: grant.expiry)
         }
     }
 

@@ -11,6 +11,8 @@ struct LocalAddresses: ~Copyable {
     private var known: Set<String> = []
     /// The address that datagrams to each endpoint leave from; nil while there is no way.
     private var sources: [IPAddress: IPAddress?] = [:]
+    /// What is left, since one was lost.
+    private var left: Set<IPAddress>?
     private var nextLook = Instant(nanoseconds: 0)
     private static let interval = Duration.milliseconds(500)
 
@@ -27,6 +29,7 @@ struct LocalAddresses: ~Copyable {
         nextLook = now.advanced(by: Self.interval)
         let (before, present, endpoints) = (known, Self.present(), endpoints())
         known = present
+        if !before.isSubset(of: present) { left = Set(present.compactMap { IPAddress($0) }) }
         guard !before.isEmpty, before != present else {
             // What the next change is compared with.
             for endpoint in endpoints where sources[endpoint] == nil { sources[endpoint] = .some(source(to: endpoint)) }
@@ -38,6 +41,9 @@ struct LocalAddresses: ~Copyable {
         for endpoint in endpoints { sources[endpoint] = .some(source(to: endpoint)) }
         return endpoints.contains { old[$0] != sources[$0] }
     }
+
+    /// All addresses that the host has, if it has lost one since the last time.
+    mutating func takeLoss() -> Set<IPAddress>? { left.take() }
 
     private mutating func source(to endpoint: IPAddress) -> IPAddress? {
         (try? netlink?.path(to: endpoint, mark: mark))??.source

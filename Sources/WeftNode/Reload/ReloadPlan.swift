@@ -40,6 +40,7 @@ struct ReloadPlan {
     private mutating func compare(_ old: InterfaceConfiguration, _ new: InterfaceConfiguration) {
         for (name, isSame) in [
             ("Address", old.addresses == new.addresses), ("ListenPort", old.listenPort == new.listenPort),
+            ("Listen", old.listenAddress == new.listenAddress),
             ("MTU", old.mtu == new.mtu), ("FwMark", old.firewallMark == new.firewallMark),
             ("Table", old.table == new.table), ("Through", old.through == new.through),
             ("StateDirectory", old.stateDirectory == new.stateDirectory),

@@ -104,7 +104,7 @@ extension WeftNode: AdminServer.Tunnel {
 extension NetworkChanges {
     /// The same changes, where networks whose endpoint the file doesn't move keep the one that they have.
     fileprivate func keepingEndpoints(of engine: Engine, where old: TunnelConfiguration) -> NetworkChanges {
-        let now = Dictionary(uniqueKeysWithValues: engine.networks().map { ($0.id, $0.endpoint) })
+        let now = Dictionary(uniqueKeysWithValues: engine.networks().map { ($0.id, $0) })
         var kept = self
         for index in kept.changed.indices {
             let id = kept.changed[index].id
@@ -112,7 +112,8 @@ extension NetworkChanges {
             guard let was = old.peers.first(where: { $0.network == id }), was.publicKey != nil,
                 kept.changed[index].endpoint == was.endpoint || kept.changed[index].endpoint == nil
             else { continue }
-            kept.changed[index].endpoint = now[id] ?? nil
+            kept.changed[index].endpoint = now[id]?.endpoint
+            kept.changed[index].localAddress = now[id]?.localAddress
         }
         return kept
     }

@@ -12,6 +12,8 @@ package struct Status: Codable, Sendable {
         let publicKey: String?
         let addresses: [String]
         let listenPort: UInt16
+        /// The one of the host's addresses that the tunnel works with; nil for all.
+        let listenAddress: String?
         /// Bytes of an inner packet.
         let mtu: Int
         /// The mark of the underlay's datagrams; 0 for none.

@@ -10,7 +10,7 @@ extension Status {
         if let key = interface.publicKey { lines.append("  \(Console.bold("public key")): \(key)") }
         lines += [
             "  \(Console.bold("addresses")): \(interface.addresses.joined(separator: ", "))",
-            "  \(Console.bold("listening port")): \(interface.listenPort)",
+            "  \(Console.bold("listening port")): \(interface.listenPort)\(interface.listenAddress.map { " at \($0)" } ?? "")",
             "  \(Console.bold("mtu")): \(interface.mtu)",
             "  \(Console.bold("driver")): \(driver)",
             "  \(Console.bold("cipher")): \(cipher)",

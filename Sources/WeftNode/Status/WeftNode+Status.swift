@@ -24,6 +24,7 @@ extension WeftNode {
             interface: .init(
                 name: name, publicKey: interface.identity?.publicKey.description,
                 addresses: interface.addresses.map(\.description), listenPort: interface.listenPort,
+                listenAddress: interface.listenAddress?.description,
                 mtu: interface.mtu, mark: mark, through: interface.through,
                 answersStrangers: configuration.answersStrangers(servesKeys: servesKeys)),
             driver: datapath.capabilities, driverCounters: datapath.counters,

@@ -56,7 +56,7 @@ public final class RemoteEngine: EnginePort {
         send(.installTransmit(network, vni: vni, spi: spi, key, expiry: expiry))
     }
 
-    public func updateEndpoint(of network: NetworkID, to endpoint: Endpoint) { send(.moveEndpoint(network, endpoint)) }
+    public func updateEndpoint(of network: NetworkID, to place: AddressPair) { send(.moveEndpoint(network, place)) }
 
     public func requestKeepAlive(of network: NetworkID) { send(.keepAlive(network)) }
 
@@ -92,7 +92,7 @@ public final class RemoteEngine: EnginePort {
         numbers[network.holder].map { number in
             GrantRecord(
                 vni: network.vni, address: network.address, initiator: number, endpoint: network.endpoint,
-                isReceiveOnly: network.isReceiveOnly, expiry: network.expiry)
+                localAddress: network.localAddress, isReceiveOnly: network.isReceiveOnly, expiry: network.expiry)
         }
     }
 

@@ -39,7 +39,7 @@ extension ToControl: WireRecord {
         case .initiatorPrefix: return .initiatorPrefix(try reader.link(), try reader.prefix())
         case .granted: return .granted(try reader.link(), try reader.grant())
         case .initiatorsComplete: return .initiatorsComplete(try reader.link())
-        case .datagram: return .datagram(try reader.link(), from: try reader.endpoint(), try reader.rest())
+        case .datagram: return .datagram(try reader.link(), from: try reader.addressPair(), try reader.rest())
         case .activity: return .activity(try reader.network(), try reader.activity())
         case .lookedUp: return .lookedUp(try reader.network(), try reader.endpoint())
         case .addressesChanged: return .addressesChanged
@@ -114,7 +114,7 @@ extension ToControl: WireRecord {
             writer.grant(grant)
         case .datagram(let link, let source, let bytes):
             writer.number(link.rawValue)
-            writer.endpoint(source)
+            writer.addressPair(source)
             writer.array(bytes)
         case .activity(let network, let activity):
             writer.network(network)

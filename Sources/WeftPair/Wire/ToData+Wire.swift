@@ -15,7 +15,7 @@ extension ToData: WireRecord {
         switch kind {
         case .hello: return .hello(try reader.number())
         case .pong: return .pong(try reader.number())
-        case .datagram: return .datagram(try reader.link(), to: try reader.endpoint(), try reader.rest())
+        case .datagram: return .datagram(try reader.link(), to: try reader.addressPair(), try reader.rest())
         case .install: return .install(try reader.network(), try reader.pair())
         case .installReceive:
             return .installReceive(
@@ -25,7 +25,7 @@ extension ToData: WireRecord {
             return .installTransmit(
                 try reader.network(), vni: try reader.vni(), spi: try reader.number(), try reader.key(),
                 expiry: try reader.instant())
-        case .moveEndpoint: return .moveEndpoint(try reader.network(), try reader.endpoint())
+        case .moveEndpoint: return .moveEndpoint(try reader.network(), try reader.addressPair())
         case .keepAlive: return .keepAlive(try reader.network())
         case .lookUp: return .lookUp(try reader.network())
         case .grantRemoved: return .grantRemoved(try reader.link(), vni: try reader.vni())
@@ -75,7 +75,7 @@ extension ToData: WireRecord {
         case .pong(let number), .statusTold(let number): writer.number(number)
         case .datagram(let link, let target, let bytes):
             writer.number(link.rawValue)
-            writer.endpoint(target)
+            writer.addressPair(target)
             writer.array(bytes)
         case .install(let network, let pair):
             writer.network(network)
@@ -87,9 +87,9 @@ extension ToData: WireRecord {
             writer.number(spi)
             writer.key(key)
             writer.instant(expiry)
-        case .moveEndpoint(let network, let endpoint):
+        case .moveEndpoint(let network, let place):
             writer.network(network)
-            writer.endpoint(endpoint)
+            writer.addressPair(place)
         case .keepAlive(let network), .lookUp(let network): writer.network(network)
         case .grantRemoved(let link, let vni):
             writer.number(link.rawValue)

@@ -65,6 +65,11 @@ struct WireReader: ~Escapable {
 
     mutating func endpoint() throws(WireError) -> Endpoint { Endpoint(try address(), port: try number()) }
 
+    mutating func addressPair() throws(WireError) -> AddressPair {
+        let remote = try endpoint()
+        return AddressPair(remote, from: try optional { (reader) throws(WireError) in try reader.address() })
+    }
+
     mutating func optional<Value>(
         _ read: (inout WireReader) throws(WireError) -> Value
     ) throws(WireError) -> Value? {

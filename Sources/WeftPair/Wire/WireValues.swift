@@ -41,15 +41,17 @@ extension WireReader {
     }
 
     mutating func grant() throws(WireError) -> GrantRecord {
-        GrantRecord(
-            vni: try vni(), address: try address(), initiator: try number(), endpoint: try endpoint(),
+        let (vni, address, initiator): (UInt32, IPAddress, UInt32) = (try vni(), try address(), try number())
+        let place = try addressPair()
+        return GrantRecord(
+            vni: vni, address: address, initiator: initiator, endpoint: place.remote, localAddress: place.local,
             isReceiveOnly: try flag(), expiry: try instant())
     }
 
     mutating func activity() throws(WireError) -> ActivityRecord {
         ActivityRecord(
             sent: try number(), lastReceive: try optional { (reader) throws(WireError) in try reader.instant() },
-            roamedTo: try optional { (reader) throws(WireError) in try reader.endpoint() },
+            roamedTo: try optional { (reader) throws(WireError) in try reader.addressPair() },
             usedReceive: try optional { (reader) throws(WireError) in try reader.number() })
     }
 
@@ -120,7 +122,7 @@ extension WireWriter {
         number(grant.vni)
         address(grant.address)
         number(grant.initiator)
-        endpoint(grant.endpoint)
+        addressPair(AddressPair(grant.endpoint, from: grant.localAddress))
         flag(grant.isReceiveOnly)
         instant(grant.expiry)
     }
@@ -128,7 +130,7 @@ extension WireWriter {
     mutating func activity(_ activity: ActivityRecord) {
         number(activity.sent)
         optional(activity.lastReceive) { $0.instant($1) }
-        optional(activity.roamedTo) { $0.endpoint($1) }
+        optional(activity.roamedTo) { $0.addressPair($1) }
         optional(activity.usedReceive) { $0.number($1) }
     }
 

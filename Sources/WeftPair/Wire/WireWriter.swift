@@ -52,6 +52,11 @@ struct WireWriter: ~Copyable, ~Escapable {
         number(endpoint.port)
     }
 
+    mutating func addressPair(_ pair: AddressPair) {
+        endpoint(pair.remote)
+        optional(pair.local) { $0.address($1) }
+    }
+
     mutating func optional<Value>(_ value: Value?, _ write: (inout WireWriter, Value) -> Void) {
         flag(value != nil)
         if let value { write(&self, value) }

@@ -118,7 +118,7 @@ final class LoopbackEnd {
         var buffer = [UInt8](repeating: 0, count: 2048)
         while !isDone(), SystemCall.now() < end {
             control.advance(to: SystemCall.now())
-            control.flush(now: SystemCall.now()) { datagram, target in send(datagram, to: target) }
+            control.flush(now: SystemCall.now()) { datagram, target in send(datagram, to: target.remote) }
             var poll = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
             guard unsafe Glibc.poll(&poll, 1, 5) > 0 else { continue }
             var address = sockaddr_in()

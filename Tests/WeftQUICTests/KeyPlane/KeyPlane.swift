@@ -150,7 +150,9 @@ final class KeyPlane {
 
     private func collect(_ machine: some ControlMachine) -> [(bytes: [UInt8], to: Endpoint)] {
         var sent: [(bytes: [UInt8], to: Endpoint)] = []
-        machine.flush(now: now) { span, target in sent.append((span.indices.map { span[$0] }, target)) }
+        machine.flush(now: now) { span, target in
+            sent.append((span.indices.map { span[$0] }, target.remote))
+        }
         return sent
     }
 
