@@ -42,6 +42,7 @@ let package = Package(
         .library(name: "WeftQUIC", targets: ["WeftQUIC"]),
         .library(name: "WeftKeys", targets: ["WeftKeys"]),
         .library(name: "WeftPair", targets: ["WeftPair"]),
+        .library(name: "WeftPaths", targets: ["WeftPaths"]),
         .library(name: "WeftNode", targets: ["WeftNode"]),
         .library(name: "WeftConfig", targets: ["WeftConfig"]),
         .library(name: "WeftFiles", targets: ["WeftFiles"]),
@@ -82,12 +83,13 @@ let package = Package(
         module("WeftDiscovery", ["Weft", "WeftUDP", "CWeftLinux"]),
         module("WeftConfig", ["WeftControl", "WeftFiles", "Weft", "WeftDiscovery", "CWeftOpenSSL"]),
         module("WeftQUIC", ["WeftControl", "Weft", "CWeftQUIC"]),
+        module("WeftPaths", ["Weft"]),
         module("WeftPair", ["WeftControl", "Weft", "CWeftLinux"]),
         module(
             "WeftNode",
             [
                 "WeftCommand", "Weft", "WeftTUN", "WeftUDP", "WeftXDP", "WeftLink", "WeftGuard", "WeftControl",
-                "WeftPair", "WeftConfig", "WeftFiles",
+                "WeftPair", "WeftPaths", "WeftConfig", "WeftFiles",
                 "WeftDiscovery", "WeftSandbox", "CWeftLinux",
             ]),
         module("WeftKeys", ["WeftControl", "WeftQUIC", "WeftUDP", "Weft"]),
@@ -142,6 +144,7 @@ package.targets += [
     .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
     // Gives a host of the tests a wall clock that can be stepped, and nobody else.
     .target(name: "SteppedClock", path: "Tests/SteppedClock"),
+    tests("WeftPathsTests", ["WeftPaths", "Weft", "WeftTestSupport"]),
     tests("WeftTests", ["Weft", "WeftTestSupport", "AllocationCounter"]),
     tests("WeftTUNTests", ["WeftTUN", "WeftUDP", "Weft", "WeftTestSupport", "AllocationCounter"]),
     tests("WeftUDPTests", ["WeftUDP", "Weft", "CWeftLinux", "WeftTestSupport"]),

@@ -21,6 +21,8 @@ package protocol TunnelDatapath: Datapath {
     var host: HostState { get }
     /// Somebody removed the interface: makes it anew where that can be.
     func replaceInterface() -> HostKeeper.Loss
+    /// Goes on at a UDP port of the system's choice, and says at which; nil where the driver can't.
+    func changePort() throws(DatapathError) -> UInt16?
 }
 
 extension TunnelDatapath {
@@ -28,7 +30,13 @@ extension TunnelDatapath {
     package func replaceInterface() -> HostKeeper.Loss { .ended("its interface is gone: somebody removed it") }
 }
 
+extension XDPDatapath {
+    /// What the program lets through, and what frames bear, stays.
+    package func changePort() throws(DatapathError) -> UInt16? { nil }
+}
+
 extension TUNDatapath: TunnelDatapath {
+    package func changePort() throws(DatapathError) -> UInt16? { try movePort() }
     package var counters: [String: UInt64] { [:] }
     package var transport: UnderlayTransport { underlay }
 }

@@ -9,6 +9,7 @@ import WeftDiscovery
 import WeftGuard
 import WeftLink
 import WeftPair
+import WeftPaths
 import WeftUDP
 
 /// A tunnel that a file describes: its engine, its data path, and the services that keep it going.
@@ -22,6 +23,8 @@ package final class WeftNode: Sendable {
     package let usesXDP: Bool
     /// Nil where the file asks for nothing of it.
     let stun: STUNAgent?
+    /// Nil for a key server, whose initiators are where their sessions are.
+    let paths: PathService?
     /// Nil where all keys are manual.
     let control: ControlService?
     /// What of strangers' reaches the control process; nil where all keys are manual.
@@ -64,7 +67,8 @@ package final class WeftNode: Sendable {
             engine = try Engine(
                 EngineConfiguration(
                     mode: driver.mode, port: configuration.interface.listenPort,
-                    hashesSourcePort: configuration.interface.sourcePorts > 1, lanes: driver.lanes))
+                    hashesSourcePort: configuration.interface.sourcePorts > 1,
+                    lanes: driver.lanes + PathKeeper.lanes))
             // In one step: tables are made once, not once for each peer.
             var networks = NetworkChanges()
             networks.added = configuration.peers.map { configuration.network(of: $0) }
@@ -90,8 +94,13 @@ package final class WeftNode: Sendable {
             keeper = try KeeperService(keys, engine, datapath, log)
             stun = try Self.stun(configuration.interface, datapath)
             gate = try Self.gate(name, configuration, servesKeys: servesKeys)
+            paths =
+                servesKeys
+                ? nil
+                : try PathService(
+                    configuration, engine, by: datapath.transport, tunnelled: routes.catchingAll)
             control = try Self.control(
-                name, gate, configuration, engine, datapath, routes, mark, servesKeys: servesKeys, launcher, log)
+                name, gate, configuration, engine, datapath, routes, mark, servesKeys: servesKeys, paths, launcher, log)
         } catch {
             throw CommandFailure(.failed, "\(error)")
         }
@@ -101,6 +110,7 @@ package final class WeftNode: Sendable {
     /// while data still flows, and counters are saved once it has stopped.
     private var parts: [any NodeService] {
         var parts: [any NodeService] = [keeper, DatapathService(datapath), HostService(host)]
+        if let paths { parts.append(paths) }
         if let stun { parts.append(STUNService(stun)) }
         if let control { parts.append(control) }
         return parts
@@ -165,7 +175,8 @@ package final class WeftNode: Sendable {
     private static func control(
         _ name: String, _ gate: ControlGate?, _ configuration: TunnelConfiguration, _ engine: Engine,
         _ datapath: any TunnelDatapath,
-        _ routes: TunnelRoutes, _ mark: UInt32, servesKeys: Bool, _ launcher: (any ControlLauncher)?, _ log: Log
+        _ routes: TunnelRoutes, _ mark: UInt32, servesKeys: Bool, _ paths: PathService?,
+        _ launcher: (any ControlLauncher)?, _ log: Log
     ) throws -> ControlService? {
         guard configuration.interface.identity != nil, let launcher else { return nil }
         let wake = try WakeEvent()
@@ -180,7 +191,9 @@ package final class WeftNode: Sendable {
         }
         let served = try ServedConfiguration(
             configuration, name: name, tunnelled: routes.catchingAll, servesKeys: servesKeys)
-        return try ControlService(served, engine, launcher, links: links, wake: wake, mark: mark, log)
+        return try ControlService(
+            served, engine, launcher, links: links, wake: wake, mark: mark, paths: paths,
+            mover: servesKeys ? nil : PortMover(configuration, datapath, log), log)
     }
 
     func replaceConfiguration(with new: TunnelConfiguration) { current.withLock { $0 = new } }

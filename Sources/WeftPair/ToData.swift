@@ -14,6 +14,8 @@ public enum ToData: Sendable {
     case installReceive(NetworkID, vni: UInt32, spi: UInt32, PacketKey, expiry: Instant)
     case installTransmit(NetworkID, vni: UInt32, spi: UInt32, PacketKey, expiry: Instant)
     case moveEndpoint(NetworkID, AddressPair)
+    /// Whether a peer answers sealed probes, as it said itself.
+    case answersProbes(NetworkID, Bool)
     case keepAlive(NetworkID)
     /// A peer's name should be looked up.
     case lookUp(NetworkID)

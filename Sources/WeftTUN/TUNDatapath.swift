@@ -54,6 +54,7 @@ public final class TUNDatapath: Datapath {
     private let devices: [TUNDevice]
     private let sockets: [UDPSocket]
     private let senders: [UDPSocket]
+    private let fragments: UDPSocket
     private let pumps: PumpedDatapath
     /// What the tunnel has put into the host.
     public let host: HostState
@@ -83,11 +84,12 @@ public final class TUNDatapath: Datapath {
             throw .setup("a TUN device has 1 to \(Self.mostQueues) queues, not \(configuration.queues)")
         }
         self.configuration = configuration
-        sockets = try Self.sockets(configuration)
+        sockets = try Self.sockets(configuration, port: configuration.port)
         let devices = try TUNDevice.queues(
             configuration.queues, name: configuration.name, offloads: TUNCapabilities(configuration.offloads))
         self.devices = devices
         senders = try Self.senders(configuration)
+        fragments = try Self.fragments(configuration, sockets)
         do throws(TransportError) {
             let wake = try WakeEvent()
             var queues: [PumpedDatapath.Queue] = []
@@ -96,10 +98,11 @@ public final class TUNDatapath: Datapath {
                     .init(
                         fromOverlay: TUNReader(device, wake: wake), toOverlay: TUNWriter(device, wake: wake),
                         fromUnderlay: UDPReceiver(socket, wake: wake),
-                        toUnderlay: UDPSender(socket, spread: senders, wake: wake)))
+                        toUnderlay: UDPSender(socket, spread: senders, fragments: fragments, wake: wake)))
             }
             pumps = PumpedDatapath(
-                engine: engine, queues: queues, timerSender: UDPSender(sockets[0], wake: wake), wake: wake,
+                engine: engine, queues: queues, timerSender: UDPSender(sockets[0], fragments: fragments, wake: wake),
+                wake: wake,
                 pinsThreads: configuration.pinsThreads, onTick: onTick)
         } catch {
             throw .transport(error)
@@ -116,13 +119,15 @@ public final class TUNDatapath: Datapath {
     }
 
     /// A socket for each queue, all on one port.
-    private static func sockets(_ configuration: TUNConfiguration) throws(DatapathError) -> [UDPSocket] {
+    private static func sockets(
+        _ configuration: TUNConfiguration, port: UInt16
+    ) throws(DatapathError) -> [UDPSocket] {
         var sockets: [UDPSocket] = []
         for queue in 0..<configuration.queues {
-            let role: UDPSocket.Role = configuration.queues == 1 ? .alone : queue == 0 ? .opensPort : .sharesPort
+            let role: UDPSocket.Role = queue == 0 ? .opensPort : .sharesPort
             sockets.append(
                 try UDPSocket(
-                    port: sockets.first?.port ?? configuration.port, address: configuration.listenAddress,
+                    port: sockets.first?.port ?? port, address: configuration.listenAddress,
                     mark: configuration.mark, role: role, offloads: configuration.offloads))
         }
         return sockets
@@ -139,6 +144,17 @@ public final class TUNDatapath: Datapath {
                     offloads: configuration.offloads))
         }
         return senders
+    }
+
+    /// The socket that sends in fragments; what comes to its port goes to the others.
+    private static func fragments(
+        _ configuration: TUNConfiguration, _ sockets: [UDPSocket]
+    ) throws(DatapathError) -> UDPSocket {
+        let fragments = try UDPSocket(
+            port: sockets[0].port, address: configuration.listenAddress, mark: configuration.mark, role: .fragments,
+            offloads: [])
+        try sockets[0].steer(receivers: sockets.count)
+        return fragments
     }
 
     /// Readies the device, which stays down.
@@ -159,7 +175,7 @@ public final class TUNDatapath: Datapath {
         guard !hasRun.exchange(true, ordering: .relaxed) else { throw .alreadyRun }
         defer {
             for device in devices { device.close() }
-            for socket in sockets + senders { socket.close() }
+            for socket in sockets + senders + [fragments] { socket.close() }
         }
         do throws(DatapathError) {
             try pumps.run()
@@ -176,6 +192,15 @@ public final class TUNDatapath: Datapath {
     }
 
     public func close() { pumps.close() }
+
+    /// Goes on at a port of the system's choice, under traffic; what waited at the old one is lost.
+    /// - Returns: the port.
+    public func movePort() throws(DatapathError) -> UInt16 {
+        let fresh = try Self.sockets(configuration, port: 0)
+        let freshFragments = try Self.fragments(configuration, fresh)
+        for (socket, other) in zip(sockets + [fragments], fresh + [freshFragments]) { try socket.become(other) }
+        return sockets[0].port
+    }
 
     /// Where other kinds of packets that come to the socket are consumed.
     public var plane: DataPlane { pumps.plane }

@@ -9,6 +9,8 @@ public final class UDPSender: UnderlaySender {
     /// Datagrams leave from these by their flow; at least one.
     private let sockets: [UDPSocket]
     private let socket: UDPSocket
+    /// Where short datagrams leave that the device can't take whole; nil where those are refused.
+    private let fragments: UDPSocket?
     private let wake: WakeEvent
     private let sendMessages: MessageBuffers.Send
     private let state: Mutex<State>
@@ -37,7 +39,12 @@ public final class UDPSender: UnderlaySender {
         var segmentSize: Int?
         /// Which of our addresses they leave from; nil for the kernel's choice.
         var local: IPAddress?
+        /// Whether they may go in fragments.
+        var mayFragment = false
     }
+
+    /// What goes in fragments at most, QUIC's datagrams among it.
+    private static let longestFragmented = Lane.longestFragmentedPacket + Geneve.overhead
 
     /// Where the next message begins.
     private struct Position {
@@ -48,19 +55,22 @@ public final class UDPSender: UnderlaySender {
     /// - Parameters:
     ///   - spread: sockets that datagrams leave from by their flow, so that the underlay and the receiver's queues see
     ///     flows; none sends all from `socket`.
+    ///   - fragments: of the port of `socket`; nil refuses what the device can't take whole.
     ///   - batch: messages that one call sends.
     public convenience init(
-        _ socket: UDPSocket, spread: [UDPSocket] = [], wake: WakeEvent, batch: Int = 64
+        _ socket: UDPSocket, spread: [UDPSocket] = [], fragments: UDPSocket? = nil, wake: WakeEvent, batch: Int = 64
     ) {
         unsafe self.init(
-            socket, spread: spread, wake: wake, batch: batch,
+            socket, spread: spread, fragments: fragments, wake: wake, batch: batch,
             sendMessages: .init { unsafe weft_send_messages($0, $1, $2, 0) })
     }
 
     init(
-        _ socket: UDPSocket, spread: [UDPSocket] = [], wake: WakeEvent, batch: Int, sendMessages: MessageBuffers.Send
+        _ socket: UDPSocket, spread: [UDPSocket] = [], fragments: UDPSocket? = nil, wake: WakeEvent, batch: Int,
+        sendMessages: MessageBuffers.Send
     ) {
         self.socket = socket
+        self.fragments = fragments
         sockets = spread.isEmpty ? [socket] : spread
         self.wake = wake
         self.sendMessages = sendMessages
@@ -76,6 +86,11 @@ public final class UDPSender: UnderlaySender {
             state.isUndecided = false
             state.lostLocal = nil
             while position.run < batch.runs.count {
+                if batch.runs[position.run].isTooLong {
+                    sendInFragments(batch, position.run, failed: failed)
+                    position = Position(run: position.run + 1)
+                    continue
+                }
                 fill(&state, from: batch, &position)
                 if state.contents.isEmpty {
                     // The socket can't reach the run's endpoint.
@@ -101,6 +116,7 @@ public final class UDPSender: UnderlaySender {
             guard let base = bytes.baseAddress else { return }
             while position.run < batch.runs.count, !state.contents.isFull {
                 let next = batch.runs[position.run]
+                if next.isTooLong { return }
                 if state.contents.isEmpty {
                     state.source = next.source
                 } else if next.source != state.source {
@@ -115,7 +131,8 @@ public final class UDPSender: UnderlaySender {
                     run: position.run, offset: position.offset,
                     datagrams: (count + next.segmentSize - 1) / next.segmentSize,
                     segmentSize: count > next.segmentSize ? next.segmentSize : nil,
-                    local: next.local == state.lostLocal ? nil : next.local)
+                    local: next.local == state.lostLocal ? nil : next.local,
+                    mayFragment: next.mayFragment && count <= Self.longestFragmented)
                 unsafe state.messages.set(
                     state.contents.count, bytes: base + next.place.offset + position.offset, count: count,
                     address: address, addressLength: length,
@@ -124,6 +141,23 @@ public final class UDPSender: UnderlaySender {
                 position.offset += count
                 if position.offset >= next.place.count { position = Position(run: position.run + 1) }
             }
+        }
+    }
+
+    /// Sends a run that is too long for the way, datagram by datagram, as far as they may go in fragments.
+    private func sendInFragments(
+        _ batch: borrowing ToUnderlay, _ index: Int, failed: (_ run: Int, _ datagrams: Int, SendFailure) -> Void
+    ) {
+        let run = batch.runs[index]
+        for start in stride(from: 0, to: run.place.count, by: run.segmentSize) {
+            let count = min(run.segmentSize, run.place.count - start)
+            guard let fragments, run.mayFragment, count <= Self.longestFragmented else {
+                failed(index, 1, .tooLong)
+                continue
+            }
+            let first = run.place.offset + start
+            let datagram = batch.arena.bytes.extracting(first..<first + count)
+            if let why = fragments.send(datagram, to: run.destination, from: run.local) { failed(index, 1, why) }
         }
     }
 
@@ -168,6 +202,12 @@ public final class UDPSender: UnderlaySender {
                 state.isUndecided = true
                 position = Position(run: content.run, offset: content.offset)
                 return
+            }
+            if code == EMSGSIZE, content.mayFragment, let fragments,
+                state.messages.send(fragments.raw, from: next, count: 1, by: sendMessages) == 1
+            {
+                next += 1
+                continue
             }
             failed(content.run, content.datagrams, code == EMSGSIZE ? .tooLong : .refused(code))
             next += 1

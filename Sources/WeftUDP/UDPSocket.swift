@@ -7,13 +7,14 @@ import Weft
 /// Owns the UDP socket that a data path sends and receives with.
 ///
 /// One socket serves both families where the host has IPv6. Don't-fragment is set on everything it sends; the kernel
-/// computes checksums and refuses what is too long for the path.
+/// computes checksums and refuses what is too long for the device.
 public final class UDPSocket: Sendable {
     private let descriptor: SharedDescriptor
     let family: SocketFamily
     private let mark: UInt32
     /// The port that it is bound to.
-    public let port: UInt16
+    public var port: UInt16 { boundPort.load(ordering: .relaxed) }
+    private let boundPort = Atomic<UInt16>(0)
 
     private let segmentation = Atomic(true)
     private let coalescing: Bool
@@ -28,6 +29,8 @@ public final class UDPSocket: Sendable {
         case sharesPort
         /// Nobody reads what comes: the kernel throws it away.
         case sendsOnly
+        /// Sends from a port that others receive at, in fragments what is longer than the device takes.
+        case fragments
     }
 
     /// What the kernel does for a socket.
@@ -86,7 +89,6 @@ public final class UDPSocket: Sendable {
             try SystemCall.retrying("ask for the bound port") {
                 unsafe Self.withPointer(to: &address) { unsafe getsockname(raw, $0, &length) }
             }
-            self.port = address.endpoint.port
             self.descriptor = SharedDescriptor(descriptor)
             self.family = family
             self.mark = mark
@@ -94,6 +96,7 @@ public final class UDPSocket: Sendable {
                 offloads.contains(.gro) && Self.set(raw, Int32(IPPROTO_UDP), Int32(UDP_GRO), 1) == 0
             // Setting no default size asks whether the kernel knows the option, and changes nothing.
             let knowsSegmentation = Self.set(raw, Int32(IPPROTO_UDP), Int32(UDP_SEGMENT), 0) == 0
+            boundPort.store(address.endpoint.port, ordering: .relaxed)
             segmentation.store(offloads.contains(.gso) && knowsSegmentation, ordering: .relaxed)
         } catch {
             switch error.code {
@@ -122,6 +125,14 @@ public final class UDPSocket: Sendable {
         return (try SystemCall.retrying("open a UDP socket") { socket(AF_INET, type, 0) }, .v4Only)
     }
 
+    /// Has the first sockets of this one's port receive, in the order in which they were bound, and no other that joins them.
+    /// - Parameter receivers: how many of them; at least one, and two that share the port.
+    public func steer(receivers: Int) throws(DatapathError) {
+        do throws(TransportError) { try PortSteering.attach(to: raw, receivers: receivers) } catch {
+            throw .transport(error)
+        }
+    }
+
     private static func share(_ raw: Int32) throws(TransportError) {
         try SystemCall.retrying("share the UDP port between queues") { set(raw, SOL_SOCKET, SO_REUSEPORT, 1) }
     }
@@ -131,18 +142,33 @@ public final class UDPSocket: Sendable {
         return unsafe setsockopt(raw, level, option, &value, socklen_t(MemoryLayout<Int32>.size))
     }
 
+    /// Don't-fragment on what is sent, whatever anybody says of the path by ICMP, which is easily forged: what a path takes is found
+    /// by probes. Or fragments: IPv6's of the length that each path takes (RFC 8200 section 5), IPv4's as the device has it, and
+    /// routers may go on.
+    private static func setFragmentation(
+        _ raw: Int32, _ family: SocketFamily, fragments: Bool
+    ) throws(TransportError) {
+        try SystemCall.retrying("say what becomes of long datagrams") {
+            set(raw, Int32(IPPROTO_IP), IP_MTU_DISCOVER, fragments ? IP_PMTUDISC_OMIT : IP_PMTUDISC_PROBE)
+        }
+        guard family == .dualStack else { return }
+        try SystemCall.retrying("say what becomes of long datagrams") {
+            set(raw, Int32(IPPROTO_IPV6), IPV6_MTU_DISCOVER, fragments ? IPV6_PMTUDISC_OMIT : IPV6_PMTUDISC_PROBE)
+        }
+        guard fragments else { return }
+        try SystemCall.retrying("say how long fragments are") {
+            set(raw, Int32(IPPROTO_IPV6), IPV6_MTU, leastMTU)
+        }
+    }
+
+    /// What each IPv6 path takes, in bytes of the IP packet.
+    private static let leastMTU: Int32 = 1280
+
     private static func configure(
         _ raw: Int32, _ family: SocketFamily, mark: UInt32, _ role: Role
     ) throws(TransportError) {
-        if role == .sharesPort { try share(raw) }
-        try SystemCall.retrying("set don't-fragment") {
-            set(raw, Int32(IPPROTO_IP), IP_MTU_DISCOVER, IP_PMTUDISC_DO)
-        }
-        if family == .dualStack {
-            try SystemCall.retrying("set don't-fragment") {
-                set(raw, Int32(IPPROTO_IPV6), IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO)
-            }
-        }
+        if role == .sharesPort || role == .fragments { try share(raw) }
+        try setFragmentation(raw, family, fragments: role == .fragments)
         // Tells to which of our addresses a datagram came; a kernel that can't leaves the choice of ours to itself.
         if family == .dualStack {
             _ = set(raw, Int32(IPPROTO_IPV6), IPV6_RECVPKTINFO, 1)
@@ -155,7 +181,7 @@ public final class UDPSocket: Sendable {
             }
         }
         // Beyond the system's limit with CAP_NET_ADMIN, else up to it; a smaller buffer only loses more under load.
-        let receiveSize = role == .sendsOnly ? 0 : bufferSize
+        let receiveSize = role == .sendsOnly || role == .fragments ? 0 : bufferSize
         for (force, plain, size) in [
             (SO_RCVBUFFORCE, SO_RCVBUF, receiveSize), (SO_SNDBUFFORCE, SO_SNDBUF, bufferSize),
         ] where set(raw, SOL_SOCKET, force, size) != 0 {
@@ -173,6 +199,19 @@ public final class UDPSocket: Sendable {
     }
 
     var raw: Int32 { descriptor.raw }
+
+    /// Becomes another socket, of the same role and offloads: what it was bound to is free, what waited there is lost, and all that
+    /// uses it goes on with the other's. Under traffic.
+    public func become(_ other: UDPSocket) throws(DatapathError) {
+        do throws(TransportError) {
+            // Whoever waits for the old one looks again within half a second.
+            try SystemCall.retrying("go on with another socket") { dup2(other.raw, raw) }
+            // The descriptor isn't inherited: that was lost with the old socket.
+            try SystemCall.retrying("go on with another socket") { fcntl(raw, F_SETFD, FD_CLOEXEC) }
+        } catch { throw .transport(error) }
+        boundPort.store(other.port, ordering: .relaxed)
+        other.close()
+    }
 
     /// Gives it back to the system. No end may be in use any more; twice is harmless.
     public func close() { descriptor.close() }

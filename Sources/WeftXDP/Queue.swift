@@ -36,12 +36,14 @@ struct Queue: ~Copyable, Sendable {
     var missedBefore: UInt64 = 0
     var sentByKernel: UInt64 = 0
     private let socket: UDPSocket
+    /// Where datagrams leave that are too long for the device and not too long to go in fragments.
+    private let fragments: UDPSocket
     private var lost: FrameDropper?
 
     /// Makes the overlay's socket and, when the interface is there, the underlay's.
     init(
         _ number: UInt32, frameSize: Int, overlay overlayLink: DeviceLink, link: DeviceLink, program: XDPProgram,
-        socket: UDPSocket, _ options: XDPOptions, dropper: FrameDropper? = nil
+        socket: UDPSocket, fragments: UDPSocket, _ options: XDPOptions, dropper: FrameDropper? = nil
     ) throws(TransportError) {
         // Each ring may be full at a time.
         var pool = try FramePool(count: options.ringSize * 4, frameSize: frameSize)
@@ -59,6 +61,7 @@ struct Queue: ~Copyable, Sendable {
         self.link = link
         self.overlayLink = overlayLink
         self.socket = socket
+        self.fragments = fragments
         self.pool = pool
         self.overlay = overlay
         self.underlay = underlay
@@ -170,13 +173,14 @@ struct Queue: ~Copyable, Sendable {
                 pool.put(frame)
                 continue
             }
-            if place.count - Ethernet.headerLength > largest {
+            let length = place.count - Ethernet.headerLength
+            if length > max(largest, Lane.longestFragmentedPacket) {
                 lane.countDrop(.noRoom, in: .none)
                 tellTooBig(place, of: frame, largest)
                 continue
             }
             let outcome = pool.withBytes(of: frame) { bytes in
-                lane.encapsulate(inPlace: &bytes, packet: place, as: .frame, at: now)
+                lane.encapsulate(inPlace: &bytes, packet: place, as: length > largest ? .datagram : .frame, at: now)
             }
             switch outcome {
             case .forward(let place):
@@ -193,6 +197,7 @@ struct Queue: ~Copyable, Sendable {
                     lane.countDrop(.underlayRefused, in: lane.lastNetwork)
                 }
             case .reply(let place): sendToOverlay(place, of: frame)
+            case .dropped where lane.lastIsTooLong: tellTooBig(place, of: frame, lane.lastLongestPacket)
             case .consumed, .dropped: pool.put(frame)
             }
         }
@@ -206,9 +211,14 @@ struct Queue: ~Copyable, Sendable {
         _ place: Range<Int>, of frame: consuming Frame, to endpoint: Endpoint, _ lane: inout Lane
     ) {
         sentByKernel &+= 1
-        let local = lane.lastLocalAddress
+        let (local, isTooLong) = (lane.lastLocalAddress, lane.lastIsTooLong)
         let failure = pool.withBytes(of: frame) { bytes in
-            socket.send(bytes.bytes.extracting(place), to: endpoint, from: local)
+            let datagram = bytes.bytes.extracting(place)
+            let failure = isTooLong ? .tooLong : socket.send(datagram, to: endpoint, from: local)
+            guard failure == .tooLong, place.count <= Lane.longestFragmentedPacket + Geneve.overhead else {
+                return failure
+            }
+            return fragments.send(datagram, to: endpoint, from: local)
         }
         pool.put(frame)
         switch failure {

@@ -15,6 +15,7 @@ public final class XDPDatapath: Datapath {
     let configuration: XDPConfiguration
     private let engine: Engine
     private let socket: UDPSocket
+    private let fragments: UDPSocket
     let program: XDPProgram
     private let link = DeviceLink()
     let overlayLink = DeviceLink()
@@ -94,7 +95,11 @@ public final class XDPDatapath: Datapath {
         let frameSize = try Self.frameSize(configuration, underlay: underlay)
         socket = try UDPSocket(
             port: engine.configuration.port, address: configuration.listenAddress, mark: configuration.mark,
+            role: .opensPort, offloads: [])
+        fragments = try UDPSocket(
+            port: socket.port, address: configuration.listenAddress, mark: configuration.mark, role: .fragments,
             offloads: [])
+        try socket.steer(receivers: 1)
         program = try XDPProgram(port: socket.port, longest: FramePool.longestPacket(frameSize: frameSize))
         monitor = try UnderlayMonitor(
             interface: underlay, mark: configuration.mark, listenAddress: configuration.listenAddress, engine: engine,
@@ -112,7 +117,7 @@ public final class XDPDatapath: Datapath {
             for number in 0..<UInt32(count) {
                 let queue = try Queue(
                     number, frameSize: frameSize, overlay: overlayLink, link: link, program: program,
-                    socket: socket, options, dropper: dropper)
+                    socket: socket, fragments: fragments, options, dropper: dropper)
                 reports.append(QueueReport(queue.firstStatus))
                 queues.append(QueueBox(queue))
             }
@@ -121,7 +126,9 @@ public final class XDPDatapath: Datapath {
             kernel = KernelPath(socket, wake: wake)
             writer = try FrameWriter(overlay: pair.peer, to: host, from: neighbor)
             timer = PumpedDatapath(
-                engine: engine, queues: [], timerSender: UDPSender(socket, wake: wake), wake: wake, onTick: onTick)
+                engine: engine, queues: [], timerSender: UDPSender(socket, fragments: fragments, wake: wake),
+                wake: wake,
+                onTick: onTick)
         } catch {
             throw Self.explain(error)
         }
@@ -278,6 +285,7 @@ public final class XDPDatapath: Datapath {
         host.end(isClean: isClean)
         pair.withLock { $0 = nil }
         socket.close()
+        fragments.close()
     }
 
     /// A started thread, so that an array can hold it.

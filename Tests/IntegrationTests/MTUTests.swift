@@ -40,6 +40,58 @@ extension Integration {
             #expect(try await hosts.left.echo(payload, by: hosts.right, at: "10.77.0.2") == payload)
         }
 
+        @Test(
+            "Where the underlay takes 1280 bytes, inner IPv6 passes in fragments, and keys are agreed on",
+            arguments: ["tun", "xdp"])
+        func smallUnderlay(driver: String) async throws {
+            for endpoint in ["192.0.2.2:6081", "[fd00::2]:6081"] {
+                let hosts = try await HostPair()
+                let (leftKey, rightKey) = (try await hosts.left.makeIdentity(), try await hosts.right.makeIdentity())
+                var files = (AgreeingText(1, peerKey: rightKey), AgreeingText(2, peerKey: leftKey, calls: false))
+                files.0.endpoint = endpoint
+                for (host, file) in [(hosts.left, files.0), (hosts.right, files.1)] {
+                    try await host.run("ip", "link", "set", "underlay", "mtu", "1280")
+                    var text = file.text
+                    text.replace("MTU = 1400", with: "MTU = 1280\nDriver = \(driver)\nUnderlay = underlay")
+                    try host.write(text)
+                    try await host.up()
+                }
+                try await hosts.left.expectAnswer(from: "fd77::2", within: 20)
+                #expect(try await hosts.left.pings("fd77::2", "-M", "do", "-s", "1232"))
+                let payload = [UInt8](repeating: 3, count: 300_000)
+                #expect(try await hosts.left.echo(payload, by: hosts.right, at: "fd77::2") == payload, "\(endpoint)")
+                #expect(try await hosts.left.echo(payload, by: hosts.right, at: "10.77.0.2") == payload, "\(endpoint)")
+            }
+        }
+
+        @Test(
+            "What a router between swallows without a word is found, and data goes on in what passes",
+            arguments: ["tun"])
+        func silentRouter(driver: String) async throws {
+            let hosts = try await HostPair()
+            let (leftKey, rightKey) = (try await hosts.left.makeIdentity(), try await hosts.right.makeIdentity())
+            let files = (AgreeingText(1, peerKey: rightKey), AgreeingText(2, peerKey: leftKey, calls: false))
+            for (host, file) in [(hosts.left, files.0), (hosts.right, files.1)] {
+                var text = file.text
+                text.replace("PrivateKeyFile", with: "Driver = \(driver)\nUnderlay = underlay\nPrivateKeyFile")
+                try host.write(text)
+                // A path that takes 1300 bytes, as seen from both ends: longer datagrams vanish.
+                try await host.shell(
+                    """
+                    nft add table netdev path
+                    nft 'add chain netdev path arrivals { type filter hook ingress device underlay priority -500; }'
+                    nft add rule netdev path arrivals ip protocol udp ip length gt 1300 drop
+                    """)
+                try await host.up()
+            }
+            try await hosts.left.expectAnswer(from: "10.77.0.2", within: 20)
+            let payload = [UInt8](repeating: 3, count: 300_000)
+            for address in ["10.77.0.2", "fd77::2"] {
+                #expect(try await hosts.left.echo(payload, by: hosts.right, at: address) == payload, "\(address)")
+            }
+            #expect((try await hosts.left.status().peers[0].path?.mtu ?? 0) <= 1224)
+        }
+
         @Test("So it is over IPv6")
         func tooLongV6() async throws {
             let hosts = try await makeTunnel(underlay: 1400)

@@ -34,7 +34,7 @@ struct LocalAddressTests {
         var batch = ToUnderlay(room: 1 << 17)
         for size in sizes {
             let start = batch.reserved
-            _ = batch.append(start..<start + size, to: endpoint, from: local, vni: 1)
+            _ = batch.append(start..<start + size, to: endpoint, from: local, network: .vni(1))
         }
         return batch
     }
@@ -70,7 +70,7 @@ struct LocalAddressTests {
         var answer = batch([600, 600, 90], to: clientEnd, from: gone)
         answer.reserved += 1
         let start = answer.reserved
-        _ = answer.append(start..<start + 700, to: clientEnd, from: gone, vni: 2)
+        _ = answer.append(start..<start + 700, to: clientEnd, from: gone, network: .vni(2))
         #expect(answer.runs.count == 2)
         try UDPSender(server, wake: WakeEvent()).send(answer) { _, count, why in Issue.record("\(count): \(why)") }
         #expect(send([9], by: server, to: clientEnd, from: gone) == nil)
@@ -84,10 +84,10 @@ struct LocalAddressTests {
     func runs() {
         let far = Endpoint(Self.first, port: 9)
         var batch = ToUnderlay(room: 1 << 12)
-        _ = batch.append(0..<100, to: far, from: Self.first, vni: 1)
-        _ = batch.append(100..<200, to: far, from: Self.first, vni: 1)
-        _ = batch.append(200..<300, to: far, from: Self.second, vni: 1)
-        _ = batch.append(300..<400, to: far, vni: 1)
+        _ = batch.append(0..<100, to: far, from: Self.first, network: .vni(1))
+        _ = batch.append(100..<200, to: far, from: Self.first, network: .vni(1))
+        _ = batch.append(200..<300, to: far, from: Self.second, network: .vni(1))
+        _ = batch.append(300..<400, to: far, network: .vni(1))
         #expect((0..<batch.runs.count).map { batch.runs[$0].count } == [2, 1, 1])
     }
 
@@ -102,6 +102,29 @@ struct LocalAddressTests {
         #expect {
             try UDPSocket(port: 0, address: IPAddress("192.0.2.77"))
         } throws: { "\($0)".contains("192.0.2.77 isn't one of this host's") }
+    }
+
+    @Test(
+        "a socket becomes another one, at another port, and those that share the old one get nothing of the fragments' socket"
+    )
+    func become() throws {
+        let socket = try UDPSocket(port: 0, role: .opensPort)
+        let fragments = try UDPSocket(port: socket.port, role: .fragments)
+        try socket.steer(receivers: 1)
+        let client = try UDPSocket(port: 0)
+        for number in UInt8(0)..<40 {
+            #expect(send([number, 1], by: client, to: Endpoint(Self.first, port: socket.port)) == nil)
+        }
+        #expect(try received(socket, 40).reduce(0) { $0 + $1.count } == 40)
+        // Longer than the loopback takes.
+        let long = [UInt8](repeating: 7, count: 1300)
+        #expect(send(long, by: fragments, to: Endpoint(Self.first, port: client.port)) == nil)
+        #expect(try received(client, 1).first?.source == Endpoint(Self.first, port: socket.port))
+        let old = socket.port
+        try socket.become(try UDPSocket(port: 0, role: .opensPort))
+        #expect(socket.port != old)
+        #expect(send([1], by: client, to: Endpoint(Self.first, port: socket.port)) == nil)
+        #expect(try received(socket, 1).count == 1)
     }
 
     @Test("any bytes of the kernel's are read without a trap")

@@ -6,6 +6,7 @@
 #pragma once
 #include "Descriptors.h"
 #include "Sandbox.h"
+#include <linux/filter.h>
 #include <linux/if_packet.h>
 #include <linux/if_xdp.h>
 #include <linux/if_tun.h>

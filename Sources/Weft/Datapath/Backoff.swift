@@ -38,8 +38,12 @@ struct TooBigReplies: ~Copyable {
         _ now: Instant
     ) {
         let endpoint = run.destination
-        guard limit.admits(at: now), let mtu = underlay.pathMTU(to: endpoint) else { return }
-        let inner = TunnelMTU.inner(underlay: mtu, family: endpoint.address.family)
+        guard limit.admits(at: now) else { return }
+        var inner = run.longestPacket
+        if !run.isTooLong {
+            guard let mtu = underlay.pathMTU(to: endpoint) else { return }
+            inner = TunnelMTU.inner(underlay: mtu, family: endpoint.address.family)
+        }
         var output = message.mutableBytes
         guard let length = PacketTooBig.write(for: packet, mtu: inner, into: &output) else { return }
         // Lost like any ICMP message when the overlay has no room.

@@ -88,7 +88,7 @@ public struct FromOverlay: ~Copyable {
 ///
 /// Those that follow one another to one endpoint in equal sizes are one run, which the kernel can be given in one piece
 /// (UDP_SEGMENT).
-public struct ToUnderlay: ~Copyable {
+public struct ToUnderlay: ~Copyable, Sendable {
     public struct Run: BitwiseCopyable, Sendable {
         public internal(set) var place: PacketRange
         /// Bytes of each datagram but the last, which may be shorter.
@@ -96,12 +96,19 @@ public struct ToUnderlay: ~Copyable {
         public let destination: Endpoint
         /// Which of our addresses it leaves from; nil for the kernel's choice.
         public let local: IPAddress?
+        /// Whether it may go in fragments where it is too long for the device.
+        public let mayFragment: Bool
+        /// The longest inner packet that goes whole to the destination.
+        public let longestPacket: Int
         /// Whose counters a failure to send goes to.
         public let network: NetworkID
         /// The packet of the ``FromOverlay`` batch that the first was sealed from; nil for a keep-alive.
         public let origin: Int?
         /// Which of the transport's source ports it leaves from.
         public let source: Int
+
+        /// Whether its datagrams are too long for the way to the destination.
+        public var isTooLong: Bool { segmentSize - Geneve.overhead > longestPacket }
 
         /// Datagrams in the run.
         public var count: Int { (place.count + segmentSize - 1) / segmentSize }

@@ -6,7 +6,7 @@ public struct NetworkActivity: Sendable {
     public let sent: UInt64
     /// When the last authentic datagram came; nil before the first.
     public let lastReceive: Instant?
-    /// Where a fresh, authentic keep-alive came from, if that isn't the endpoint; told once.
+    /// Where the peer was followed to (``Engine/follow(_:to:)``); told once.
     public let roamedTo: AddressPair?
 
     public init(sent: UInt64, lastReceive: Instant?, roamedTo: AddressPair?) {
@@ -50,11 +50,25 @@ extension Engine {
         }
     }
 
+    /// Moves a network's peer to where it answered, and lets who agrees on keys know.
+    public func follow(_ id: NetworkID, to place: AddressPair) {
+        guard (try? updateEndpoint(of: id, to: place.remote, from: place.local)) != nil else { return }
+        let snapshot = state.withLock { $0.snapshot }
+        guard let slot = snapshot.topology.slot(of: id) else { return }
+        snapshot.networks[slot].roaming.put(place)
+    }
+
     /// Makes a keep-alive due now, whatever the network's interval: a sign of life that shows the peer where we are.
     public func requestKeepAlive(of network: NetworkID) throws(EngineError) {
         try withState { (state: inout State) throws(EngineError) in
             state.snapshot.networks[try slot(of: network, in: state)].keepAlive.request()
         }
+    }
+
+    /// How many packets were sealed for networks, keep-alives and probes apart, in the order of `ids`; nil for one that is unknown.
+    public func sentData(of ids: [NetworkID]) -> [UInt64?] {
+        let snapshot = state.withLock { $0.snapshot }
+        return ids.map { id in snapshot.topology.slot(of: id).map { snapshot.networks[$0].counters.presence().sent } }
     }
 
     /// Some networks' signs of life, in the order of `ids`; nil for one that is unknown. Where a peer roamed to is told to one

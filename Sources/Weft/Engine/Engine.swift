@@ -14,6 +14,8 @@ public final class Engine: Sendable {
     /// What no network can be blamed for, and every drop once more: the engine's own books.
     let counters: CounterBlocks
     let state: Mutex<State>
+    /// Which networks' lanes have noticed something of their peers' paths.
+    let pathNews = PathNewsList()
     /// The newest snapshot's generation. A lane looks at it once per batch.
     let generation = Atomic<UInt64>(0)
 

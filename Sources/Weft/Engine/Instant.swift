@@ -18,6 +18,12 @@ public struct Instant: Hashable, Comparable, Sendable, BitwiseCopyable {
         advanced(byNanoseconds: duration.wholeNanoseconds)
     }
 
+    /// How long it is since an earlier instant; none since a later one.
+    public func duration(since earlier: Instant) -> Duration {
+        guard nanoseconds > earlier.nanoseconds else { return .zero }
+        return .nanoseconds(Int64(clamping: nanoseconds - earlier.nanoseconds))
+    }
+
     @inline(__always)
     func advanced(byNanoseconds amount: UInt64) -> Instant {
         let (sum, overflow) = nanoseconds.addingReportingOverflow(amount)

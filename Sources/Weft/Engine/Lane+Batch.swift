@@ -113,7 +113,8 @@ extension Lane {
             let association = try transmitSA(of: network, at: now)
             var counters = association.reserve(wanted)
             let target = SealTarget(
-                network: network.id, endpoint: endpoint, local: network.local, association: association,
+                network: network.id, endpoint: endpoint, local: network.local, longestPacket: network.longestPacket,
+                association: association,
                 counters: network.counters)
             for position in run { grant(position, from: &counters, target, for: &datagrams) }
             runs.append(SealRun(plans: run, network: target))

@@ -168,10 +168,10 @@ extension Lane {
                 if candidate.protocolType == Geneve.ProtocolType.outOfBand {
                     count(1, .rxOutOfBand, network.counters)
                     let buffer = batch.buffers[candidate.buffer]
-                    if candidate.counter > highestBefore, buffer.source != network.endpoint {
-                        snapshot.networks[candidate.slot].roaming.put(
-                            AddressPair(buffer.source, from: buffer.local))
-                    }
+                    note(
+                        batch.arena.bytes.extracting(candidate.plaintext.range), of: network,
+                        from: AddressPair(buffer.source, from: buffer.local),
+                        isNewest: candidate.counter > highestBefore)
                 } else {
                     try permit(batch.arena.bytes.extracting(candidate.plaintext.range), candidate, network)
                     guard !packets.packets.isFull else { throw .noOverlayRoom }
@@ -185,6 +185,12 @@ extension Lane {
                 count(error, network.counters)
             }
         }
-        if accepted > 0 { countReceived(accepted, bytes: bytes, network, at: now) }
+        guard accepted > 0 else { return }
+        countReceived(accepted, bytes: bytes, network, at: now)
+        let newest = opened[run.upperBound - 1]
+        let buffer = batch.buffers[newest.buffer]
+        if newest.isFresh, newest.counter > highestBefore, buffer.source != network.endpoint {
+            see(network, at: AddressPair(buffer.source, from: buffer.local))
+        }
     }
 }

@@ -14,7 +14,7 @@ extension Lane {
     ) -> Outcome {
         var network: CounterBlocks.View?
         do throws(DropReason) {
-            let (place, source) = try datagram(in: received, from: source, framing)
+            let (place, source, pair) = try datagram(in: received, from: source, framing)
             let datagram = received.extracting(place)
             var (header, opened) = try prepare(datagram, from: source, at: now, blame: &network)
             let start = overlayHeaderLength
@@ -29,7 +29,7 @@ extension Lane {
                 }
             }
             opened.plaintext.offset = start
-            return try admit(failure, &opened, from: source, in: &output, at: now)
+            return try admit(failure, &opened, from: pair, source, in: &output, at: now)
         } catch {
             count(error, network)
             return .dropped(error)
@@ -45,7 +45,7 @@ extension Lane {
         var network: CounterBlocks.View?
         do throws(DropReason) {
             guard range.lowerBound >= 0, range.upperBound <= buffer.byteCount else { throw .datagramTruncated }
-            let (place, source) = try datagram(in: buffer.bytes.extracting(range), from: source, framing)
+            let (place, source, pair) = try datagram(in: buffer.bytes.extracting(range), from: source, framing)
             let start = range.lowerBound + place.lowerBound
             var (header, opened) = try prepare(
                 buffer.bytes.extracting(start..<start + place.count), from: source, at: now, blame: &network)
@@ -56,7 +56,7 @@ extension Lane {
                 return unsafe open(UnsafeRawPointer(base + start), header, opened, to: base + text, at: now)
             }
             opened.plaintext.offset = text
-            return try admit(failure, &opened, from: source, in: &buffer, at: now)
+            return try admit(failure, &opened, from: pair, source, in: &buffer, at: now)
         } catch {
             count(error, network)
             return .dropped(error)
@@ -69,20 +69,23 @@ extension Lane {
         if case .layer2 = mode { OuterHeaders.ethernetLength } else { 0 }
     }
 
-    /// Where the datagram stands in what was received, and who sent it.
+    /// Where the datagram stands in what was received, who sent it, and both ends where the headers say them.
     @inline(__always)
     private func datagram(
         in received: RawSpan, from source: IPAddress?, _ framing: Framing
-    ) throws(DropReason) -> (Range<Int>, IPAddress) {
+    ) throws(DropReason) -> (Range<Int>, IPAddress, AddressPair?) {
         switch framing {
         case .datagram:
-            return (0..<received.byteCount, source ?? IPAddress(v4: 0))
+            return (0..<received.byteCount, source ?? IPAddress(v4: 0), nil)
         case .frame:
             let outer = try OuterHeaders.parse(received)
             guard outer.destination.port == engine.configuration.port, isOurs(outer.destination.address) else {
                 throw .notForUs
             }
-            return (outer.datagram, outer.source.address)
+            return (
+                outer.datagram, outer.source.address,
+                AddressPair(outer.source, from: outer.destination.address)
+            )
         }
     }
 
@@ -96,8 +99,8 @@ extension Lane {
 
     /// Takes one opened datagram through its replay window and the checks behind it.
     private mutating func admit(
-        _ failure: DropReason?, _ opened: inout Opened, from source: IPAddress, in buffer: inout MutableRawSpan,
-        at now: Instant
+        _ failure: DropReason?, _ opened: inout Opened, from pair: AddressPair?, _ source: IPAddress,
+        in buffer: inout MutableRawSpan, at now: Instant
     ) throws(DropReason) -> Outcome {
         let network = view.networks[opened.slot]
         if let failure {
@@ -105,29 +108,37 @@ extension Lane {
             wipe(opened.plaintext.range, of: &buffer)
             throw failure
         }
-        network.receive[opened.association].withWindow { opened.isFresh = $0.accept(opened.counter) }
+        network.receive[opened.association].withWindow { window in
+            opened.isNewest = opened.counter > window.highest
+            opened.isFresh = window.accept(opened.counter)
+        }
         guard opened.isFresh else {
             network.failed(from: source, at: now)
             throw .replayed
         }
         guard network.admits(from: source, at: now) else { throw .rateLimited }
-        return try deliver(opened, network, in: &buffer, at: now)
+        return try deliver(opened, network, from: pair, in: &buffer, at: now)
     }
 
     /// Permits a fresh packet and gives it its Ethernet header in layer 2 mode.
     @inline(__always)
     private mutating func deliver(
-        _ opened: Opened, _ network: NetworkView, in buffer: inout MutableRawSpan, at now: Instant
+        _ opened: Opened, _ network: NetworkView, from pair: AddressPair?, in buffer: inout MutableRawSpan,
+        at now: Instant
     ) throws(DropReason) -> Outcome {
         let range = opened.plaintext.range
         if opened.protocolType == Geneve.ProtocolType.outOfBand {
             countReceived(1, bytes: range.count, network, at: now)
             count(1, .rxOutOfBand, network.counters)
+            if let pair {
+                note(buffer.bytes.extracting(range), of: network, from: pair, isNewest: opened.isNewest)
+            }
             return .consumed
         }
         let inner = try permit(buffer.bytes.extracting(range), opened, network)
         countReceived(1, bytes: range.count, network, at: now)
         lastNetwork = network.id
+        if opened.isNewest, let pair, pair.remote != network.endpoint { see(network, at: pair) }
         guard case .layer2(let source, let destination) = mode else { return .forward(range) }
         // The plaintext stands behind a Geneve header, or behind the room that the caller's output begins with.
         let start = range.lowerBound - OuterHeaders.ethernetLength

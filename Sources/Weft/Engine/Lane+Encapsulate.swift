@@ -56,6 +56,7 @@ extension Lane {
         inPlace buffer: inout MutableRawSpan, packet range: Range<Int>, as framing: Framing, at now: Instant
     ) -> Outcome {
         var network: CounterBlocks.View?
+        lastIsTooLong = false
         do throws(DropReason) {
             guard range.lowerBound >= 0, range.upperBound <= buffer.byteCount else { throw .noRoom }
             switch try classify(buffer.bytes.extracting(range)) {
@@ -68,6 +69,14 @@ extension Lane {
                 network = target.counters
                 var framing = framing
                 if framing == .frame, sealsDatagramsWithoutPath, target.path == nil { framing = .datagram }
+                lastLongestPacket = target.longestPacket
+                lastIsTooLong = plan.packet.count > lastLongestPacket
+                if lastIsTooLong {
+                    guard sealsDatagramsWithoutPath, plan.packet.count <= Self.longestFragmentedPacket else {
+                        throw .noRoom
+                    }
+                    framing = .datagram
+                }
                 lastEndpoint = framing == .datagram ? target.endpoint : nil
                 lastLocalAddress = target.local
                 let outer = try outerLength(of: plan.slot, framing, inner: plan.packet.count)

@@ -15,6 +15,8 @@ extension Lane {
         var buffer = 0
         /// Set once the window has accepted the counter.
         var isFresh = false
+        /// Whether it is newer than all before.
+        var isNewest = false
     }
 
     /// Checks a datagram up to the point where its key is known. The order of the checks is ICX's, where a counter

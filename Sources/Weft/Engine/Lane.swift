@@ -32,8 +32,15 @@ public struct Lane: ~Copyable, @unchecked Sendable {
     public var sealsDatagramsWithoutPath = false
     /// Where the datagram goes that sealing in place last made; nil when that was a frame.
     public internal(set) var lastEndpoint: Endpoint?
+    /// Whether that datagram is too long for the way, and must go in fragments.
+    public internal(set) var lastIsTooLong = false
+    /// The longest inner packet that goes whole to where the packet last sealed in place goes, or last was to go.
+    public internal(set) var lastLongestPacket = Int.max
     /// Which of our addresses it leaves from.
     public internal(set) var lastLocalAddress: IPAddress?
+
+    /// Bytes of the longest inner packet that goes in fragments: what each link carries (RFC 8200 section 5).
+    public static let longestFragmentedPacket = 1280
 
     /// The most packets that share one reservation of counters or one hold of a window; a larger batch takes several.
     public static let batchLimit = 256

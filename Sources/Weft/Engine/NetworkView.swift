@@ -22,6 +22,8 @@ struct NetworkView: BitwiseCopyable {
     /// The newest first.
     let receive: BorrowedArray<Receive>
     private let rateLimit: Unmanaged<RateLimit>?
+    private let paths: Unmanaged<PathInbox>
+    private let longest: Unmanaged<LongestPacket>
 
     init(_ network: VirtualNetwork, receive: BorrowedArray<Receive>) {
         id = network.configuration.id
@@ -36,6 +38,8 @@ struct NetworkView: BitwiseCopyable {
         asksRoutes = network.asksRoutes
         transmit = network.transmit.map { Transmit($0) }
         self.receive = receive
+        unsafe paths = Unmanaged.passUnretained(network.paths)
+        unsafe longest = Unmanaged.passUnretained(network.longest)
         unsafe rateLimit = network.rateLimit.map { unsafe Unmanaged.passUnretained($0) }
     }
 
@@ -88,6 +92,20 @@ struct NetworkView: BitwiseCopyable {
     func failed(from source: IPAddress, at now: Instant) {
         guard let rateLimit = unsafe rateLimit else { return }
         unsafe rateLimit._withUnsafeGuaranteedRef { $0.failed(from: source, at: now) }
+    }
+
+    /// The longest inner packet that goes whole.
+    @inline(__always)
+    var longestPacket: Int { unsafe longest._withUnsafeGuaranteedRef { $0.value } }
+
+    /// A probe came.
+    func note(_ probe: PathProbe, from place: AddressPair, _ list: PathNewsList) {
+        unsafe paths._withUnsafeGuaranteedRef { $0.put(probe, from: place, list) }
+    }
+
+    /// The peer was seen elsewhere than at its endpoint.
+    func see(_ place: AddressPair, _ list: PathNewsList) {
+        unsafe paths._withUnsafeGuaranteedRef { $0.see(place, list) }
     }
 
     /// The way of whole frames to the endpoint.

@@ -74,6 +74,8 @@ struct SealTarget: BitwiseCopyable {
     let endpoint: Endpoint
     /// Which of our addresses they leave from.
     let local: IPAddress?
+    /// The longest inner packet that goes whole.
+    let longestPacket: Int
     let association: NetworkView.Transmit
     let counters: CounterBlocks.View
 }

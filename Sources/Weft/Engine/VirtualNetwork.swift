@@ -88,6 +88,8 @@ final class VirtualNetwork: Sendable {
     let keepAlive: KeepAliveTimer
     let rateLimit: RateLimit?
     let roaming: RoamingCell
+    let paths: PathInbox
+    let longest: LongestPacket
 
     private let receiveViews: FixedArray<NetworkView.Receive>
 
@@ -106,6 +108,8 @@ final class VirtualNetwork: Sendable {
         keepAlive = KeepAliveTimer(interval: configuration.keepAliveInterval)
         rateLimit = configuration.receiveRateLimit.map(RateLimit.init)
         roaming = RoamingCell()
+        paths = PathInbox(of: configuration.id)
+        longest = LongestPacket()
     }
 
     private init(
@@ -136,6 +140,8 @@ final class VirtualNetwork: Sendable {
             configuration.receiveRateLimit == other.configuration.receiveRateLimit
             ? other.rateLimit : configuration.receiveRateLimit.map(RateLimit.init)
         roaming = other.roaming
+        paths = other.paths
+        longest = other.longest
     }
 
     /// What the outer headers of a frame to the endpoint need; nil until all of it is known.
@@ -209,7 +215,7 @@ final class KeepAliveTimer: Sendable {
     }
 }
 
-/// Where the newest authentic keep-alive came from, and to which of our addresses, until somebody asks.
+/// Where the peer was followed to, and to which of our addresses it speaks, until somebody asks.
 final class RoamingCell: Sendable {
     private let source = Mutex<AddressPair?>(nil)
 

@@ -70,7 +70,7 @@ public final class UnderlayTransport: Sendable {
     }
 
     /// Sends a batch as ``UnderlaySender/send(_:failed:)`` does, from any thread; nothing once it was removed.
-    func send(_ batch: borrowing ToUnderlay, failed: (_ run: Int, _ datagrams: Int, SendFailure) -> Void) {
+    package func send(_ batch: borrowing ToUnderlay, failed: (_ run: Int, _ datagrams: Int, SendFailure) -> Void) {
         direct.withLock { direct in direct.sender?.send(batch, failed: failed) }
     }
 

@@ -67,6 +67,12 @@ public struct IPAddress: Hashable, Sendable, BitwiseCopyable {
     /// Whether this is the unspecified address, 0.0.0.0 or `::`.
     public var isUnspecified: Bool { high == 0 && low == 0 }
 
+    /// Whether it leads back to the host that sends to it: 127.0.0.0/8 (RFC 1122 section 3.2.1.3) or `::1`.
+    public var isLoopback: Bool { family == .v4 ? high >> 56 == 127 : high == 0 && low == 1 }
+
+    /// Whether it is an IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2), which sockets take for the IPv4 one.
+    public var isMapped: Bool { family == .v6 && high == 0 && low >> 32 == 0xFFFF }
+
     /// Whether it may be one host's: neither unspecified nor multicast (RFC 5771, RFC 4291 section 2.7), nor of the reserved
     /// IPv4 addresses above (RFC 1112 section 4), of which the last is all hosts'.
     @inlinable

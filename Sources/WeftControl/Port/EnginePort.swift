@@ -18,8 +18,15 @@ public protocol EnginePort: AnyObject {
     func installTransmit(
         spi: UInt32, key: PacketKey, expiry: Instant, vni: UInt32, for network: NetworkID, at now: Instant)
 
-    /// Moves a network's peer, and says which of our addresses it is spoken to from.
+    /// Moves a network's peer, unless it is one that answers probes, and says which of our addresses it is spoken to from.
     func updateEndpoint(of network: NetworkID, to place: AddressPair)
+
+    /// Says whether a network's peer answers sealed probes: from then on it is followed to where it answers one, and
+    /// ``updateEndpoint(of:to:)`` only says where it might be.
+    func setAnswersProbes(_ answers: Bool, of network: NetworkID)
+
+    /// Says whether a network's peer answers sealed probes: from then on it is followed to where it answers one, and
+    /// ``updateEndpoint(of:to:)`` only says where it might be.
 
     /// Makes a keep-alive due now.
     func requestKeepAlive(of network: NetworkID)

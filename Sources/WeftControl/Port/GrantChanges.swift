@@ -35,7 +35,7 @@ public struct GrantedNetwork: Hashable, Sendable {
     public func network(localPrefixes: [Prefix]) -> NetworkConfiguration {
         let destination = Prefix(host: address)
         return NetworkConfiguration(
-            vni: vni, endpoint: endpoint, localAddress: localAddress,
+            .vni(vni), endpoint: endpoint, localAddress: localAddress,
             routes: localPrefixes.filter { $0.family == destination.family }
                 .map { Route(source: $0, destination: destination) },
             isReceiveOnly: isReceiveOnly)

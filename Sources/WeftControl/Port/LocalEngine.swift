@@ -43,6 +43,9 @@ public final class LocalEngine: EnginePort {
         try? engine.updateEndpoint(of: network, to: place.remote, from: place.local)
     }
 
+    // Nobody asks, so that it is where its session is.
+    public func setAnswersProbes(_ answers: Bool, of network: NetworkID) {}
+
     public func requestKeepAlive(of network: NetworkID) { try? engine.requestKeepAlive(of: network) }
 
     public func activities(of networks: [NetworkID]) -> [NetworkActivity?] { engine.activities(of: networks) }

@@ -36,8 +36,15 @@ public struct Capabilities: Hashable, Sendable {
 
     public private(set) var entries: [UInt16: Entry] = [:]
 
+    /// Answers sealed probes.
+    public static let probes: UInt16 = 3
+
     /// What this release can do.
-    public static let own = Capabilities()
+    public static let own: Capabilities = {
+        var own = Capabilities()
+        own[probes] = Entry(version: 1)
+        return own
+    }()
 
     public init() {}
 

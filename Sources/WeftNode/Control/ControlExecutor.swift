@@ -13,6 +13,8 @@ final class ControlExecutor {
     private let local: LocalEngine
     private let links: [LinkKind: any ControlLink]
     private let resolver: Resolver
+    /// Who follows peers; nil where nobody does, and they are where the control process says.
+    private let paths: PathService?
     private let log: Log
     /// The served peers by their networks.
     private var peers: [NetworkID: ControlPeer] = [:]
@@ -42,13 +44,14 @@ final class ControlExecutor {
 
     init(
         _ served: ServedConfiguration, _ engine: Engine, _ links: [LinkKind: any ControlLink], _ resolver: Resolver,
-        _ log: Log
+        _ log: Log, paths: PathService? = nil
     ) {
         self.served = served
         self.engine = engine
         self.links = links
         self.resolver = resolver
         self.log = log
+        self.paths = paths
         local = LocalEngine(engine) { log.warning($0) }
         serve(served)
     }
@@ -137,7 +140,13 @@ final class ControlExecutor {
             guard let peer = peers[network], mayLead(to: place.remote), mayMove(peer, to: place.remote) else {
                 return refuse()
             }
-            local.updateEndpoint(of: network, to: place)
+            if let paths {
+                paths.suggest(place, for: network, by: .session)
+            } else {
+                local.updateEndpoint(of: network, to: place)
+            }
+        case .answersProbes(let network, let answers):
+            peers[network] == nil ? refuse() : paths?.setAnswers(answers, of: network)
         case .keepAlive(let network): peers[network] == nil ? refuse() : local.requestKeepAlive(of: network)
         case .lookUp(let network):
             guard let peer = peers[network], peer.isNamed else { return refuse() }

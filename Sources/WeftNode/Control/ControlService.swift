@@ -64,6 +64,8 @@ final class ControlService: NodeService {
     private let initial: ServedConfiguration
     private let mark: UInt32
     private let resolver = Resolver()
+    private let paths: PathService?
+    private let mover: PortMover?
 
     /// How often a control process hears of networks' signs of life.
     private static let activityPeriod = Duration.milliseconds(50)
@@ -77,12 +79,17 @@ final class ControlService: NodeService {
     ///   - links: where control datagrams come from; nobody else receives from them.
     ///   - wake: what ends the links' waits.
     ///   - mark: of the tunnel's own datagrams.
+    ///   - paths: who follows peers; nil leaves them where the control process says.
+    ///   - mover: leaves a port that nobody answers at; nil stays.
     init(
         _ served: ServedConfiguration, _ engine: Engine, _ launcher: any ControlLauncher,
-        links: [LinkKind: any ControlLink], wake: WakeEvent, mark: UInt32 = 0, _ log: Log
+        links: [LinkKind: any ControlLink], wake: WakeEvent, mark: UInt32 = 0, paths: PathService? = nil,
+        mover: PortMover? = nil, _ log: Log
     ) throws(TransportError) {
         initial = served
         self.mark = mark
+        self.paths = paths
+        self.mover = mover
         self.engine = engine
         self.launcher = launcher
         self.links = links
@@ -142,7 +149,8 @@ final class ControlService: NodeService {
         let now = SystemCall.now()
         var run = Run(
             supervision: ControlSupervision(at: now), end: nil, served: initial,
-            executor: ControlExecutor(initial, engine, links, resolver, log), addresses: LocalAddresses(mark: mark))
+            executor: ControlExecutor(initial, engine, links, resolver, log, paths: paths),
+            addresses: LocalAddresses(mark: mark))
         defer { resolver.close() }
         while true {
             let now = SystemCall.now()
@@ -263,10 +271,9 @@ final class ControlService: NodeService {
             run.served.peers.isEmpty ? [] : Set(engine.networks().compactMap(\.endpoint?.address))
         }
         if isElsewhere { end.send(.addressesChanged) }
-        if let present = run.addresses.takeLoss() { engine.keepLocalAddresses(present.contains) }
         for answer in resolver.takeAnswers() {
             guard let (network, endpoint) = run.served.network(of: answer) else { continue }
-            if run.renamed.remove(answer.0) != nil { try? engine.updateEndpoint(of: network, to: endpoint) }
+            if run.renamed.remove(answer.0) != nil { move(network, to: AddressPair(endpoint)) }
             end.send(.lookedUp(network, endpoint))
         }
         if now >= run.nextActivity {
@@ -275,6 +282,15 @@ final class ControlService: NodeService {
         }
         try run.executor.answer(end)
         try end.flush()
+    }
+
+    /// The file says that a peer is somewhere else.
+    private func move(_ network: NetworkID, to place: AddressPair) {
+        if let paths {
+            paths.move(network, to: place)
+        } else {
+            try? engine.updateEndpoint(of: network, to: place.remote)
+        }
     }
 
     /// What came, and whether it is the last: a process that took leave is gone by the time that its last words are read.
@@ -339,6 +355,7 @@ final class ControlService: NodeService {
         run.published = new
         run.nextPublication = now.advanced(by: Self.publicationPeriod)
         let status = run.executor.status
+        mover?.look(at: status.peers.values.map(\.state), now)
         let process = ControlStatus.Process(
             id: run.processID, workingSince: run.supervision.workingSince, ends: run.supervision.ends,
             lastEnd: run.supervision.lastEnd?.cause, lastEndAt: run.supervision.lastEnd?.at,

@@ -92,6 +92,7 @@ extension WeftNode: AdminServer.Tunnel {
                 throw error
             }
             gate?.setAnswersStrangers(new.answersStrangers(servesKeys: servesKeys))
+            paths?.follow(new, tunnelled: routes.catchingAll)
             try control?.reconfigure(new, tunnelled: routes.catchingAll, servesKeys: servesKeys)
         } catch {
             return ("\(error)", false)

@@ -3,6 +3,7 @@ import Weft
 import WeftConfig
 import WeftControl
 import WeftPair
+import WeftPaths
 
 /// What a running tunnel says of itself: over its socket, and to `weft show --json`. Names and units are stable.
 package struct Status: Codable, Sendable {
@@ -55,6 +56,20 @@ package struct Status: Codable, Sendable {
         let lastFailure: String?
     }
 
+    /// How the way to a peer is doing.
+    struct Path: Codable, Sendable {
+        /// Milliseconds.
+        let roundTrip: Double
+        /// Seconds since it answered last; nil where another one did.
+        let latestAnswer: Double?
+        /// Which of our addresses the peer is spoken to from; nil where the kernel chooses.
+        let localAddress: String?
+        /// Whether it has stopped to answer.
+        let isSilent: Bool
+        /// Bytes of the longest inner packet that is known to pass whole; nil while none is.
+        let mtu: Int?
+    }
+
     struct Peer: Codable, Sendable {
         /// Nil with manual keys.
         let publicKey: String?
@@ -62,6 +77,8 @@ package struct Status: Codable, Sendable {
         /// What the newest datagrams that come bear; nil until keys say it.
         let vni: UInt32?
         let endpoint: String?
+        /// Nil for a peer that answers no probes, and before the first answer.
+        let path: Path?
         /// The link-layer address that frames are sent to (AF_XDP); nil while the kernel sends datagrams.
         let nextHop: String?
         let allowedIPs: [String]
@@ -160,7 +177,8 @@ extension Status.Traffic {
 
 extension Status.Peer {
     init(
-        _ peer: PeerConfiguration, _ network: NetworkStatus, _ control: PeerStatusRecord?, at now: Instant
+        _ peer: PeerConfiguration, _ network: NetworkStatus, _ control: PeerStatusRecord?, _ path: PathStatus?,
+        at now: Instant
     ) {
         publicKey = peer.publicKey?.description
         agreement = control.map { status in
@@ -171,6 +189,7 @@ extension Status.Peer {
         }
         vni = network.vni
         endpoint = network.endpoint?.description
+        self.path = path.flatMap { Status.Path($0, at: now) }
         nextHop = network.nextHop?.description
         allowedIPs = peer.allowedIPs.map(\.description)
         persistentKeepalive = peer.persistentKeepalive
@@ -187,6 +206,15 @@ extension Status.Peer {
                 vni: $0.vni, spi: $0.spi, expiresIn: now.secondsLeft(until: $0.expiry), counter: $0.highestCounter)
         }
         drops = network.statistics.dropsByName
+    }
+}
+
+extension Status.Path {
+    init?(_ path: PathStatus, at now: Instant) {
+        guard let roundTrip = path.roundTrip else { return nil }
+        self.init(
+            roundTrip: roundTrip / .milliseconds(1), latestAnswer: path.lastAnswer.map { now.seconds(since: $0) },
+            localAddress: path.place?.local?.description, isSilent: path.isSilent, mtu: path.mtu)
     }
 }
 

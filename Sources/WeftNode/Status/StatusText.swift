@@ -66,6 +66,7 @@ extension Status.Peer {
         var lines = ["", "\(Console.bold("peer")): \(publicKey ?? vni.map { "vni \($0)" } ?? "")"]
         func add(_ name: String, _ value: String) { lines.append("  \(Console.bold(name)): \(value)") }
         add("endpoint", endpoint ?? "(unknown)")
+        if let path { add("path", path.text) }
         if let nextHop { add("next hop", nextHop) }
         add("allowed ips", allowedIPs.joined(separator: ", "))
         if let agreement {
@@ -83,6 +84,17 @@ extension Status.Peer {
         }
         if !drops.isEmpty { add("drops", Status.list(drops.map { ($0.key, $0.value) })) }
         return lines
+    }
+}
+
+extension Status.Path {
+    fileprivate var text: String {
+        var parts = ["round trip \((roundTrip * 10).rounded() / 10) ms"]
+        if let latestAnswer { parts.append("answered \(Units.ago(latestAnswer))") }
+        if let localAddress { parts.append("from \(localAddress)") }
+        if let mtu { parts.append("\(mtu) bytes pass") }
+        if isSilent { parts.append("silent") }
+        return parts.joined(separator: ", ")
     }
 }
 

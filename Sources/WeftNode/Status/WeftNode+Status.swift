@@ -30,7 +30,9 @@ extension WeftNode {
             driver: datapath.capabilities, driverCounters: datapath.counters,
             cipher: "\(Suite.aes128GCM.name), \(engine.cipherName)",
             peers: configuration.peers.compactMap { peer in
-                networks[peer.network].map { Status.Peer(peer, $0, known.peers[peer.network], at: now) }
+                networks[peer.network].map {
+                    Status.Peer(peer, $0, known.peers[peer.network], paths?.status(of: peer.network, at: now), at: now)
+                }
             },
             keyServer: servesKeys
                 ? keyServerStatus(configuration, known, listingNetworks: listingNetworks, at: now) : nil,

@@ -58,6 +58,8 @@ public final class RemoteEngine: EnginePort {
 
     public func updateEndpoint(of network: NetworkID, to place: AddressPair) { send(.moveEndpoint(network, place)) }
 
+    public func setAnswersProbes(_ answers: Bool, of network: NetworkID) { send(.answersProbes(network, answers)) }
+
     public func requestKeepAlive(of network: NetworkID) { send(.keepAlive(network)) }
 
     public func activities(of networks: [NetworkID]) -> [NetworkActivity?] {

@@ -7,7 +7,7 @@ extension ToData: WireRecord {
         case hello = 1
         case pong, datagram, install, installReceive, installTransmit, moveEndpoint, keepAlive, lookUp, grantRemoved
         case grantChanged, grantAdded, apply, refusalHeard, peerStatus, initiatorStatus, turnedAway, statusTold, log
-        case closed
+        case closed, answersProbes
     }
 
     static func read(_ type: UInt8, _ reader: inout WireReader) throws(WireError) -> ToData {
@@ -39,6 +39,7 @@ extension ToData: WireRecord {
         case .statusTold: return .statusTold(try reader.number())
         case .log: return .log(try reader.text(most: longestText))
         case .closed: return .closed
+        case .answersProbes: return .answersProbes(try reader.network(), try reader.flag())
         }
     }
 
@@ -65,6 +66,7 @@ extension ToData: WireRecord {
             case .statusTold: .statusTold
             case .log: .log
             case .closed: .closed
+            case .answersProbes: .answersProbes
             }
         return kind.rawValue
     }
@@ -90,6 +92,9 @@ extension ToData: WireRecord {
         case .moveEndpoint(let network, let place):
             writer.network(network)
             writer.addressPair(place)
+        case .answersProbes(let network, let answers):
+            writer.network(network)
+            writer.flag(answers)
         case .keepAlive(let network), .lookUp(let network): writer.network(network)
         case .grantRemoved(let link, let vni):
             writer.number(link.rawValue)

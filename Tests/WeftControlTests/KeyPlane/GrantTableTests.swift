@@ -22,7 +22,7 @@ struct GrantTableTests {
                 table.add(
                     Grant(
                         vni: vni, address: address, initiator: life, session: nil,
-                        firstPlace: Endpoint(address, port: 1), expiry: .distantFuture))
+                        firstPlace: AddressPair(Endpoint(address, port: 1)), expiry: .distantFuture))
                 naive[address, default: []].append(vni)
                 vnis.append(vni)
             } else {

@@ -23,7 +23,8 @@ struct KeyFairnessTests {
         func installTransmit(
             spi: UInt32, key: PacketKey, expiry: Instant, vni: UInt32, for network: NetworkID, at now: Instant
         ) {}
-        func updateEndpoint(of network: NetworkID, to endpoint: Endpoint) {}
+        func updateEndpoint(of network: NetworkID, to place: AddressPair) {}
+        func setAnswersProbes(_ answers: Bool, of network: NetworkID) {}
         func requestKeepAlive(of network: NetworkID) {}
         func activities(of networks: [NetworkID]) -> [NetworkActivity?] { engine.activities(of: networks) }
         func isNewestReceive(_ spi: UInt32, usedBy network: NetworkID) -> Bool { false }

@@ -120,6 +120,7 @@ struct KeyRefusalTests {
         func installTransmit(
             spi: UInt32, key: PacketKey, expiry: Instant, vni: UInt32, for network: NetworkID, at now: Instant
         ) {}
+        func setAnswersProbes(_ answers: Bool, of network: NetworkID) {}
         func updateEndpoint(of network: NetworkID, to place: AddressPair) {}
         func requestKeepAlive(of network: NetworkID) {}
         func activities(of networks: [NetworkID]) -> [NetworkActivity?] {

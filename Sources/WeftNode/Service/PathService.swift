@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Synchronization
+import Weft
+import WeftConfig
+import WeftPaths
+
+/// Follows the tunnel's peers to where they answer.
+final class PathService: NodeService {
+    let name = "weft-paths"
+    private let engine: Engine
+    private let underlay: UnderlayTransport
+    private let state: Mutex<State>
+    private let arrival: ArrivalEvent
+    private let wake: WakeEvent
+    private let isClosing = Atomic(false)
+
+    private struct State: ~Copyable {
+        var keeper: PathKeeper
+        /// What is to be sent, by the service's own thread: who suggests something never waits for a socket.
+        var batch = ToUnderlay(room: 0)
+        /// Which of the peers that agree on keys answer probes, as they said themselves.
+        var answering: [NetworkID: Bool] = [:]
+        var addresses = HostAddresses()
+        var nextLook = Instant(nanoseconds: 0)
+    }
+
+    /// Between rounds while somebody is looked for, and while nobody is: milliseconds.
+    private static let (hurry, calm): (Int32, Int32) = (50, 250)
+    /// How often the host's own addresses are looked at.
+    private static let addressPeriod = Duration.milliseconds(500)
+
+    /// - Parameters:
+    ///   - engine: with ``PathKeeper/lanes`` to spare.
+    ///   - underlay: where probes leave.
+    ///   - tunnelled: what the host routes into the tunnel.
+    init(
+        _ file: TunnelConfiguration, _ engine: Engine, by underlay: UnderlayTransport, tunnelled: [Prefix]
+    ) throws {
+        self.engine = engine
+        self.underlay = underlay
+        arrival = try ArrivalEvent()
+        wake = try WakeEvent()
+        state = Mutex(State(keeper: try PathKeeper(engine, mtu: file.interface.mtu)))
+        follow(file, tunnelled: tunnelled)
+    }
+
+    /// Follows the peers of a changed file from now on.
+    func follow(_ file: TunnelConfiguration, tunnelled: [Prefix]) {
+        state.withLock { state in
+            var rules: [NetworkID: PathRules] = [:]
+            for peer in file.peers {
+                rules[peer.network] = PathRules(peer, answers: state.answering[peer.network] ?? false)
+            }
+            state.answering = state.answering.filter { rules[$0.key] != nil }
+            state.keeper.setPeers(rules)
+            state.keeper.forbidden.tunnelled = tunnelled
+        }
+    }
+
+    /// A peer that keys are agreed with said whether it answers probes.
+    func setAnswers(_ answers: Bool, of network: NetworkID) {
+        state.withLock { state in
+            state.answering[network] = answers
+            state.keeper.setAnswering(answers ? .always : .never, of: network)
+        }
+    }
+
+    /// A peer might be somewhere.
+    func suggest(_ place: AddressPair, for network: NetworkID, by origin: PathOrigin) {
+        let now = SystemCall.now()
+        state.withLock { $0.keeper.suggest(place, for: network, by: origin, into: &$0.batch, at: now) }
+        arrival.signal()
+    }
+
+    /// A peer's data goes there from now on, as the file says.
+    func move(_ network: NetworkID, to place: AddressPair) { state.withLock { $0.keeper.move(network, to: place) } }
+
+    /// How a peer's path is doing.
+    func status(of network: NetworkID, at now: Instant) -> PathStatus? {
+        state.withLock { $0.keeper.status(of: network, at: now) }
+    }
+
+    func run() {
+        engine.announcePathNews(by: arrival)
+        var batch = ToUnderlay(room: 0)
+        while !isClosing.load(ordering: .acquiring) {
+            arrival.clear()
+            let isBusy = work(&batch, at: SystemCall.now())
+            // A probe that finds no way is one that isn't answered.
+            if !batch.runs.isEmpty { underlay.send(batch) { _, _, _ in } }
+            _ = try? wake.wait(for: arrival.raw, events: POLLIN, timeout: isBusy ? Self.hurry : Self.calm)
+        }
+        engine.announcePathNews(by: nil)
+    }
+
+    func close() {
+        isClosing.store(true, ordering: .releasing)
+        wake.signal()
+    }
+
+    /// Does what is due, and hands over what is to be sent. Whether there is more to do soon.
+    private func work(_ batch: inout ToUnderlay, at now: Instant) -> Bool {
+        batch.removeAll()
+        return state.withLock { state in
+            if now >= state.nextLook {
+                state.nextLook = now.advanced(by: Self.addressPeriod)
+                lookAtAddresses(&state)
+            }
+            state.keeper.work(into: &state.batch, at: now)
+            swap(&state.batch, &batch)
+            return state.keeper.isBusy
+        }
+    }
+
+    private func lookAtAddresses(_ state: inout State) {
+        let present = HostAddresses.present()
+        guard present != state.addresses else { return }
+        let isLess = !state.addresses.own.isSubset(of: present.own)
+        state.addresses = present
+        state.keeper.forbidden.addresses = present.own.union(present.broadcasts)
+        if isLess { state.keeper.keepLocalAddresses(present.own.contains) }
+    }
+}
+
+extension PathRules {
+    /// - Parameter answers: whether a peer that keys are agreed with said that it answers probes.
+    init(_ peer: PeerConfiguration, answers: Bool) {
+        let answering: Answering =
+            if peer.publicKey == nil { .perhaps } else { answers && peer.controlPort == nil ? .always : .never }
+        self.init(endpoint: peer.endpoint, isPinned: peer.pinsEndpoint, answering: answering)
+    }
+}

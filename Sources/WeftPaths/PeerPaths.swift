@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+import Weft
+
+/// What a peer's paths ask for.
+public enum PathAction: Hashable, Sendable {
+    /// Send a sealed probe, whose text has so many bytes.
+    case probe(token: UInt64, to: AddressPair, length: Int)
+    /// The peer's data goes there from now on.
+    case move(to: AddressPair)
+    /// Inner packets of that length at most go whole; nil for no limit.
+    case limit(Int?)
+}
+
+/// One peer's paths: the present one, to which data goes, and others that it might be at.
+///
+/// The present one is left when it has stopped to answer and another one has answered, and for no other reason: an address that
+/// merely appeared as a source makes the present one be asked, and is asked itself once that is silent. What a racer, a relay or a
+/// forger of addresses can do is in docs/paths.md.
+struct PeerPaths: Sendable {
+    /// Questions without an answer after which the present path counts as silent.
+    static let questions = 3
+    /// Between questions while data goes out and all is well.
+    static let period = Duration.seconds(1)
+    /// Between questions of a path that has been silent for long.
+    static let longestGap = Duration.seconds(5)
+    /// How long an answer that comes late still counts.
+    static let memory = Duration.seconds(5)
+    /// How long a candidate is kept.
+    static let patience = Duration.seconds(15)
+    /// Candidates at most; the oldest source makes way.
+    static let mostCandidates = 6
+    /// Questions to a place where the peer's session is.
+    private static let sessionCredit = 5
+
+    private(set) var rules: PathRules
+    /// Where data goes; nil while nobody knows.
+    private(set) var present: AddressPair?
+    var trial = Trial()
+    var candidates: [Candidate] = []
+    var asked: [Question] = []
+    private(set) var roundTrip = RoundTrip()
+    var search: MTUSearch?
+    /// The tunnel's MTU.
+    private let mtu: Int
+    var toldLimit: Int?
+    /// When the present path answered last.
+    private(set) var lastAnswer: Instant?
+    /// Whether any path of the peer's ever answered.
+    private(set) var hasAnswered = false
+    private static let answers = 50.0
+    private var allowance = answers
+    private var allowanceSince = Instant(nanoseconds: 0)
+
+    /// How the present path is doing.
+    struct Trial {
+        var unanswered = 0
+        var last: Instant?
+        /// Somebody suggested another place since it answered last.
+        var isDoubted = false
+    }
+
+    struct Candidate {
+        var place: AddressPair
+        var origin: PathOrigin
+        let since: Instant
+        /// Questions that it may be asked.
+        var credit: Int
+        var last: Instant?
+        /// When it answered.
+        var answered: Instant?
+    }
+
+    struct Question {
+        let token: UInt64
+        let place: AddressPair
+        let length: Int
+        let sent: Instant
+    }
+
+    /// - Parameter mtu: the tunnel's.
+    init(_ rules: PathRules, at present: AddressPair?, mtu: Int) {
+        self.mtu = mtu
+        search = present.map { MTUSearch($0.remote.address.family, most: mtu) }
+        self.rules = rules
+        self.present = present
+    }
+
+    // MARK: What it hears
+
+    /// The file, or the peer, says something else of it.
+    mutating func set(_ rules: PathRules) { self.rules = rules }
+
+    /// Somebody moved the peer, who had a better reason than any of ours: the file.
+    mutating func set(_ place: AddressPair?) {
+        guard place != present else { return }
+        present = place
+        trial = Trial()
+        lastAnswer = nil
+        search = place.map { MTUSearch($0.remote.address.family, most: mtu) }
+        candidates.removeAll { $0.place.remote == place?.remote }
+    }
+
+    /// The peer might be there.
+    mutating func suggest(_ place: AddressPair, by origin: PathOrigin, at now: Instant) -> PathAction? {
+        guard !rules.isPinned else { return nil }
+        if let present, present.remote == place.remote {
+            // The same place. Who is called there answers from the address that was called.
+            guard origin == .session, let local = place.local, local != present.local else { return nil }
+            self.present = place
+            return .move(to: place)
+        }
+        if origin != .source, present == nil || rules.answering == .never {
+            set(place)
+            return .move(to: place)
+        }
+        guard rules.answering != .never else { return nil }
+        add(place, by: origin, at: now)
+        trial.isDoubted = true
+        return nil
+    }
+
+    private mutating func add(_ place: AddressPair, by origin: PathOrigin, at now: Instant) {
+        let credit = origin == .source ? 1 : Self.sessionCredit
+        if let known = candidates.firstIndex(where: { $0.place.remote == place.remote }) {
+            candidates[known].place = place
+            // A session says more than a source.
+            if origin != .source { candidates[known].origin = origin }
+            candidates[known].credit = max(candidates[known].credit, credit)
+            return
+        }
+        if candidates.count >= Self.mostCandidates {
+            candidates.remove(at: candidates.firstIndex { $0.origin == .source } ?? 0)
+        }
+        candidates.append(Candidate(place: place, origin: origin, since: now, credit: credit))
+    }
+
+    /// An address of ours went: what left from it leaves from one of the kernel's choice.
+    mutating func loseLocal(_ isOurs: (IPAddress) -> Bool) -> PathAction? {
+        guard let present, let local = present.local, !isOurs(local) else { return nil }
+        let place = AddressPair(present.remote)
+        self.present = place
+        return .move(to: place)
+    }
+
+    /// A probe was answered.
+    mutating func answered(_ token: UInt64, at now: Instant) -> PathAction? {
+        guard let index = asked.firstIndex(where: { $0.token == token }) else { return nil }
+        let question = asked.remove(at: index)
+        roundTrip.add(now.duration(since: question.sent))
+        hasAnswered = true
+        if question.place.remote == present?.remote {
+            trial = Trial(unanswered: 0, last: trial.last, isDoubted: false)
+            lastAnswer = now
+            if question.length > PathProbe.byteCount { search?.passed(question.length, at: now) }
+            // Who is where it was needn't be looked for.
+            candidates.removeAll()
+            return nil
+        }
+        guard let index = candidates.firstIndex(where: { $0.place.remote == question.place.remote }) else { return nil }
+        candidates[index].answered = now
+        return yields(to: candidates[index], at: now) ? move(to: candidates[index].place, at: now) : nil
+    }
+
+    /// Whether another question of the peer's is answered now: 50 at once, and 50 a second.
+    mutating func mayAnswer(at now: Instant) -> Bool {
+        let gained = Double(now.duration(since: allowanceSince).components.attoseconds) / 1e18 * Self.answers
+        let whole = Double(now.duration(since: allowanceSince).components.seconds) * Self.answers
+        allowance = min(Self.answers, allowance + gained + whole)
+        allowanceSince = now
+        guard allowance >= 1 else { return false }
+        allowance -= 1
+        return true
+    }
+
+    /// A probe couldn't be sent, as while there are no keys: it says nothing of the path.
+    mutating func notSent(_ token: UInt64) {
+        guard let index = asked.firstIndex(where: { $0.token == token }) else { return }
+        let question = asked.remove(at: index)
+        if question.place == present { trial.unanswered = max(0, trial.unanswered - 1) }
+        if let candidate = candidates.firstIndex(where: { $0.place == question.place }) {
+            candidates[candidate].credit += 1
+        }
+    }
+
+    mutating func move(to place: AddressPair, at now: Instant) -> PathAction {
+        candidates.removeAll()
+        present = place
+        search = MTUSearch(place.remote.address.family, most: mtu)
+        trial = Trial(unanswered: 0, last: now, isDoubted: false)
+        lastAnswer = now
+        return .move(to: place)
+    }
+
+    // MARK: Time
+
+    /// Whether the present path doesn't answer (any more), or there is none.
+    func isSilent(at now: Instant) -> Bool { isSilent(at: now, after: Self.questions) }
+
+    private func isSilent(at now: Instant, after questions: Int) -> Bool {
+        guard present != nil else { return true }
+        guard trial.unanswered <= questions else { return true }
+        guard trial.unanswered == questions, let last = trial.last else { return false }
+        return now >= last.advanced(by: roundTrip.patience)
+    }
+
+    /// Whether data may go to a candidate that answered. A place that never answered is worth one question where a session is.
+    func yields(to candidate: Candidate, at now: Instant) -> Bool {
+        isSilent(at: now, after: lastAnswer == nil && candidate.origin == .session ? 1 : Self.questions)
+    }
+
+    /// Whether it is looking for something.
+    var isBusy: Bool { isAsking || !candidates.isEmpty || !asked.isEmpty }
+
+    /// Whether somebody has to be believed or not yet.
+    var isAsking: Bool { trial.isDoubted && trial.unanswered <= Self.questions }
+}
