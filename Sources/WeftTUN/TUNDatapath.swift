@@ -55,6 +55,7 @@ public final class TUNDatapath: Datapath {
     private let sockets: [UDPSocket]
     private let senders: [UDPSocket]
     private let fragments: UDPSocket
+    private let separate: [UDPSocket]
     private let pumps: PumpedDatapath
     /// What the tunnel has put into the host.
     public let host: HostState
@@ -62,6 +63,9 @@ public final class TUNDatapath: Datapath {
 
     /// The kernel's limit (MAX_TAP_QUEUES).
     private static let mostQueues = 256
+
+    /// How many sockets peers are parted over once one is slow: more peers share them.
+    private static let partedPeers = 32
 
     /// Lanes that its engine must have: two pumps a queue and the timer.
     public static func lanes(queues: Int) -> Int { 2 * queues + 1 }
@@ -90,6 +94,7 @@ public final class TUNDatapath: Datapath {
         self.devices = devices
         senders = try Self.senders(configuration)
         fragments = try Self.fragments(configuration, sockets)
+        separate = try Self.separate(configuration, port: sockets[0].port)
         do throws(TransportError) {
             let wake = try WakeEvent()
             var queues: [PumpedDatapath.Queue] = []
@@ -98,11 +103,12 @@ public final class TUNDatapath: Datapath {
                     .init(
                         fromOverlay: TUNReader(device, wake: wake), toOverlay: TUNWriter(device, wake: wake),
                         fromUnderlay: UDPReceiver(socket, wake: wake),
-                        toUnderlay: UDPSender(socket, spread: senders, fragments: fragments, wake: wake)))
+                        toUnderlay: UDPSender(
+                            socket, spread: senders, fragments: fragments, separate: separate, wake: wake)))
             }
             pumps = PumpedDatapath(
-                engine: engine, queues: queues, timerSender: UDPSender(sockets[0], fragments: fragments, wake: wake),
-                wake: wake,
+                engine: engine, queues: queues,
+                timerSender: UDPSender(sockets[0], fragments: fragments, separate: separate, wake: wake), wake: wake,
                 pinsThreads: configuration.pinsThreads, onTick: onTick)
         } catch {
             throw .transport(error)
@@ -157,6 +163,20 @@ public final class TUNDatapath: Datapath {
         return fragments
     }
 
+    /// The sockets that peers are parted over once one is slow; what comes to their port goes to the others.
+    private static func separate(
+        _ configuration: TUNConfiguration, port: UInt16
+    ) throws(DatapathError) -> [UDPSocket] {
+        var sockets: [UDPSocket] = []
+        for _ in 0..<Self.partedPeers {
+            sockets.append(
+                try UDPSocket(
+                    port: port, address: configuration.listenAddress, mark: configuration.mark, role: .sendsBeside,
+                    offloads: configuration.offloads))
+        }
+        return sockets
+    }
+
     /// Readies the device, which stays down.
     private static func configure(_ configuration: TUNConfiguration) throws(LinkError) -> Int32 {
         var netlink = try Netlink()
@@ -175,7 +195,7 @@ public final class TUNDatapath: Datapath {
         guard !hasRun.exchange(true, ordering: .relaxed) else { throw .alreadyRun }
         defer {
             for device in devices { device.close() }
-            for socket in sockets + senders + [fragments] { socket.close() }
+            for socket in sockets + senders + [fragments] + separate { socket.close() }
         }
         do throws(DatapathError) {
             try pumps.run()
@@ -198,7 +218,10 @@ public final class TUNDatapath: Datapath {
     public func movePort() throws(DatapathError) -> UInt16 {
         let fresh = try Self.sockets(configuration, port: 0)
         let freshFragments = try Self.fragments(configuration, fresh)
-        for (socket, other) in zip(sockets + [fragments], fresh + [freshFragments]) { try socket.become(other) }
+        let freshSeparate = try Self.separate(configuration, port: fresh[0].port)
+        for (socket, other) in zip(sockets + [fragments] + separate, fresh + [freshFragments] + freshSeparate) {
+            try socket.become(other)
+        }
         return sockets[0].port
     }
 

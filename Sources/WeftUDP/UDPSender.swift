@@ -6,16 +6,14 @@ import Weft
 
 /// A sending end of a UDP socket: one thread's. Several ends share a socket.
 public final class UDPSender: UnderlaySender {
-    /// Datagrams leave from these by their flow; at least one.
-    private let sockets: [UDPSocket]
+    private let sockets: SendSockets
     private let socket: UDPSocket
     /// Where short datagrams leave that the device can't take whole; nil where those are refused.
     private let fragments: UDPSocket?
     private let wake: WakeEvent
     private let sendMessages: MessageBuffers.Send
+    private let clock: @Sendable () -> Instant
     private let state: Mutex<State>
-    /// How long a full socket buffer is waited for before its datagrams are given up: milliseconds.
-    private static let patience: Int32 = 1000
 
     private struct State: ~Copyable {
         var messages: MessageBuffers
@@ -24,7 +22,8 @@ public final class UDPSender: UnderlaySender {
         /// A run that was refused in one piece: its datagrams go one by one.
         var suspect: Int?
         /// Which of the sockets the messages leave from.
-        var source = 0
+        var place = SendSockets.Place.common(0)
+        var congestion = Congestion()
         /// Whether none of them has been tried yet.
         var isUndecided = false
         /// An address that the kernel says isn't ours (any more): what should leave from it leaves from one of the kernel's choice.
@@ -56,23 +55,28 @@ public final class UDPSender: UnderlaySender {
     ///   - spread: sockets that datagrams leave from by their flow, so that the underlay and the receiver's queues see
     ///     flows; none sends all from `socket`.
     ///   - fragments: of the port of `socket`; nil refuses what the device can't take whole.
+    ///   - separate: sockets that peers are parted over once one of them doesn't get rid of what it is sent; none has them in each
+    ///     other's way.
     ///   - batch: messages that one call sends.
     public convenience init(
-        _ socket: UDPSocket, spread: [UDPSocket] = [], fragments: UDPSocket? = nil, wake: WakeEvent, batch: Int = 64
+        _ socket: UDPSocket, spread: [UDPSocket] = [], fragments: UDPSocket? = nil, separate: [UDPSocket] = [],
+        wake: WakeEvent, batch: Int = 64
     ) {
         unsafe self.init(
-            socket, spread: spread, fragments: fragments, wake: wake, batch: batch,
+            socket, spread: spread, fragments: fragments, separate: separate, wake: wake, batch: batch,
             sendMessages: .init { unsafe weft_send_messages($0, $1, $2, 0) })
     }
 
     init(
-        _ socket: UDPSocket, spread: [UDPSocket] = [], fragments: UDPSocket? = nil, wake: WakeEvent, batch: Int,
-        sendMessages: MessageBuffers.Send
+        _ socket: UDPSocket, spread: [UDPSocket] = [], fragments: UDPSocket? = nil, separate: [UDPSocket] = [],
+        wake: WakeEvent, batch: Int, sendMessages: MessageBuffers.Send,
+        clock: @escaping @Sendable () -> Instant = SystemCall.now
     ) {
         self.socket = socket
         self.fragments = fragments
-        sockets = spread.isEmpty ? [socket] : spread
+        sockets = SendSockets(common: spread.isEmpty ? [socket] : spread, separate: separate)
         self.wake = wake
+        self.clock = clock
         self.sendMessages = sendMessages
         state = Mutex(State(messages: MessageBuffers(capacity: batch), contents: FixedArray(capacity: batch)))
     }
@@ -85,6 +89,7 @@ public final class UDPSender: UnderlaySender {
             state.suspect = nil
             state.isUndecided = false
             state.lostLocal = nil
+            if state.congestion.isSeparate { state.congestion.look(at: clock()) }
             while position.run < batch.runs.count {
                 if batch.runs[position.run].isTooLong {
                     sendInFragments(batch, position.run, failed: failed)
@@ -103,7 +108,7 @@ public final class UDPSender: UnderlaySender {
         }
     }
 
-    public var sourcePorts: Int { sockets.count }
+    public var sourcePorts: Int { sockets.common.count }
 
     public func pathMTU(to endpoint: Endpoint) -> Int? { socket.pathMTU(to: endpoint) }
 
@@ -117,9 +122,10 @@ public final class UDPSender: UnderlaySender {
             while position.run < batch.runs.count, !state.contents.isFull {
                 let next = batch.runs[position.run]
                 if next.isTooLong { return }
+                let place = sockets.place(of: next, isSeparate: state.congestion.isSeparate)
                 if state.contents.isEmpty {
-                    state.source = next.source
-                } else if next.source != state.source {
+                    state.place = place
+                } else if place != state.place {
                     return
                 }
                 guard let address = SocketAddress(next.destination, socket.family) else { return }
@@ -166,8 +172,9 @@ public final class UDPSender: UnderlaySender {
         _ state: inout State, _ position: inout Position,
         failed: (_ run: Int, _ datagrams: Int, SendFailure) -> Void
     ) {
-        let raw = sockets[state.source].raw
+        let raw = sockets[state.place].raw
         var next = 0
+        var hasWaited = false
         while next < state.contents.count {
             let sent = state.messages.send(
                 raw, from: next, count: state.contents.count - next, by: sendMessages)
@@ -178,15 +185,31 @@ public final class UDPSender: UnderlaySender {
                     state.isUndecided = false
                 }
                 next += Int(sent)
+                hasWaited = false
                 continue
             }
             let code = errno
             if code == EINTR { continue }
-            if code == EAGAIN, (try? wake.wait(for: raw, events: POLLOUT, timeout: Self.patience)) == .ready {
-                continue
-            }
             // The error is the first message's; the others have not been tried.
             let content = state.contents[next]
+            if code == EAGAIN {
+                switch state.congestion.isFull(state.place, hasWaited: hasWaited, canPart: sockets.canPart, at: clock())
+                {
+                case .part:
+                    position = Position(run: content.run, offset: content.offset)
+                    return
+                case .wait:
+                    hasWaited = true
+                    let isReady = (try? wake.wait(for: raw, events: POLLOUT, timeout: Congestion.patience)) == .ready
+                    if !isReady { state.congestion.hasWaitedInVain(at: clock()) }
+                    continue
+                case .giveUp:
+                    for index in next..<state.contents.count {
+                        failed(state.contents[index].run, state.contents[index].datagrams, .refused(code))
+                    }
+                    return
+                }
+            }
             if UDPSocket.isLost(content.local, by: code) {
                 state.contents[next].local = nil
                 state.lostLocal = content.local
