@@ -33,7 +33,10 @@ struct MTUSearch: Hashable, Sendable {
     }
 
     /// The longest inner packet that may go whole; nil while nothing is known against any.
-    var limit: Int? { proven.map { $0 >= most ? nil : $0 } ?? (refused == nil ? nil : least) }
+    var limit: Int? {
+        guard let longest = proven ?? (refused == nil ? nil : least), longest < most else { return nil }
+        return longest
+    }
 
     /// Whether a longer one may pass than is known to.
     func isSearching(at now: Instant) -> Bool { candidate != nil || now >= nextRise }
@@ -70,7 +73,7 @@ struct MTUSearch: Hashable, Sendable {
 
     /// A question of that length wasn't, though the path answers.
     mutating func failed(_ length: Int, at now: Instant) {
-        guard length >= (proven ?? least), refused.map({ length < $0 }) ?? true else { return }
+        guard length >= (proven ?? least), length <= most, refused.map({ length < $0 }) ?? true else { return }
         failures += 1
         guard failures >= Self.tries else { return }
         failures = 0

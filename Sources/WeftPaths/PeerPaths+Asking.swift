@@ -35,7 +35,7 @@ extension PeerPaths {
     private func unansweredSession(at now: Instant) -> AddressPair? {
         guard !hasAnswered else { return nil }
         return candidates.first { candidate in
-            candidate.origin == .session && candidate.credit == 0
+            candidate.origin == .session && candidate.questions >= Self.sessionCredit
                 && candidate.last.map { now >= $0.advanced(by: roundTrip.patience) } ?? false
         }?.place
     }
@@ -100,6 +100,7 @@ extension PeerPaths {
                 candidate.last.map({ now >= $0.advanced(by: patience) }) ?? true
             else { continue }
             candidates[index].credit -= 1
+            candidates[index].questions += 1
             candidates[index].last = now
             actions.append(ask(candidate.place, now, token))
         }

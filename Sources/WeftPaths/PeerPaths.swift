@@ -30,7 +30,7 @@ struct PeerPaths: Sendable {
     /// Candidates at most; the oldest source makes way.
     static let mostCandidates = 6
     /// Questions to a place where the peer's session is.
-    private static let sessionCredit = 5
+    static let sessionCredit = 5
 
     private(set) var rules: PathRules
     /// Where data goes; nil while nobody knows.
@@ -66,6 +66,8 @@ struct PeerPaths: Sendable {
         /// Questions that it may be asked.
         var credit: Int
         var last: Instant?
+        /// Questions that it was asked.
+        var questions = 0
         /// When it answered.
         var answered: Instant?
     }
@@ -124,7 +126,10 @@ struct PeerPaths: Sendable {
         if let known = candidates.firstIndex(where: { $0.place.remote == place.remote }) {
             candidates[known].place = place
             // A session says more than a source.
-            if origin != .source { candidates[known].origin = origin }
+            if origin != .source, candidates[known].origin != .session {
+                candidates[known].origin = origin
+                candidates[known].questions = 0
+            }
             candidates[known].credit = max(candidates[known].credit, credit)
             return
         }
@@ -179,6 +184,7 @@ struct PeerPaths: Sendable {
         if question.place == present { trial.unanswered = max(0, trial.unanswered - 1) }
         if let candidate = candidates.firstIndex(where: { $0.place == question.place }) {
             candidates[candidate].credit += 1
+            candidates[candidate].questions -= 1
         }
     }
 
