@@ -75,12 +75,12 @@ extension Integration {
                 var text = file.text
                 text.replace("PrivateKeyFile", with: "Driver = \(driver)\nUnderlay = underlay\nPrivateKeyFile")
                 try host.write(text)
-                // A path that takes 1300 bytes, as seen from both ends: longer datagrams vanish.
+                // A path that takes 1300 bytes, as seen from both ends: longer datagrams that mustn't be fragmented vanish.
                 try await host.shell(
                     """
                     nft add table netdev path
                     nft 'add chain netdev path arrivals { type filter hook ingress device underlay priority -500; }'
-                    nft add rule netdev path arrivals ip protocol udp ip length gt 1300 drop
+                    nft add rule netdev path arrivals ip protocol udp ip length gt 1300 'ip frag-off & 0x4000 != 0' drop
                     """)
                 try await host.up()
             }

@@ -50,17 +50,19 @@ struct ICXPeerTests {
         tunnels.run(for: .seconds(1))
     }
 
-    @Test("A keep-alive says where one of Weft's ends is, and nothing about ICX's", arguments: [true, false])
+    @Test("A keep-alive by itself moves nobody, and is told to who follows peers", arguments: [true, false])
     func keepAlives(icx: Bool) throws {
         let tunnels = try tunnels(icx: icx)
         let listener = tunnels.hosts[1]
         #expect(listener.network?.endpoint == Tunnels.address(1))
         try carryKeepAlive(tunnels, from: tunnels.hosts[0], at: Self.hashed, to: listener)
-        #expect(listener.network?.endpoint == (icx ? Tunnels.address(1) : Self.hashed))
+        #expect(listener.network?.endpoint == Tunnels.address(1))
+        #expect(listener.engine.takePathNews().map(\.sighting?.remote) == [Self.hashed])
         // Another address is no different.
         let elsewhere = Endpoint(Tunnels.address(7).address, port: 50_124)
         try carryKeepAlive(tunnels, from: tunnels.hosts[0], at: elsewhere, to: listener)
-        #expect(listener.network?.endpoint == (icx ? Tunnels.address(1) : elsewhere))
+        #expect(listener.network?.endpoint == Tunnels.address(1))
+        #expect(listener.engine.takePathNews().map(\.sighting?.remote) == [elsewhere])
         #expect(listener.control.statuses()[0].failures == 0)
     }
 
