@@ -223,6 +223,14 @@ class End(QuicConnectionProtocol):
         asyncio.get_event_loop().call_later(0.5, lambda: finish(**values))
 
 
+async def patience():
+    """Waits for the end, while the connection is still there."""
+    try:
+        await asyncio.wait_for(finished.wait(), PATIENCE)
+    except asyncio.TimeoutError:
+        finish(end="timeout")
+
+
 async def main():
     configuration = QuicConfiguration(
         is_client=dials,
@@ -238,7 +246,7 @@ async def main():
                 "127.0.0.1", port, configuration=configuration, create_protocol=End, wait_connected=False
             ) as end:
                 end.transmit()
-                await asyncio.wait_for(finished.wait(), PATIENCE)
+                await patience()
         else:
             loop = asyncio.get_running_loop()
             _, server = await loop.create_datagram_endpoint(
@@ -246,9 +254,9 @@ async def main():
                 local_addr=("127.0.0.1", port),
             )
             print(json.dumps({"end": "listening"}), flush=True)
-            await asyncio.wait_for(finished.wait(), PATIENCE)
+            await patience()
             server.close()
-    except (asyncio.TimeoutError, ConnectionError):
+    except ConnectionError:
         finish(end="timeout")
     print(json.dumps(result), flush=True)
 
