@@ -77,10 +77,13 @@ extension Integration {
             var files = TunnelText.pair()
             files.left.keepalive = "1"
             try await hosts.bringUp(files)
-            try await eventually("two keep-alives") { try await hosts.right.status().totals.rx.keepAlives >= 2 }
-            let left = try await hosts.left.status()
-            #expect(left.totals.tx.keepAlives >= 2)
-            #expect(left.totals.rx.keepAlives == 0)
+            // Probes, which are counted with them, end soon after the tunnel is up.
+            try await Task.sleep(for: .seconds(2))
+            let before = try await hosts.right.status().totals.rx.keepAlives
+            try await eventually("three keep-alives") {
+                try await hosts.right.status().totals.rx.keepAlives >= before + 3
+            }
+            #expect(try await hosts.left.status().totals.tx.keepAlives >= before + 3)
         }
 
         @Test("A host carries two tunnels on ports of their own")
@@ -130,24 +133,26 @@ extension Integration {
 }
 
 /// What came in is what went out plus what was dropped, each way, and the peers' books add up to the tunnel's.
+///
+/// The books aren't read at one instant, and probes go whenever they want: two of them may be in one and not yet in the other.
 func expectBalance(_ status: TunnelStatus, sourceLocation: SourceLocation = #_sourceLocation) {
     let totals = status.totals
-    let sealed = totals.tx.packets - totals.tx.keepAlives
     func drops(_ fromOverlay: Bool, byTransport: Bool) -> UInt64 {
         status.drops(fromOverlay: fromOverlay, byTransport: byTransport)
     }
-    let answered = totals.localReplies
-    #expect(totals.fromOverlay == sealed + answered + drops(true, byTransport: false), sourceLocation: sourceLocation)
-    #expect(totals.toUnderlay == totals.tx.packets - drops(true, byTransport: true), sourceLocation: sourceLocation)
+    func expectSame(_ one: UInt64, _ other: UInt64, within slack: UInt64 = 2) {
+        #expect(max(one, other) - min(one, other) <= slack, "\(one) and \(other)", sourceLocation: sourceLocation)
+    }
+    let sealed = totals.tx.packets - totals.tx.keepAlives
+    expectSame(totals.fromOverlay, sealed + totals.localReplies + drops(true, byTransport: false))
+    expectSame(totals.toUnderlay, totals.tx.packets - drops(true, byTransport: true))
     let handedOver = totals.streams.values.reduce(0, +)
-    #expect(
-        totals.fromUnderlay == totals.rx.packets + handedOver + drops(false, byTransport: false),
-        sourceLocation: sourceLocation)
+    expectSame(totals.fromUnderlay, totals.rx.packets + handedOver + drops(false, byTransport: false))
     let opened = totals.rx.packets - totals.rx.keepAlives
-    #expect(totals.toOverlay == opened - drops(false, byTransport: true), sourceLocation: sourceLocation)
+    expectSame(totals.toOverlay, opened - drops(false, byTransport: true))
     #expect(Set(totals.drops.keys).isSubset(of: DropReason.allCases.map { "\($0)" }), sourceLocation: sourceLocation)
-    #expect(totals.rx.bytes == status.peers.reduce(0) { $0 + $1.rx.bytes }, sourceLocation: sourceLocation)
-    #expect(totals.tx.packets == status.peers.reduce(0) { $0 + $1.tx.packets }, sourceLocation: sourceLocation)
+    expectSame(totals.rx.bytes, status.peers.reduce(0) { $0 + $1.rx.bytes }, within: 2 * 1_500)
+    expectSame(totals.tx.packets, status.peers.reduce(0) { $0 + $1.tx.packets })
 }
 
 extension Host {
