@@ -47,9 +47,7 @@ struct PeerPaths: Sendable {
     private(set) var lastAnswer: Instant?
     /// Whether any path of the peer's ever answered.
     private(set) var hasAnswered = false
-    private static let answers = 50.0
-    private var allowance = answers
-    private var allowanceSince = Instant(nanoseconds: 0)
+    private var answers = Allowance(atOnce: 50, perSecond: 50)
 
     /// How the present path is doing.
     struct Trial {
@@ -167,15 +165,7 @@ struct PeerPaths: Sendable {
     }
 
     /// Whether another question of the peer's is answered now: 50 at once, and 50 a second.
-    mutating func mayAnswer(at now: Instant) -> Bool {
-        let gained = Double(now.duration(since: allowanceSince).components.attoseconds) / 1e18 * Self.answers
-        let whole = Double(now.duration(since: allowanceSince).components.seconds) * Self.answers
-        allowance = min(Self.answers, allowance + gained + whole)
-        allowanceSince = now
-        guard allowance >= 1 else { return false }
-        allowance -= 1
-        return true
-    }
+    mutating func mayAnswer(at now: Instant) -> Bool { answers.admits(at: now) }
 
     /// A probe couldn't be sent, as while there are no keys: it says nothing of the path.
     mutating func notSent(_ token: UInt64) {

@@ -79,7 +79,7 @@ extension Engine {
     }
 
     /// Says how whole frames reach the endpoints of networks, for drivers that move them. Networks that aren't named
-    /// what they have, and unknown ones are passed over.
+    /// keep what they have, and unknown ones are passed over.
     public func updatePaths(_ paths: [NetworkID: UnderlayPath]) {
         state.withLock { state in
             var edit = SnapshotEdit(state.snapshot)

@@ -60,10 +60,7 @@ final class RateLimit: Sendable {
         }
     }
 
-    /// A source is an IPv4 address or an IPv6 /64, since a host has all addresses of one.
     private func place(of source: IPAddress) -> Int {
-        var mixed = (source.high ^ secret) &* 0x9E37_79B9_7F4A_7C15
-        mixed = (mixed ^ (mixed >> 32) ^ secret) &* 0xBF58_476D_1CE4_E5B9
-        return Int(truncatingIfNeeded: (mixed >> 32) % UInt64(Self.places))
+        Int(truncatingIfNeeded: SourceAddress(source).place(secret) % UInt64(Self.places))
     }
 }

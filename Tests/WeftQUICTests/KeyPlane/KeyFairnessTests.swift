@@ -8,35 +8,6 @@ import WeftQUIC
 /// Tenants that take more than their share, beside one that doesn't.
 @Suite("A key plane's initiators don't wait for each other")
 struct KeyFairnessTests {
-    /// An engine that counts what it is told.
-    private final class CountingEngine: EnginePort {
-        private let engine: LocalEngine
-        var steps = 0
-        var changed = 0
-
-        init(_ engine: Engine) { self.engine = LocalEngine(engine) }
-
-        func install(_ pair: SAPair, for network: NetworkID, at now: Instant) {}
-        func installReceive(
-            spi: UInt32, key: PacketKey, expiry: Instant, vni: UInt32, for network: NetworkID, at now: Instant
-        ) {}
-        func installTransmit(
-            spi: UInt32, key: PacketKey, expiry: Instant, vni: UInt32, for network: NetworkID, at now: Instant
-        ) {}
-        func updateEndpoint(of network: NetworkID, to place: AddressPair) {}
-        func setAnswersProbes(_ answers: Bool, of network: NetworkID) {}
-        func requestKeepAlive(of network: NetworkID) {}
-        func activities(of networks: [NetworkID]) -> [NetworkActivity?] { engine.activities(of: networks) }
-        func isNewestReceive(_ spi: UInt32, usedBy network: NetworkID) -> Bool { false }
-        func apply(_ changes: GrantChanges) {
-            steps += 1
-            changed += changes.changed.count
-            engine.apply(changes)
-        }
-        func setLocalPrefixes(_ prefixes: [Prefix]) { engine.setLocalPrefixes(prefixes) }
-        func nextEvent() -> EngineEvent? { engine.nextEvent() }
-    }
-
     private func life(_ initiator: KeyPlane.Initiator, in plane: KeyPlane) throws -> InitiatorLife {
         try #require(plane.responder.initiators[initiator.key])
     }
@@ -91,13 +62,7 @@ struct KeyFairnessTests {
 
     @Test("The engine is told at most once in 5 ms, however many ask")
     func steps() throws {
-        var counting: CountingEngine?
-        let plane = try KeyPlane { engine in
-            let port = CountingEngine(engine)
-            counting = port
-            return port
-        }
-        let engine = try #require(counting)
+        let (plane, engine) = try KeyPlane.watched()
         for _ in 0..<8 { try plane.add() }
         for initiator in plane.initiators {
             plane.ask(initiator, for: address(Int(initiator.address.address.v4Bits & 0xFF)))
@@ -168,13 +133,7 @@ struct KeyFairnessTests {
 
     @Test("One that moves to and fro has its networks moved once a second, and in the end to where it is")
     func restless() throws {
-        var counting: CountingEngine?
-        let plane = try KeyPlane { engine in
-            let port = CountingEngine(engine)
-            counting = port
-            return port
-        }
-        let engine = try #require(counting)
+        let (plane, engine) = try KeyPlane.watched()
         let initiator = try plane.add()
         for number in 0..<50 { _ = initiator.requester.request(address(number), at: plane.now) }
         plane.run(for: .milliseconds(50))

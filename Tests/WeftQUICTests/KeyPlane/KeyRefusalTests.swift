@@ -106,40 +106,10 @@ struct KeyRefusalTests {
         #expect(plane.engine.networks().map(\.vni) == [1])
     }
 
-    /// An engine that is told at once, and heard of when it's told to.
-    private final class LateEngine: EnginePort {
-        private let engine: LocalEngine
-        var isHeard = false
-
-        init(_ engine: Engine) { self.engine = LocalEngine(engine) }
-
-        func install(_ pair: SAPair, for network: NetworkID, at now: Instant) {}
-        func installReceive(
-            spi: UInt32, key: PacketKey, expiry: Instant, vni: UInt32, for network: NetworkID, at now: Instant
-        ) {}
-        func installTransmit(
-            spi: UInt32, key: PacketKey, expiry: Instant, vni: UInt32, for network: NetworkID, at now: Instant
-        ) {}
-        func setAnswersProbes(_ answers: Bool, of network: NetworkID) {}
-        func updateEndpoint(of network: NetworkID, to place: AddressPair) {}
-        func requestKeepAlive(of network: NetworkID) {}
-        func activities(of networks: [NetworkID]) -> [NetworkActivity?] {
-            engine.activities(of: networks)
-        }
-        func isNewestReceive(_ spi: UInt32, usedBy network: NetworkID) -> Bool { false }
-        func apply(_ changes: GrantChanges) { engine.apply(changes) }
-        func setLocalPrefixes(_ prefixes: [Prefix]) { engine.setLocalPrefixes(prefixes) }
-        func nextEvent() -> EngineEvent? { isHeard ? engine.nextEvent() : nil }
-    }
-
     @Test("A refusal that is heard of after the answer ends the session, and the initiator asks anew")
     func lateRefusal() throws {
-        var late: LateEngine?
-        let plane = try KeyPlane { engine in
-            let port = LateEngine(engine)
-            late = port
-            return port
-        }
+        let (plane, engine) = try KeyPlane.watched()
+        engine.isHeard = false
         try plane.engine.add(NetworkConfiguration(vni: 2, endpoint: nil, routes: []))
         let (unlucky, other) = (try plane.add(), try plane.add())
         plane.ask(unlucky, for: "10.9.1.1")
@@ -150,7 +120,7 @@ struct KeyRefusalTests {
         plane.ask(other, for: "10.9.1.3")
         plane.run(for: .milliseconds(20))
         #expect(unlucky.grants.count == 1 && other.grants.isEmpty)
-        late?.isHeard = true
+        engine.isHeard = true
         plane.responder.advance(to: plane.now)
         plane.passes = { _ in true }
         plane.run(for: .seconds(5))

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import Weft
 
 /// How often something may happen: so many times at once, and then once in each interval.
 package struct Allowance: Sendable {
