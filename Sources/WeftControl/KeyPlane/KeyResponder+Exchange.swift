@@ -12,6 +12,8 @@ extension KeyResponder {
         var changed: Set<UInt32> = []
         var removed: Set<UInt32> = []
         var answers: [Answer] = []
+        /// While all of it is releases: until then they wait for a grant, whose step they need no more than.
+        var notBefore: Instant?
 
         var isEmpty: Bool { added.isEmpty && changed.isEmpty && removed.isEmpty && answers.isEmpty }
     }
@@ -51,6 +53,7 @@ extension KeyResponder {
     func respond(to message: ControlMessage, on stream: StreamID, _ session: KeySession, _ now: Instant) {
         switch message {
         case .keyRequest(let offer, let address):
+            staged.notBefore = nil
             do {
                 let (vni, reply) = try grant(address, offer, session, now)
                 session.answering[stream] = vni
@@ -64,6 +67,7 @@ extension KeyResponder {
                 staged.answers.append(Answer(session: session.id, stream: stream, message: refusal, vni: nil))
             }
         case .vniRelease(let vni):
+            if staged.isEmpty { staged.notBefore = now.advanced(by: Self.step) }
             let status: ExchangeStatus
             if session.granted.contains(vni), let grant = grants[vni] {
                 withdraw(grant, at: now)
@@ -162,8 +166,10 @@ extension KeyResponder {
         changes.keys = staged.added
         let answers = staged.answers
         staged = Staged()
-        nextStep = now.advanced(by: Self.step)
-        if !changes.isEmpty { engine.apply(changes) }
+        if !changes.isEmpty {
+            takeStep(at: now)
+            engine.apply(changes)
+        }
         handleRefusals(of: answers, at: now)
     }
 

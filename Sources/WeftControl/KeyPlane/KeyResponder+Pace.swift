@@ -2,12 +2,13 @@
 import Weft
 
 /// What keeps one initiator from taking the others' time: its requests wait once there are more of them than it may make,
-/// and the engine hears of what all ask for in steps, so many a second at most.
+/// and the engine hears of what all ask for in steps, so many a second at most. Who asks after a pause is answered at once.
 ///
 /// A request that waits holds its stream, and of those a session has ``streams``: so whoever asks too much waits for
 /// itself.
 extension KeyResponder {
-    /// The shortest time between two steps of the engine's.
+    /// The mean time between two steps of the engine's, at the least. One may come early, as much as the one before was late: else each ask
+    /// of a steady row of them would wait as long as the latest one did.
     static let step = Duration.milliseconds(5)
     /// The shortest time between two moves of a session, each of which concerns all of its networks.
     static let moveInterval = Duration.seconds(1)
@@ -68,11 +69,25 @@ extension KeyResponder {
 
     /// When ``servePaced(at:)`` and ``commit(at:)`` have something to do.
     var nextPacedDeadline: Instant {
-        var deadline = staged.isEmpty ? Instant.distantFuture : nextStep
+        var deadline = stepDeadline
         // Nobody is waited for more finely than the engine is told.
         for life in paced.values { deadline = min(deadline, max(life.requests.next, nextStep)) }
         for id in moving.keys { deadline = min(deadline, sessions[id]?.nextMove ?? nextStep) }
         return deadline
+    }
+
+    // MARK: Steps
+
+    /// When the engine is to be told of what is staged.
+    var stepDeadline: Instant {
+        guard !staged.isEmpty else { return .distantFuture }
+        return max(nextStep, staged.notBefore ?? nextStep)
+    }
+
+    /// Keeps a place in the row of steps for the one that begins now.
+    func takeStep(at now: Instant) {
+        // One that came out of turn, for a reload, puts off the next one alone.
+        nextStep = min(max(nextStep.advanced(by: Self.step), now), now.advanced(by: Self.step))
     }
 
     // MARK: Places

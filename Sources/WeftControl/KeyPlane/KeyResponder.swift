@@ -174,7 +174,7 @@ public final class KeyResponder: ControlMachine {
         handleEvents(at: now)
         servePaced(at: now)
         handleRefusals(at: now)
-        if !staged.isEmpty, now >= nextStep { commit(at: now) }
+        if now >= stepDeadline { commit(at: now) }
     }
 
     public func flush(now: Instant, _ send: (Span<UInt8>, AddressPair) -> Void) {
