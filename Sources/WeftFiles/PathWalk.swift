@@ -19,6 +19,8 @@ struct PathWalk: ~Copyable {
     /// What comes next, the nearest last.
     private var rest: [Substring]
     private var links = 0
+    /// For each folder from the root to `folder`, the user whose private folder it lies in, or is.
+    private var hosts: [uid_t?] = [nil]
     /// Whether others can make entries in `folder`, which is sticky then.
     private var isShared = false
     /// Whether the root folder belongs to somebody whom our user namespace doesn't know, as where a user made that namespace for himself.
@@ -59,16 +61,16 @@ struct PathWalk: ~Copyable {
         let status = try FileTrust.status(of: next.raw, path)
         switch status.st_mode & S_IFMT {
         case S_IFLNK:
-            try trust.judge(status, .link, path, anchor: hasUnmappedRoot && !isShared)
+            try judge(status, .link, path, host: host)
             try follow(next.raw, path)
             return nil
         case S_IFDIR:
-            try enter(next, path, status)
+            try enter(next, path, status, isUp: part == "..")
             return nil
         case S_IFREG where isLast:
             // What isn't a regular file is never opened, since that can wait, or do something.
             let file = try Self.openEntry(part, of: folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
-            _ = try trust.judge(file.raw, called: name)
+            try judge(FileTrust.status(of: file.raw, name), .file, name, host: host)
             return file
         default:
             if isLast { throw .notRegular(path: name) }
@@ -84,11 +86,30 @@ struct PathWalk: ~Copyable {
         return place == "/" ? "/\(part)" : "\(place)/\(part)"
     }
 
-    private mutating func enter(_ next: consuming FileDescriptor, _ path: String, _ status: stat) throws(FileRefusal) {
-        try trust.judge(status, .folder, path, anchor: hasUnmappedRoot && !isShared)
+    private var host: uid_t? { hosts.last ?? nil }
+
+    private func judge(_ status: stat, _ kind: FileRefusal.Kind, _ path: String, host: uid_t?) throws(FileRefusal) {
+        try trust.judge(status, kind, path, host: host, anchor: kind != .file && hasUnmappedRoot && !isShared)
+    }
+
+    private mutating func enter(
+        _ next: consuming FileDescriptor, _ path: String, _ status: stat, isUp: Bool
+    ) throws(FileRefusal) {
+        if !isUp {
+            hosts.append(isPrivateFolder(status) ? status.st_uid : host)
+        } else if hosts.count > 1 {
+            hosts.removeLast()
+        }
+        try judge(status, .folder, path, host: host)
         isShared = status.st_mode & (S_IWGRP | S_IWOTH) != 0
         folder = next
         place = path
+    }
+
+    /// Whether what lies in `folder` is a folder that its owner alone can enter, and that nobody else can have put there.
+    private func isPrivateFolder(_ status: stat) -> Bool {
+        trust.believesPrivateFolders && !isShared && !trust.owners.contains(status.st_uid)
+            && status.st_uid != trust.unmapped && status.st_mode & (S_IRWXG | S_IRWXO) == 0
     }
 
     private mutating func follow(_ link: Int32, _ path: String) throws(FileRefusal) {
@@ -108,7 +129,8 @@ struct PathWalk: ~Copyable {
     private mutating func startAtRoot() throws(FileRefusal) {
         let status = try FileTrust.status(of: folder.raw, "/")
         hasUnmappedRoot = status.st_uid == trust.unmapped
-        try trust.judge(status, .folder, "/", anchor: true)
+        try trust.judge(status, .folder, "/", host: nil, anchor: true)
+        hosts = [nil]
         isShared = status.st_mode & (S_IWGRP | S_IWOTH) != 0
         place = "/"
     }

@@ -55,6 +55,30 @@ extension Integration {
             #expect(folder.status == 1 && folder.standardError.contains("run chmod go-w \(host.folder)"), "\(folder)")
         }
 
+        @Test("In a user's own private folder: started, compared and reloaded by root")
+        func privateFolder() async throws {
+            let host = try await Host("alone")
+            _ = try await host.makeIdentity()
+            let folder = "\(host.folder)/owned"
+            try await host.shell(
+                "chmod 755 \(host.folder) && mkdir -m 700 \(folder) && mv \(host.folder)/host.key \(folder)/")
+            let path = try host.write(Self.text, to: "owned/weft0.conf")
+            try await host.shell("chown -R 61204 \(folder)")
+            try await host.run(WeftCommand.path, "up", "--detach", path)
+            let other = try await Host("other").makeIdentity()
+            try host.write(
+                "\(Self.text)[Peer]\nPublicKey = \(other)\nAllowedIPs = 198.51.100.0/24\n", to: "owned/weft0.conf")
+            for command in [["check", path], ["check", path, "--against", "weft0"], ["reload", "weft0"]] {
+                let output = try await host.attempt([WeftCommand.path] + command)
+                #expect(output.status == 0, "\(output)")
+            }
+            #expect(try await host.shell("ip route show dev weft0").contains("198.51.100"))
+            // Nobody's word but that user's, there.
+            try await host.shell("chown 61205 \(path)")
+            let foreign = try await host.weft("reload", "weft0")
+            #expect(foreign.status == 1 && foreign.standardError.contains("belongs to user 61205"), "\(foreign)")
+        }
+
         @Test("In a container: one's own below folders of nobody's, and nobody's files not at all")
         func containers() async throws {
             let host = try await Host("alone")

@@ -30,7 +30,7 @@ public struct HostileFiles {
         try makeEntry(path, root, sample, &random)
         // From the inside, since what is above may become impassable for others.
         for place in places.dropFirst().reversed() where Int.random(in: 0..<4, using: &random) == 0 {
-            Self.expose(place, [0o755, 0o711, 0o775, 0o777, 0o1777, 0o1775, 0o3777, 0o000], &random)
+            Self.expose(place, [0o755, 0o700, 0o711, 0o775, 0o777, 0o1777, 0o1775, 0o3777, 0o000], &random)
         }
         paths.append(path)
     }

@@ -65,10 +65,44 @@ struct FileTrustTests {
         #expect(refusal(path) == .foreign(path: path, .file, owner: Self.stranger))
         #expect(refusal(path, FileTrust(owners: [0, Self.stranger])) == nil)
         folder.set(0o600, 0, of: "a/b/file")
-        folder.set(0o700, Self.stranger, of: "a")
+        folder.set(0o711, Self.stranger, of: "a")
         #expect(refusal(path) == .foreign(path: "\(folder.path)/a", .folder, owner: Self.stranger))
         // Nor is root's believed where only somebody else's is.
         #expect(refusal(path, FileTrust(owners: [Self.stranger])) == .foreign(path: "/", .folder, owner: 0))
+    }
+
+    @Test("for root: what lies in a user's own private folder, if it is that user's", .enabled(if: isRoot))
+    func privateFolders() throws {
+        let other = Self.stranger + 1
+        let path = try folder.write("x", to: "a/b/file", owner: Self.stranger)
+        folder.set(0o700, Self.stranger, of: "a")
+        #expect(refusal(path) == nil)
+        #expect(refusal("\(folder.path)/a/b/../b/./file") == nil)
+        #expect(refusal(path, FileTrust(of: Self.stranger)) == nil)
+        // The same for who isn't root: only his own.
+        #expect(
+            refusal(path, FileTrust(of: other)) == .foreign(path: "\(folder.path)/a", .folder, owner: Self.stranger))
+        folder.link("a/link", to: "b/file", owner: Self.stranger)
+        #expect(refusal("\(folder.path)/a/link") == nil)
+        // What is somebody else's in there, or can be written by somebody else, isn't believed.
+        folder.set(0o600, other, of: "a/b/file")
+        #expect(refusal(path) == .foreign(path: path, .file, owner: other))
+        folder.set(0o620, Self.stranger, of: "a/b/file")
+        #expect(refusal(path) == .writable(path: path, .file, mode: 0o620))
+        folder.set(0o600, of: "a/b/file")
+        folder.set(0o777, of: "a/b")
+        #expect(refusal(path) == .writable(path: "\(folder.path)/a/b", .folder, mode: 0o777))
+        folder.set(0o700, of: "a/b")
+        // Out of it again nothing is believed for its sake.
+        let outside = try folder.write("x", to: "c/file", owner: Self.stranger)
+        let around = "\(folder.path)/a/b/../../c/file"
+        #expect(refusal(around) == .foreign(path: around, .file, owner: Self.stranger))
+        folder.link("a/out", to: outside, owner: Self.stranger)
+        let out = "\(folder.path)/a/out"
+        #expect(refusal(out) == .foreign(path: out, .file, owner: Self.stranger))
+        // Where others can make folders, anybody could have made this one.
+        folder.set(0o1777, of: ".")
+        #expect(refusal(path) == .foreign(path: "\(folder.path)/a", .folder, owner: Self.stranger))
     }
 
     @Test("a link is judged, and so is the way to what it means")
@@ -126,6 +160,9 @@ struct FileTrustTests {
         #expect("\(try #require(refusal(path, trust)))".contains("user namespace"))
         folder.set(0o600, 0, of: "a/file")
         folder.set(0o700, Self.stranger, of: "a")
+        #expect(
+            refusal(path, FileTrust(owners: [0], believesPrivateFolders: true, unmapped: Self.stranger))
+                == .unmapped(path: "\(folder.path)/a", .folder, shown: Self.stranger))
         // The root folder is root's, so that there is no reason to take them for its owner.
         #expect(refusal(path, trust) == .unmapped(path: "\(folder.path)/a", .folder, shown: Self.stranger))
     }

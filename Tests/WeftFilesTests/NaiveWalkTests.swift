@@ -13,16 +13,16 @@ private struct NaiveWalk {
     mutating func believes(_ path: String) -> Bool {
         guard let whole = resolve(path[...], from: "/"), let status = look(whole) else { return false }
         guard unsafe access(whole, R_OK) == 0 else { return false }
-        return status.st_mode & S_IFMT == S_IFREG && isGood(status, isFolder: false)
+        return status.st_mode & S_IFMT == S_IFREG && isGood(status, isFolder: false, of: host(of: whole))
     }
 
     /// Where a path leads; nil if it leads nowhere, or by a way that isn't believed.
     private mutating func resolve(_ path: Substring, from start: String) -> String? {
         var place = path.hasPrefix("/") ? "/" : start
         for part in path.split(separator: "/") where part != "." {
-            guard let folder = look(place), folder.st_mode & S_IFMT == S_IFDIR, isGood(folder, isFolder: true) else {
-                return nil
-            }
+            guard let folder = look(place), folder.st_mode & S_IFMT == S_IFDIR,
+                isGood(folder, isFolder: true, of: host(of: place, isFolder: true))
+            else { return nil }
             if part == ".." {
                 place = (place as NSString).deletingLastPathComponent
                 continue
@@ -32,7 +32,7 @@ private struct NaiveWalk {
             place = next
             guard status.st_mode & S_IFMT == S_IFLNK else { continue }
             links += 1
-            guard isBelieved(status.st_uid), links <= 40,
+            guard isBelieved(status.st_uid) || status.st_uid == host(of: next), links <= 40,
                 let target = try? FileManager.default.destinationOfSymbolicLink(atPath: next),
                 let there = resolve(target[...], from: (next as NSString).deletingLastPathComponent)
             else { return nil }
@@ -46,10 +46,21 @@ private struct NaiveWalk {
         return unsafe lstat(path, &status) == 0 ? status : nil
     }
 
+    /// The user in whose private folder something lies, or whose private folder it is: the innermost one's.
+    private func host(of path: String, isFolder: Bool = false) -> uid_t? {
+        guard path != "/" else { return nil }
+        let parent = (path as NSString).deletingLastPathComponent
+        let outer = host(of: parent, isFolder: true)
+        guard isFolder, geteuid() == 0, let status = look(path), !isBelieved(status.st_uid), let above = look(parent)
+        else { return outer }
+        return status.st_mode & 0o077 == 0 && above.st_mode & 0o022 == 0 ? status.st_uid : outer
+    }
+
     private func isBelieved(_ user: uid_t) -> Bool { user == 0 || user == geteuid() }
 
-    private func isGood(_ status: stat, isFolder: Bool) -> Bool {
-        isBelieved(status.st_uid) && (status.st_mode & 0o022 == 0 || isFolder && status.st_mode & S_ISVTX != 0)
+    private func isGood(_ status: stat, isFolder: Bool, of host: uid_t?) -> Bool {
+        (isBelieved(status.st_uid) || status.st_uid == host)
+            && (status.st_mode & 0o022 == 0 || isFolder && status.st_mode & S_ISVTX != 0)
     }
 }
 

@@ -5,6 +5,7 @@ import Synchronization
 import Testing
 import Weft
 import WeftConfig
+import WeftFiles
 
 @testable import WeftNode
 
@@ -16,11 +17,11 @@ struct AdminServerTests {
         let filePath = "/etc/weft/echo.conf"
         let longAnswer = Atomic(false)
         func statusText(listingNetworks: Bool) -> String { "{}" }
-        func reload(_ file: OpenTunnelFile, ownedBy owners: Set<uid_t>) -> (text: String, isGood: Bool) {
+        func reload(_ file: OpenTunnelFile, trusting trust: FileTrust) -> (text: String, isGood: Bool) {
             if longAnswer.load(ordering: .relaxed) { return (String(repeating: "long\n", count: 1 << 20), true) }
-            return ("\(file.path) \(file.named.map(\.name)) \(owners.sorted())", true)
+            return ("\(file.path) \(file.named.map(\.name)) \(trust.owners.sorted())", true)
         }
-        func plan(_ file: OpenTunnelFile, ownedBy owners: Set<uid_t>) -> (text: String, isGood: Bool) {
+        func plan(_ file: OpenTunnelFile, trusting trust: FileTrust) -> (text: String, isGood: Bool) {
             ("bad file", false)
         }
         func differences() -> (text: String, isGood: Bool) { ("the interface is down", false) }

@@ -3,6 +3,7 @@ import Glibc
 import Synchronization
 import Weft
 import WeftConfig
+import WeftFiles
 
 /// Answers at a tunnel's socket, to which only the socket's owner and root can connect.
 ///
@@ -14,10 +15,10 @@ final class AdminServer: NodeService {
         var filePath: String { get }
         /// ``Status`` as JSON.
         func statusText(listingNetworks: Bool) -> String
-        /// Applies its file, from what another process opened.
-        func reload(_ file: OpenTunnelFile, ownedBy owners: Set<uid_t>) -> (text: String, isGood: Bool)
+        /// Applies its file, from what another process opened and `trust` believes.
+        func reload(_ file: OpenTunnelFile, trusting trust: FileTrust) -> (text: String, isGood: Bool)
         /// What a file would change.
-        func plan(_ file: OpenTunnelFile, ownedBy owners: Set<uid_t>) -> (text: String, isGood: Bool)
+        func plan(_ file: OpenTunnelFile, trusting trust: FileTrust) -> (text: String, isGood: Bool)
         /// What on the host isn't as it should be, a line each, and whether that is nothing.
         func differences() -> (text: String, isGood: Bool)
     }
@@ -107,13 +108,13 @@ final class AdminServer: NodeService {
 
     private static func answer(
         _ names: [String], _ files: [SharedDescriptor], _ caller: uid_t?,
-        _ apply: (OpenTunnelFile, Set<uid_t>) -> (text: String, isGood: Bool)
+        _ apply: (OpenTunnelFile, FileTrust) -> (text: String, isGood: Bool)
     ) -> String {
         guard let caller, names.count == files.count, let file = files.first, let path = names.first else {
             return "bad\nthe files didn't come along\n"
         }
         let named = zip(names, files).dropFirst().map { OpenTunnelFile.Named(name: $0, descriptor: $1) }
-        return text(of: apply(OpenTunnelFile(path: path, file: file, named: named), [0, caller]))
+        return text(of: apply(OpenTunnelFile(path: path, file: file, named: named), FileTrust(of: caller)))
     }
 
     private static func text(of outcome: (text: String, isGood: Bool)) -> String {

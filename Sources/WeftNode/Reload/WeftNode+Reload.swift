@@ -18,9 +18,9 @@ extension WeftNode: AdminServer.Tunnel {
     }
 
     /// What another file would change, read from what another process opened; the reasons if it's a bad file.
-    func plan(_ file: OpenTunnelFile, ownedBy owners: Set<uid_t>) -> (text: String, isGood: Bool) {
+    func plan(_ file: OpenTunnelFile, trusting trust: FileTrust) -> (text: String, isGood: Bool) {
         do throws(TunnelFileError) {
-            var new = try file.read(trusting: FileTrust(owners: owners))
+            var new = try file.read(trusting: trust)
             new.interface.identity?.giveUp()
             new.keepNetworks(of: configuration)
             let plan = ReloadPlan(from: configuration, to: new, servesKeys: servesKeys)
@@ -31,11 +31,11 @@ extension WeftNode: AdminServer.Tunnel {
     }
 
     /// Applies its file, read from what another process opened, one request after the other, and logs what came of it.
-    func reload(_ file: OpenTunnelFile, ownedBy owners: Set<uid_t>) -> (text: String, isGood: Bool) {
+    func reload(_ file: OpenTunnelFile, trusting trust: FileTrust) -> (text: String, isGood: Bool) {
         logged { () throws(TunnelFileError) in
             // Whatever the other process calls it: it stays the file that it was.
             try OpenTunnelFile(path: configuration.file, file: file.file, named: file.named)
-                .read(trusting: FileTrust(owners: owners))
+                .read(trusting: trust)
         }
     }
 
