@@ -97,6 +97,8 @@ public struct InterfaceConfiguration: Sendable {
     public let pinsThreads: Bool
     /// UDP ports that datagrams leave from, by flow, 1...64; 1 is the listen port alone.
     public let sourcePorts: Int
+    /// Whether outer headers have the inner packets' DSCP.
+    public let copiesDSCP: Bool
     /// What may be left to the kernel.
     public let offloads: Offloads
     /// What carries the packets.

@@ -20,6 +20,7 @@ struct InterfaceDraft {
     var queues: UInt32?
     var pinsThreads: Bool?
     var sourcePorts: UInt32?
+    var copiesDSCP: Bool?
     var offloads: Offloads?
     var driver: InterfaceConfiguration.Driver?
     var underlay: String?
@@ -75,6 +76,7 @@ struct InterfaceDraft {
             queues: queues.flatMap { $0 == 0 ? nil : Int($0) },
             pinsThreads: pinsThreads ?? false,
             sourcePorts: Int(sourcePorts ?? 1),
+            copiesDSCP: copiesDSCP ?? false,
             offloads: offloads ?? .all,
             driver: driver ?? .auto,
             underlay: underlay,
@@ -165,6 +167,7 @@ extension TunnelFileParser {
         draft.sourcePorts = value(of: .sourcePorts, in: entries) {
             FileValues.number($0, in: 1...UInt32(InterfaceConfiguration.mostSourcePorts))
         }
+        draft.copiesDSCP = value(of: .copyDSCP, in: entries, FileValues.onOrOff)
         draft.offloads = value(of: .offloads, in: entries, FileValues.offloads)
         draft.driver = value(of: .driver, in: entries, FileValues.driver)
         draft.underlay = value(of: .underlay, in: entries, FileValues.interfaceName)

@@ -68,6 +68,7 @@ package final class WeftNode: Sendable {
                 EngineConfiguration(
                     mode: driver.mode, port: configuration.interface.listenPort,
                     hashesSourcePort: configuration.interface.sourcePorts > 1,
+                    copiesDSCP: configuration.interface.copiesDSCP,
                     lanes: driver.lanes + PathKeeper.lanes))
             // In one step: tables are made once, not once for each peer.
             var networks = NetworkChanges()

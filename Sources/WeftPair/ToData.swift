@@ -16,6 +16,8 @@ public enum ToData: Sendable {
     case moveEndpoint(NetworkID, AddressPair)
     /// Whether a peer answers sealed probes, as it said itself.
     case answersProbes(NetworkID, Bool)
+    /// What outer headers to a peer take of ECN, as the peer said itself.
+    case ecnMode(NetworkID, ECNMode)
     case keepAlive(NetworkID)
     /// A peer's name should be looked up.
     case lookUp(NetworkID)
@@ -39,7 +41,7 @@ public enum ToData: Sendable {
     case closed
 
     /// What both processes speak; they come from one build.
-    public static let version: UInt32 = 4
+    public static let version: UInt32 = 5
     static let longestText = 1024
 }
 

@@ -3,16 +3,17 @@ import CWeftLinux
 import Glibc
 import Weft
 
-/// What goes with a datagram through a socket beside its bytes (cmsg(3)): the size of the datagrams in a buffer, and our address.
+/// What goes with a datagram through a socket beside its bytes (cmsg(3)): the size of the datagrams in a buffer, our address, and the
+/// traffic class.
 ///
 /// It is made and read as the kernel lays it out on 64-bit machines with the least significant byte first, which are all that Weft
 /// runs on.
 struct AncillaryData: BitwiseCopyable {
-    /// Room for both messages.
-    private static let capacity = 8
+    /// Room for all three messages.
+    private static let capacity = 11
     private static let headerWords = 2
 
-    private var words = InlineArray<8, UInt64>(repeating: 0)
+    private var words = InlineArray<11, UInt64>(repeating: 0)
     private var used = 0
 
     init() {}
@@ -20,11 +21,21 @@ struct AncillaryData: BitwiseCopyable {
     /// - Parameters:
     ///   - segmentSize: cuts the bytes into datagrams of this size (UDP_SEGMENT); nil for one datagram.
     ///   - local: the address of ours that they leave from (ip(7), ipv6(7)); nil for the kernel's choice.
-    init(segmentSize: Int?, from local: IPAddress?, _ family: SocketFamily) {
+    ///   - trafficClass: of their IP headers.
+    ///   - target: the family of the address that they go to.
+    init(
+        segmentSize: Int?, from local: IPAddress?, trafficClass: UInt8 = 0, to target: IPAddress.Family = .v4,
+        _ family: SocketFamily
+    ) {
         if let segmentSize {
             append(
                 Int32(IPPROTO_UDP), Int32(UDP_SEGMENT), byteCount: MemoryLayout<UInt16>.size,
                 (UInt64(UInt16(truncatingIfNeeded: segmentSize)), 0, 0))
+        }
+        if trafficClass != 0 {
+            let (level, type) =
+                target == .v4 ? (Int32(IPPROTO_IP), Int32(IP_TOS)) : (Int32(IPPROTO_IPV6), Int32(IPV6_TCLASS))
+            append(level, type, byteCount: MemoryLayout<Int32>.size, (UInt64(trafficClass), 0, 0))
         }
         guard let local else { return }
         switch family {
@@ -63,6 +74,8 @@ struct AncillaryData: BitwiseCopyable {
         var segmentSize: Int?
         /// To which of our addresses they came.
         var local: IPAddress?
+        /// The traffic class of their IP headers.
+        var trafficClass: UInt8 = 0
     }
 
     /// Reads what a receive left.
@@ -84,6 +97,9 @@ struct AncillaryData: BitwiseCopyable {
                 if size > 0 { received.segmentSize = size }
             case (Int32(IPPROTO_IP), Int32(IP_PKTINFO)):
                 received.local = IPAddress(v4: UInt32(truncatingIfNeeded: words[data] >> 32).byteSwapped)
+            // A byte, and an integer whose lowest byte comes first.
+            case (Int32(IPPROTO_IP), Int32(IP_TOS)), (Int32(IPPROTO_IPV6), Int32(IPV6_TCLASS)):
+                received.trafficClass = UInt8(truncatingIfNeeded: words[data])
             case (Int32(IPPROTO_IPV6), Int32(IPV6_PKTINFO)) where count >= Self.headerWords + 2:
                 received.local = SocketAddress.address(
                     UInt64(bigEndian: words[data]), UInt64(bigEndian: words[data + 1]))

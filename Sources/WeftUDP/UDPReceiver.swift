@@ -41,7 +41,8 @@ public final class UDPReceiver: UnderlayReceiver {
                 FromUnderlay.Buffer(
                     place: PacketRange(offset: index * slotSize, count: received.count),
                     segmentSize: received.control.segmentSize, source: received.source.endpoint,
-                    local: received.control.local, isTruncated: received.isTruncated))
+                    local: received.control.local, trafficClass: received.control.trafficClass,
+                    isTruncated: received.isTruncated))
         }
         return 0
     }

@@ -38,6 +38,9 @@ public final class UDPSender: UnderlaySender {
         var segmentSize: Int?
         /// Which of our addresses they leave from; nil for the kernel's choice.
         var local: IPAddress?
+        var trafficClass: UInt8 = 0
+        /// The family of the address that they go to.
+        var target = IPAddress.Family.v4
         /// Whether they may go in fragments.
         var mayFragment = false
     }
@@ -138,16 +141,23 @@ public final class UDPSender: UnderlaySender {
                     datagrams: (count + next.segmentSize - 1) / next.segmentSize,
                     segmentSize: count > next.segmentSize ? next.segmentSize : nil,
                     local: next.local == state.lostLocal ? nil : next.local,
+                    trafficClass: next.trafficClass, target: next.destination.address.family,
                     mayFragment: next.mayFragment && count <= Self.longestFragmented)
                 unsafe state.messages.set(
                     state.contents.count, bytes: base + next.place.offset + position.offset, count: count,
                     address: address, addressLength: length,
-                    AncillaryData(segmentSize: content.segmentSize, from: content.local, socket.family))
+                    ancillary(content))
                 state.contents.append(content)
                 position.offset += count
                 if position.offset >= next.place.count { position = Position(run: position.run + 1) }
             }
         }
+    }
+
+    private func ancillary(_ content: Content) -> AncillaryData {
+        AncillaryData(
+            segmentSize: content.segmentSize, from: content.local, trafficClass: content.trafficClass,
+            to: content.target, socket.family)
     }
 
     /// Sends a run that is too long for the way, datagram by datagram, as far as they may go in fragments.
@@ -163,7 +173,11 @@ public final class UDPSender: UnderlaySender {
             }
             let first = run.place.offset + start
             let datagram = batch.arena.bytes.extracting(first..<first + count)
-            if let why = fragments.send(datagram, to: run.destination, from: run.local) { failed(index, 1, why) }
+            if let why = fragments.send(
+                datagram, to: run.destination, from: run.local, trafficClass: run.trafficClass)
+            {
+                failed(index, 1, why)
+            }
         }
     }
 
@@ -213,8 +227,7 @@ public final class UDPSender: UnderlaySender {
             if UDPSocket.isLost(content.local, by: code) {
                 state.contents[next].local = nil
                 state.lostLocal = content.local
-                state.messages.set(
-                    next, AncillaryData(segmentSize: content.segmentSize, from: nil, socket.family))
+                state.messages.set(next, ancillary(state.contents[next]))
                 continue
             }
             state.isUndecided = false

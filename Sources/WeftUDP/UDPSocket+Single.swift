@@ -5,11 +5,19 @@ import Weft
 
 extension UDPSocket {
     /// Sends one datagram, and doesn't wait: what doesn't fit the socket's buffer is refused. From any thread.
-    /// - Parameter local: the address of ours that it leaves from; nil, or one that isn't ours, for the kernel's choice.
-    public func send(_ datagram: RawSpan, to endpoint: Endpoint, from local: IPAddress? = nil) -> SendFailure? {
+    /// - Parameters:
+    ///   - local: the address of ours that it leaves from; nil, or one that isn't ours, for the kernel's choice.
+    ///   - trafficClass: of its IP header.
+    public func send(
+        _ datagram: RawSpan, to endpoint: Endpoint, from local: IPAddress? = nil, trafficClass: UInt8 = 0
+    ) -> SendFailure? {
         guard var address = SocketAddress(endpoint, family) else { return .refused(EAFNOSUPPORT) }
-        var code = send(datagram, to: &address, AncillaryData(segmentSize: nil, from: local, family))
-        if Self.isLost(local, by: code) { code = send(datagram, to: &address, AncillaryData()) }
+        func control(_ local: IPAddress?) -> AncillaryData {
+            AncillaryData(
+                segmentSize: nil, from: local, trafficClass: trafficClass, to: endpoint.address.family, family)
+        }
+        var code = send(datagram, to: &address, control(local))
+        if Self.isLost(local, by: code) { code = send(datagram, to: &address, control(nil)) }
         return code == 0 ? nil : code == EMSGSIZE ? .tooLong : .refused(code)
     }
 

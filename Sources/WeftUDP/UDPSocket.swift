@@ -174,7 +174,10 @@ public final class UDPSocket: Sendable {
         if [.sharesPort, .sendsBeside, .fragments].contains(role) { try share(raw) }
         try setFragmentation(raw, family, fragments: role == .fragments)
         // Tells to which of our addresses a datagram came; a kernel that can't leaves the choice of ours to itself.
+        // And what routers said of congestion.
+        _ = set(raw, Int32(IPPROTO_IP), IP_RECVTOS, 1)
         if family == .dualStack {
+            _ = set(raw, Int32(IPPROTO_IPV6), IPV6_RECVTCLASS, 1)
             _ = set(raw, Int32(IPPROTO_IPV6), IPV6_RECVPKTINFO, 1)
         } else {
             _ = set(raw, Int32(IPPROTO_IP), IP_PKTINFO, 1)

@@ -211,14 +211,16 @@ struct Queue: ~Copyable, Sendable {
         _ place: Range<Int>, of frame: consuming Frame, to endpoint: Endpoint, _ lane: inout Lane
     ) {
         sentByKernel &+= 1
-        let (local, isTooLong) = (lane.lastLocalAddress, lane.lastIsTooLong)
+        let (local, isTooLong, trafficClass) = (lane.lastLocalAddress, lane.lastIsTooLong, lane.lastTrafficClass)
         let failure = pool.withBytes(of: frame) { bytes in
             let datagram = bytes.bytes.extracting(place)
-            let failure = isTooLong ? .tooLong : socket.send(datagram, to: endpoint, from: local)
+            let failure =
+                isTooLong
+                ? .tooLong : socket.send(datagram, to: endpoint, from: local, trafficClass: trafficClass)
             guard failure == .tooLong, place.count <= Lane.longestFragmentedPacket + Geneve.overhead else {
                 return failure
             }
-            return fragments.send(datagram, to: endpoint, from: local)
+            return fragments.send(datagram, to: endpoint, from: local, trafficClass: trafficClass)
         }
         pool.put(frame)
         switch failure {

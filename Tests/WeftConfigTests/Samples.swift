@@ -42,7 +42,7 @@ enum Samples {
         PinThreads = on
         SourcePorts = 16
         Offloads = TSO, checksum , gro
-
+        CopyDSCP = on
         [Peer] # first
         VNI = 7
         Endpoint = 192.0.2.2:6081

@@ -115,6 +115,18 @@ struct EnginePortTests {
         #expect(!fixture.port.isNewestReceive(3, usedBy: .vni(7)))
     }
 
+    @Test("What outer headers take of ECN is as the peer says", arguments: Way.allCases)
+    func ecn(way: Way) throws {
+        let fixture = try Fixture(way)
+        #expect(fixture.network?.ecn == .compatibility)
+        for mode in [ECNMode.normal, .compatibility] {
+            fixture.port.setECNMode(mode, of: .vni(7))
+            fixture.port.setECNMode(.normal, of: .vni(8))
+            try fixture.carry()
+            #expect(fixture.network?.ecn == mode)
+        }
+    }
+
     @Test("An endpoint moves, and signs of life come back", arguments: Way.allCases)
     func endpoints(way: Way) throws {
         let fixture = try Fixture(way)

@@ -64,7 +64,8 @@ struct RecordTests {
             .installReceive(.number(0), vni: 7, spi: 1, try key(3, count: 32), expiry: instant),
             .installTransmit(.vni(7), vni: 0xFF_FFFF, spi: 2, try key(4), expiry: instant),
             .moveEndpoint(.vni(7), from4),
-            .answersProbes(.vni(7), true), .keepAlive(.vni(7)), .lookUp(.vni(7)), .grantRemoved(.own, vni: 9),
+            .answersProbes(.vni(7), true), .ecnMode(.vni(7), .normal), .ecnMode(.number(1), .compatibility),
+            .keepAlive(.vni(7)), .lookUp(.vni(7)), .grantRemoved(.own, vni: 9),
             .grantChanged(.own, grant),
             .grantAdded(.own, grant, pair), .apply(.own), .refusalHeard(.shared),
             .peerStatus(

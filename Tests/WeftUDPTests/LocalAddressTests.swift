@@ -132,14 +132,14 @@ struct LocalAddressTests {
         var generator = SeededGenerator.fresh()
         for _ in 0..<20_000 {
             var data = AncillaryData(
-                segmentSize: Bool.random(using: &generator) ? 1400 : nil, from: Self.first, .dualStack)
+                segmentSize: Bool.random(using: &generator) ? 1400 : nil, from: Self.first, trafficClass: 3, .dualStack)
             for _ in 0..<Int.random(in: 0...4, using: &generator) {
                 let value: UInt64 =
                     Bool.random(using: &generator)
                     ? .random(in: 0...64, using: &generator) : .random(in: 0...UInt64.max, using: &generator)
-                data.overwrite(Int.random(in: 0..<8, using: &generator), with: value)
+                data.overwrite(Int.random(in: 0..<11, using: &generator), with: value)
             }
-            _ = data.received(byteCount: .random(in: 0...80, using: &generator))
+            _ = data.received(byteCount: .random(in: 0...100, using: &generator))
         }
     }
 
@@ -149,8 +149,15 @@ struct LocalAddressTests {
             let data = AncillaryData(segmentSize: nil, from: local, .dualStack)
             #expect(data.received(byteCount: data.byteCount).local == local)
             #expect(data.received(byteCount: data.byteCount - 8).local == nil)
+            for trafficClass in [0b11, 0xB8] as [UInt8] {
+                let marked = AncillaryData(
+                    segmentSize: 1200, from: local, trafficClass: trafficClass, to: local.family, .dualStack)
+                #expect(marked.byteCount == AncillaryData.longest)
+                let received = marked.received(byteCount: marked.byteCount)
+                #expect(received.trafficClass == trafficClass && received.local == local)
+            }
         }
         #expect(AncillaryData(segmentSize: 1200, from: Self.second, .v4Only).byteCount == 56)
-        #expect(AncillaryData(segmentSize: 1200, from: Self.second, .dualStack).byteCount == AncillaryData.longest)
+        #expect(AncillaryData(segmentSize: 1200, from: Self.second, .dualStack).byteCount == 64)
     }
 }

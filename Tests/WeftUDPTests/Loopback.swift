@@ -52,8 +52,8 @@ final class Loopback {
     }
 
     /// Receives until `count` datagrams are there, or nothing comes for a second.
-    func receive(_ count: Int) -> [(bytes: [UInt8], source: Endpoint)] {
-        var datagrams: [(bytes: [UInt8], source: Endpoint)] = []
+    func receive(_ count: Int) -> [(bytes: [UInt8], source: Endpoint, trafficClass: UInt8)] {
+        var datagrams: [(bytes: [UInt8], source: Endpoint, trafficClass: UInt8)] = []
         while datagrams.count < count {
             var batch = FromUnderlay()
             guard (try? receiver.receive(into: &batch, timeout: 1000)) != nil, !batch.buffers.isEmpty else { break }
@@ -66,7 +66,7 @@ final class Loopback {
                     datagrams.append(
                         (
                             bytes: (0..<size).map { batch.arena.bytes.load(at: offset + $0, as: UInt8.self) },
-                            source: buffer.source
+                            source: buffer.source, trafficClass: buffer.trafficClass
                         ))
                 }
             }

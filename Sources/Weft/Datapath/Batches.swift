@@ -86,7 +86,7 @@ public struct FromOverlay: ~Copyable {
 
 /// Datagrams that leave the data plane towards an underlay transport, one behind the other.
 ///
-/// Those that follow one another to one endpoint in equal sizes are one run, which the kernel can be given in one piece
+/// Those that follow one another to one endpoint in equal sizes, with one traffic class, are one run, which the kernel can be given in one piece
 /// (UDP_SEGMENT).
 public struct ToUnderlay: ~Copyable, Sendable {
     public struct Run: BitwiseCopyable, Sendable {
@@ -96,6 +96,8 @@ public struct ToUnderlay: ~Copyable, Sendable {
         public let destination: Endpoint
         /// Which of our addresses it leaves from; nil for the kernel's choice.
         public let local: IPAddress?
+        /// The outer headers' traffic class: DSCP and ECN.
+        public let trafficClass: UInt8
         /// Whether it may go in fragments where it is too long for the device.
         public let mayFragment: Bool
         /// The longest inner packet that goes whole to the destination.
@@ -155,18 +157,21 @@ public struct FromUnderlay: ~Copyable {
         public let source: Endpoint
         /// To which of our addresses they came; nil where the transport doesn't know.
         public let local: IPAddress?
+        /// The traffic class of their IP headers, which anybody on the way may change; 0 where the transport doesn't know.
+        public let trafficClass: UInt8
         /// The transport saw that the buffer was longer than its slot.
         public let isTruncated: Bool
 
         /// - Parameter segmentSize: nil for a single datagram.
         public init(
             place: PacketRange, segmentSize: Int? = nil, source: Endpoint, local: IPAddress? = nil,
-            isTruncated: Bool = false
+            trafficClass: UInt8 = 0, isTruncated: Bool = false
         ) {
             self.place = place
             self.segmentSize = max(segmentSize ?? place.count, 1)
             self.source = source
             self.local = local
+            self.trafficClass = trafficClass
             self.isTruncated = isTruncated
         }
     }

@@ -49,6 +49,7 @@ public enum DropReason: UInt8, Error, Hashable, Sendable, CaseIterable {
     case innerSourceNotAllowed
     case innerDestinationNotAllowed
     case innerMalformed
+    case ceOnNotECT
     case noOverlayRoom
     case overlayRefused
 
@@ -101,6 +102,8 @@ public enum DropReason: UInt8, Error, Hashable, Sendable, CaseIterable {
         case .innerSourceNotAllowed: "the inner source is not within the peer's AllowedIPs"
         case .innerDestinationNotAllowed: "the inner destination is not within our LocalIPs"
         case .innerMalformed: "the inner packet contradicts its own lengths or the header's protocol"
+        case .ceOnNotECT:
+            "a router marked congestion (CE) outside, and the inner sender knows no marks (Not-ECT), only losses (RFC 6040)"
         case .noOverlayRoom: "the opened packet does not fit into the buffer it was to be opened into"
         case .overlayRefused: "the overlay device did not take the packet (down, full or gone)"
         }

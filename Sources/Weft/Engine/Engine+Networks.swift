@@ -22,6 +22,8 @@ public struct NetworkStatus: Sendable {
     /// The link-layer address that frames to the endpoint are sent to; nil while unknown, or where the kernel sends.
     public let nextHop: MACAddress?
     public let routes: [Route]
+    /// What outer headers to the peer take of ECN.
+    public let ecn: ECNMode
     public let statistics: Statistics
     public let transmit: TransmitStatus?
     /// The newest first.
@@ -101,7 +103,7 @@ extension Engine {
                 id: network.configuration.id, endpoint: network.configuration.endpoint,
                 localAddress: network.configuration.localAddress,
                 nextHop: network.configuration.endpointMAC, routes: network.configuration.routes,
-                statistics: network.counters.total(),
+                ecn: network.terms.ecnMode, statistics: network.counters.total(),
                 transmit: network.transmit.map {
                     .init(
                         vni: $0.vni, spi: $0.spi, expiry: $0.expiry, lastCounter: $0.lastCounter,

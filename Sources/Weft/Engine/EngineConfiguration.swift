@@ -43,6 +43,8 @@ public struct EngineConfiguration: Sendable {
     public var outerUDPChecksum: Bool
     /// Whether frames are sent from a port of the flow's hash instead of ``port``.
     public var hashesSourcePort: Bool
+    /// Whether outer headers have the inner packets' DSCP; else they have none.
+    public var copiesDSCP: Bool
     /// Keys the flow hash. A secret random value unless given.
     public var flowHashKey: UInt64
     public var cipher: CipherChoice
@@ -51,7 +53,8 @@ public struct EngineConfiguration: Sendable {
 
     public init(
         mode: Mode = .layer3, port: UInt16 = Geneve.port, localAddresses: [LocalAddress] = [],
-        outerUDPChecksum: Bool = false, hashesSourcePort: Bool = false, flowHashKey: UInt64 = .random(in: 0 ... .max),
+        outerUDPChecksum: Bool = false, hashesSourcePort: Bool = false, copiesDSCP: Bool = false,
+        flowHashKey: UInt64 = .random(in: 0 ... .max),
         cipher: CipherChoice = .automatic, lanes: Int = 8
     ) {
         self.mode = mode
@@ -59,6 +62,7 @@ public struct EngineConfiguration: Sendable {
         self.localAddresses = localAddresses
         self.outerUDPChecksum = outerUDPChecksum
         self.hashesSourcePort = hashesSourcePort
+        self.copiesDSCP = copiesDSCP
         self.flowHashKey = flowHashKey
         self.cipher = cipher
         self.lanes = lanes

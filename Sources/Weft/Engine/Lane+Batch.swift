@@ -73,6 +73,7 @@ extension Lane {
         let isV4 = lookup.source.family == .v4
         var plan = SealPlan(
             lookup, packet: place, protocolType: isV4 ? Geneve.ProtocolType.ipv4 : Geneve.ProtocolType.ipv6)
+        plan.trafficClass = TrafficClass.of(batch.arena.bytes.extracting(place.range), isV4 ? .v4 : .v6)
         if packet.offload.kind != .none {
             let bytes = batch.arena.bytes.extracting(place.range)
             guard let inner = InnerPacket(bytes) else { throw .overlayMalformed }
@@ -114,8 +115,7 @@ extension Lane {
             var counters = association.reserve(wanted)
             let target = SealTarget(
                 network: network.id, endpoint: endpoint, local: network.local, longestPacket: network.longestPacket,
-                association: association,
-                counters: network.counters)
+                copiedClass: copiedClass(to: network), association: association, counters: network.counters)
             for position in run { grant(position, from: &counters, target, for: &datagrams) }
             runs.append(SealRun(plans: run, network: target))
         } catch {

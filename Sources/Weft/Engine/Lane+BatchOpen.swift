@@ -52,7 +52,7 @@ extension Lane {
             fetchKey(at: position + Self.lookahead)
             open(located[position], of: &batch, at: now)
         }
-        admitOpened(of: batch, into: &packets, at: now)
+        admitOpened(of: &batch, into: &packets, at: now)
         located.removeAll()
     }
 
@@ -81,7 +81,7 @@ extension Lane {
     }
 
     private mutating func admitOpened(
-        of batch: borrowing FromUnderlay, into packets: inout ToOverlay, at now: Instant
+        of batch: inout FromUnderlay, into packets: inout ToOverlay, at now: Instant
     ) {
         var first = 0
         while first < opened.count {
@@ -94,7 +94,7 @@ extension Lane {
                 end += 1
             }
             if !isOrdered { sort(first..<end) }
-            admitRun(first..<end, of: batch, into: &packets, at: now)
+            admitRun(first..<end, of: &batch, into: &packets, at: now)
             first = end
         }
         opened.removeAll()
@@ -124,6 +124,7 @@ extension Lane {
                 from: source, at: now, blame: &network)
             candidate.plaintext.offset = start + located.header.length
             candidate.buffer = located.buffer
+            candidate.trafficClass = batch.buffers[located.buffer].trafficClass
             var bytes = batch.arena.mutableBytes
             // Safe: header, text and tag were found within the datagram, which lies in the arena.
             let failure: DropReason? = unsafe bytes.withUnsafeMutableBytes { memory in
@@ -145,7 +146,7 @@ extension Lane {
 
     /// Takes packets that one SA opened through its window, holding it once, and on to the overlay.
     private mutating func admitRun(
-        _ run: Range<Int>, of batch: borrowing FromUnderlay, into packets: inout ToOverlay, at now: Instant
+        _ run: Range<Int>, of batch: inout FromUnderlay, into packets: inout ToOverlay, at now: Instant
     ) {
         let network = view.networks[opened[run.lowerBound].slot]
         var highestBefore: UInt64 = 0
@@ -173,7 +174,10 @@ extension Lane {
                         from: AddressPair(buffer.source, from: buffer.local),
                         isNewest: candidate.counter > highestBefore)
                 } else {
-                    try permit(batch.arena.bytes.extracting(candidate.plaintext.range), candidate, network)
+                    let inner = try permit(
+                        batch.arena.bytes.extracting(candidate.plaintext.range), candidate, network)
+                    var arena = batch.arena.mutableBytes
+                    try carryMark(of: candidate, into: inner.family, in: &arena)
                     guard !packets.packets.isFull else { throw .noOverlayRoom }
                     packets.packets.append(
                         ToOverlay.Packet(place: candidate.plaintext, network: network.id, next: nil))

@@ -124,7 +124,8 @@ extension Lane {
         guard
             datagrams.append(
                 range, to: target.endpoint, from: target.local, network: target.network, origin: plan.origin,
-                source: plan.source, longestPacket: target.longestPacket)
+                source: plan.source, trafficClass: plan.trafficClass & target.copiedClass,
+                longestPacket: target.longestPacket)
         else { return count(.noRoom, target.counters) }
         done.packets += 1
         done.bytes += range.count - Geneve.overhead
@@ -137,7 +138,8 @@ extension ToUnderlay {
     @inline(__always)
     mutating func append(
         _ range: Range<Int>, to destination: Endpoint, from local: IPAddress? = nil, network: NetworkID,
-        origin: Int? = nil, source: Int = 0, mayFragment: Bool = true, longestPacket: Int = .max
+        origin: Int? = nil, source: Int = 0, trafficClass: UInt8 = 0, mayFragment: Bool = true,
+        longestPacket: Int = .max
     ) -> Bool {
         reserved = max(reserved, range.upperBound)
         if !runs.isEmpty {
@@ -145,7 +147,8 @@ extension ToUnderlay {
             if last.network == network, last.source == source, last.place.offset + last.place.count == range.lowerBound,
                 last.place.count % last.segmentSize == 0, range.count <= last.segmentSize,
                 last.count < Self.longestRun, last.place.count + range.count <= Self.largestRun,
-                last.destination == destination, last.local == local, last.mayFragment == mayFragment
+                last.destination == destination, last.local == local, last.trafficClass == trafficClass,
+                last.mayFragment == mayFragment
             {
                 last.place.count += range.count
                 runs[runs.count - 1] = last
@@ -156,7 +159,8 @@ extension ToUnderlay {
         runs.append(
             Run(
                 place: PacketRange(offset: range.lowerBound, count: range.count), segmentSize: range.count,
-                destination: destination, local: local, mayFragment: mayFragment, longestPacket: longestPacket,
+                destination: destination, local: local, trafficClass: trafficClass, mayFragment: mayFragment,
+                longestPacket: longestPacket,
                 network: network, origin: origin,
                 source: source))
         return true

@@ -8,6 +8,8 @@ extension Lane {
         /// The inner packet's place in what the overlay handed over: behind the Ethernet header in layer 2 mode.
         var packet: PacketRange
         var protocolType: UInt16
+        /// The inner packet's.
+        var trafficClass: UInt8
     }
 
     enum Verdict {
@@ -26,7 +28,8 @@ extension Lane {
         return .forward(
             Classified(
                 slot: slot, packet: PacketRange(offset: offset, count: bytes.byteCount - offset),
-                protocolType: inner.protocolType))
+                protocolType: inner.protocolType,
+                trafficClass: TrafficClass.of(bytes.extracting(offset...), inner.family)))
     }
 
     /// The IP packet in what the overlay handed over, and where it begins; nil for what is not to be forwarded as it is:

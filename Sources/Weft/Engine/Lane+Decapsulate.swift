@@ -14,7 +14,7 @@ extension Lane {
     ) -> Outcome {
         var network: CounterBlocks.View?
         do throws(DropReason) {
-            let (place, source, pair) = try datagram(in: received, from: source, framing)
+            let (place, source, pair, trafficClass) = try datagram(in: received, from: source, framing)
             let datagram = received.extracting(place)
             var (header, opened) = try prepare(datagram, from: source, at: now, blame: &network)
             let start = overlayHeaderLength
@@ -29,6 +29,7 @@ extension Lane {
                 }
             }
             opened.plaintext.offset = start
+            opened.trafficClass = trafficClass
             return try admit(failure, &opened, from: pair, source, in: &output, at: now)
         } catch {
             count(error, network)
@@ -45,7 +46,8 @@ extension Lane {
         var network: CounterBlocks.View?
         do throws(DropReason) {
             guard range.lowerBound >= 0, range.upperBound <= buffer.byteCount else { throw .datagramTruncated }
-            let (place, source, pair) = try datagram(in: buffer.bytes.extracting(range), from: source, framing)
+            let (place, source, pair, trafficClass) = try datagram(
+                in: buffer.bytes.extracting(range), from: source, framing)
             let start = range.lowerBound + place.lowerBound
             var (header, opened) = try prepare(
                 buffer.bytes.extracting(start..<start + place.count), from: source, at: now, blame: &network)
@@ -56,6 +58,7 @@ extension Lane {
                 return unsafe open(UnsafeRawPointer(base + start), header, opened, to: base + text, at: now)
             }
             opened.plaintext.offset = text
+            opened.trafficClass = trafficClass
             return try admit(failure, &opened, from: pair, source, in: &buffer, at: now)
         } catch {
             count(error, network)
@@ -69,14 +72,14 @@ extension Lane {
         if case .layer2 = mode { OuterHeaders.ethernetLength } else { 0 }
     }
 
-    /// Where the datagram stands in what was received, who sent it, and both ends where the headers say them.
+    /// Where the datagram stands in what was received, who sent it, and both ends and the traffic class where the headers say them.
     @inline(__always)
     private func datagram(
         in received: RawSpan, from source: IPAddress?, _ framing: Framing
-    ) throws(DropReason) -> (Range<Int>, IPAddress, AddressPair?) {
+    ) throws(DropReason) -> (Range<Int>, IPAddress, AddressPair?, UInt8) {
         switch framing {
         case .datagram:
-            return (0..<received.byteCount, source ?? IPAddress(v4: 0), nil)
+            return (0..<received.byteCount, source ?? IPAddress(v4: 0), nil, 0)
         case .frame:
             let outer = try OuterHeaders.parse(received)
             guard outer.destination.port == engine.configuration.port, isOurs(outer.destination.address) else {
@@ -84,7 +87,7 @@ extension Lane {
             }
             return (
                 outer.datagram, outer.source.address,
-                AddressPair(outer.source, from: outer.destination.address)
+                AddressPair(outer.source, from: outer.destination.address), outer.trafficClass
             )
         }
     }
@@ -136,6 +139,7 @@ extension Lane {
             return .consumed
         }
         let inner = try permit(buffer.bytes.extracting(range), opened, network)
+        try carryMark(of: opened, into: inner.family, in: &buffer)
         countReceived(1, bytes: range.count, network, at: now)
         lastNetwork = network.id
         if opened.isNewest, let pair, pair.remote != network.endpoint { see(network, at: pair) }

@@ -79,6 +79,7 @@ extension Lane {
                 }
                 lastEndpoint = framing == .datagram ? target.endpoint : nil
                 lastLocalAddress = target.local
+                lastTrafficClass = plan.trafficClass & copiedClass(to: target)
                 let outer = try outerLength(of: plan.slot, framing, inner: plan.packet.count)
                 let text = range.lowerBound + plan.packet.offset
                 let start = text - Geneve.headerLength - outer
@@ -136,7 +137,9 @@ extension Lane {
         guard sealed else { throw .noTransmitKey }
         let length = Geneve.overhead + plan.packet.count
         if framing == .frame {
-            try writeOuter(of: plan.slot, datagram: length, port: port, into: &buffer, at: start)
+            try writeOuter(
+                of: plan.slot, datagram: length, port: port, trafficClass: plan.trafficClass & copiedClass(to: network),
+                into: &buffer, at: start)
         }
         lastNetwork = network.id
         count(1, .txPackets, network.counters)
@@ -145,7 +148,8 @@ extension Lane {
     }
 
     func writeOuter(
-        of slot: Int, datagram length: Int, port: UInt16, into buffer: inout MutableRawSpan, at start: Int
+        of slot: Int, datagram length: Int, port: UInt16, trafficClass: UInt8 = 0, into buffer: inout MutableRawSpan,
+        at start: Int
     ) throws(DropReason) {
         guard let endpoint = view.networks[slot].endpoint, let path = view.networks[slot].path else {
             throw .noUnderlayAddress
@@ -153,7 +157,8 @@ extension Lane {
         OuterHeaders.write(
             into: &buffer, at: start, datagram: length,
             from: .init(endpoint: Endpoint(path.local, port: port), mac: path.localMAC),
-            to: .init(endpoint: endpoint, mac: path.nextHopMAC), udpChecksum: engine.configuration.outerUDPChecksum)
+            to: .init(endpoint: endpoint, mac: path.nextHopMAC), trafficClass: trafficClass,
+            udpChecksum: engine.configuration.outerUDPChecksum)
     }
 
     private func reply(

@@ -17,6 +17,8 @@ extension Lane {
         var isFresh = false
         /// Whether it is newer than all before.
         var isNewest = false
+        /// The outer header's.
+        var trafficClass: UInt8 = 0
     }
 
     /// Checks a datagram up to the point where its key is known. The order of the checks is ICX's, where a counter
@@ -96,6 +98,16 @@ extension Lane {
             throw .innerMalformed
         }
         return inner
+    }
+
+    /// Carries what the outer header says of congestion into a permitted packet.
+    @inline(__always)
+    func carryMark(
+        of opened: Opened, into family: IPAddress.Family, in bytes: inout MutableRawSpan
+    ) throws(DropReason) {
+        guard TrafficClass.mayMark(opened.trafficClass) else { return }
+        var packet = bytes._mutatingExtracting(opened.plaintext.range)
+        try TrafficClass.carry(opened.trafficClass, into: &packet, family)
     }
 
     /// Counts an authentic, fresh datagram.

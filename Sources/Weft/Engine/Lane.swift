@@ -18,6 +18,8 @@ public struct Lane: ~Copyable, @unchecked Sendable {
     let totals: CounterBlocks.View
     let mode: EngineConfiguration.Mode
     let flowHash: FlowHash
+    /// The bits of inner traffic classes that all outer headers get.
+    private let copiedDSCP: UInt8
     var located: FixedArray<Located>
     var opened: FixedArray<Opened>
     // A batch between its steps.
@@ -38,6 +40,8 @@ public struct Lane: ~Copyable, @unchecked Sendable {
     public internal(set) var lastLongestPacket = Int.max
     /// Which of our addresses it leaves from.
     public internal(set) var lastLocalAddress: IPAddress?
+    /// The traffic class of its outer header.
+    public internal(set) var lastTrafficClass: UInt8 = 0
 
     /// Bytes of the longest inner packet that goes in fragments: what each link carries (RFC 8200 section 5).
     public static let longestFragmentedPacket = 1280
@@ -82,6 +86,7 @@ public struct Lane: ~Copyable, @unchecked Sendable {
         totals = unsafe engine.counters.view
         mode = engine.configuration.mode
         flowHash = engine.flowHash
+        copiedDSCP = engine.configuration.copiesDSCP ? TrafficClass.dscp : 0
         located = FixedArray(capacity: Self.batchLimit)
         opened = FixedArray(capacity: Self.batchLimit)
         lookups = FixedArray(capacity: Self.batchLimit)
@@ -113,6 +118,10 @@ public struct Lane: ~Copyable, @unchecked Sendable {
     public func countDrop(_ reason: DropReason, in network: NetworkID, packets: Int = 1) {
         count(reason, view.slot(of: network).map { view.networks[$0].counters }, packets: packets)
     }
+
+    /// The bits of inner traffic classes that outer headers to a network's peer get.
+    @inline(__always)
+    func copiedClass(to network: NetworkView) -> UInt8 { copiedDSCP | network.copiedECN }
 
     /// Counts a drop in the engine's books, and in the network's where one is known.
     @inline(__always)

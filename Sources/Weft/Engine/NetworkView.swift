@@ -23,7 +23,7 @@ struct NetworkView: BitwiseCopyable {
     let receive: BorrowedArray<Receive>
     private let rateLimit: Unmanaged<RateLimit>?
     private let paths: Unmanaged<PathInbox>
-    private let longest: Unmanaged<LongestPacket>
+    private let terms: Unmanaged<PathTerms>
 
     init(_ network: VirtualNetwork, receive: BorrowedArray<Receive>) {
         id = network.configuration.id
@@ -39,7 +39,7 @@ struct NetworkView: BitwiseCopyable {
         transmit = network.transmit.map { Transmit($0) }
         self.receive = receive
         unsafe paths = Unmanaged.passUnretained(network.paths)
-        unsafe longest = Unmanaged.passUnretained(network.longest)
+        unsafe terms = Unmanaged.passUnretained(network.terms)
         unsafe rateLimit = network.rateLimit.map { unsafe Unmanaged.passUnretained($0) }
     }
 
@@ -96,7 +96,11 @@ struct NetworkView: BitwiseCopyable {
 
     /// The longest inner packet that goes whole.
     @inline(__always)
-    var longestPacket: Int { unsafe longest._withUnsafeGuaranteedRef { $0.value } }
+    var longestPacket: Int { unsafe terms._withUnsafeGuaranteedRef { $0.longestPacket } }
+
+    /// The bits of inner traffic classes that outer headers get for ECN.
+    @inline(__always)
+    var copiedECN: UInt8 { unsafe terms._withUnsafeGuaranteedRef { $0.copiedECN } }
 
     /// A probe came.
     func note(_ probe: PathProbe, from place: AddressPair, _ list: PathNewsList) {

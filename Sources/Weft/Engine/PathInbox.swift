@@ -64,15 +64,6 @@ final class PathInbox: Sendable {
     }
 }
 
-/// The longest inner packet that goes whole to a network's peer, as the way to it takes; changes under traffic.
-final class LongestPacket: Sendable {
-    private let bytes = Atomic(Int.max)
-
-    var value: Int { bytes.load(ordering: .relaxed) }
-
-    func set(_ value: Int?) { bytes.store(value ?? .max, ordering: .relaxed) }
-}
-
 /// The networks that have news of their paths, each once; so it is no longer than there are networks.
 final class PathNewsList: Sendable {
     private struct State {
@@ -103,13 +94,6 @@ final class PathNewsList: Sendable {
 extension Engine {
     /// Has an event signalled whenever there is news of a peer's paths; nil for none.
     package func announcePathNews(by arrival: ArrivalEvent?) { pathNews.attach(arrival) }
-
-    /// Says how long an inner packet may be that goes whole to a network's peer; nil for what the kernel takes. Longer ones go in
-    /// fragments, or are answered by ICMP.
-    public func setLongestPacket(of network: NetworkID, to bytes: Int?) {
-        let snapshot = state.withLock { $0.snapshot }
-        if let slot = snapshot.topology.slot(of: network) { snapshot.networks[slot].longest.set(bytes) }
-    }
 
     /// What was noticed of peers' paths since the last call. One caller hears it.
     public func takePathNews() -> [PathNews] {

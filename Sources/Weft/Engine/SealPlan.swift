@@ -19,6 +19,8 @@ struct SealPlan: BitwiseCopyable {
     var length: Int
     /// Which of the transport's source ports its flow leaves from.
     var source = 0
+    /// The inner packet's.
+    var trafficClass: UInt8 = 0
 
     // Set once counters are reserved.
 
@@ -76,6 +78,8 @@ struct SealTarget: BitwiseCopyable {
     let local: IPAddress?
     /// The longest inner packet that goes whole.
     let longestPacket: Int
+    /// The bits of inner traffic classes that outer headers get.
+    let copiedClass: UInt8
     let association: NetworkView.Transmit
     let counters: CounterBlocks.View
 }

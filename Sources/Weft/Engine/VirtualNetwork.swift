@@ -89,7 +89,7 @@ final class VirtualNetwork: Sendable {
     let rateLimit: RateLimit?
     let roaming: RoamingCell
     let paths: PathInbox
-    let longest: LongestPacket
+    let terms: PathTerms
 
     private let receiveViews: FixedArray<NetworkView.Receive>
 
@@ -109,7 +109,7 @@ final class VirtualNetwork: Sendable {
         rateLimit = configuration.receiveRateLimit.map(RateLimit.init)
         roaming = RoamingCell()
         paths = PathInbox(of: configuration.id)
-        longest = LongestPacket()
+        terms = PathTerms()
     }
 
     private init(
@@ -141,7 +141,7 @@ final class VirtualNetwork: Sendable {
             ? other.rateLimit : configuration.receiveRateLimit.map(RateLimit.init)
         roaming = other.roaming
         paths = other.paths
-        longest = other.longest
+        terms = other.terms
     }
 
     /// What the outer headers of a frame to the endpoint need; nil until all of it is known.

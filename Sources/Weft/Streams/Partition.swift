@@ -63,7 +63,7 @@ public struct Partition: ~Copyable {
             let run = FromUnderlay.Buffer(
                 place: PacketRange(offset: buffer.place.offset + offset, count: end - offset),
                 segmentSize: buffer.segmentSize, source: buffer.source, local: buffer.local,
-                isTruncated: buffer.isTruncated)
+                trafficClass: buffer.trafficClass, isTruncated: buffer.isTruncated)
             if kind == .data {
                 batch.buffers.append(run)
             } else {

@@ -47,6 +47,12 @@ enum Checksum {
     @inline(__always)
     static func finish(_ sum: UInt64) -> UInt16 { ~fold(sum) }
 
+    /// The checksum field's value once a word that it covers is another (RFC 1624, equation 3).
+    @inline(__always)
+    static func updated(_ checksum: UInt16, from old: UInt16, to new: UInt16) -> UInt16 {
+        finish(UInt64(~checksum) &+ UInt64(~old) &+ UInt64(new))
+    }
+
     /// The sum of the pseudo-header (RFC 9293 section 3.1, RFC 8200 section 8.1).
     @inline(__always)
     static func pseudoHeader(_ source: IPAddress, _ destination: IPAddress, length: Int, proto: UInt8) -> UInt64 {

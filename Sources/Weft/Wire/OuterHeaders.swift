@@ -30,7 +30,7 @@ enum OuterHeaders {
     /// always computed on IPv6 (RFC 8926 section 3.3, RFC 6935 would allow 0 there but peers may not).
     static func write(
         into frame: inout MutableRawSpan, at start: Int, datagram count: Int, from local: End, to remote: End,
-        udpChecksum: Bool
+        trafficClass: UInt8 = 0, udpChecksum: Bool
     ) {
         let family = remote.endpoint.address.family
         let ip = start + ethernetLength
@@ -41,7 +41,7 @@ enum OuterHeaders {
         switch family {
         case .v4:
             udp = ip + InnerPacket.v4HeaderLength
-            frame.store(0x4500 as UInt16, at: ip)
+            frame.store(0x4500 | UInt16(trafficClass), at: ip)
             frame.store(UInt16(truncatingIfNeeded: InnerPacket.v4HeaderLength + udpLength + count), at: ip + 2)
             frame.store(0 as UInt32, at: ip + 4)
             frame.store(UInt32(hopLimit) << 24 | UInt32(IPProtocol.udp) << 16, at: ip + 8)
@@ -50,7 +50,7 @@ enum OuterHeaders {
             frame.store(Checksum.finish(Checksum.sum(frame.bytes.extracting(ip..<udp))), at: ip + 10)
         case .v6:
             udp = ip + InnerPacket.v6HeaderLength
-            frame.store(0x6000_0000 as UInt32, at: ip)
+            frame.store(0x6000_0000 | UInt32(trafficClass) << 20, at: ip)
             frame.store(UInt16(truncatingIfNeeded: udpLength + count), at: ip + 4)
             frame.store(UInt16(IPProtocol.udp) << 8 | UInt16(hopLimit), at: ip + 6)
             frame.store(local.endpoint.address, at: ip + 8)
@@ -76,6 +76,7 @@ enum OuterHeaders {
         let destination: Endpoint
         /// Where the datagram stands in the frame. Bytes behind it are Ethernet padding.
         let datagram: Range<Int>
+        let trafficClass: UInt8
     }
 
     /// Checks and reads a frame's outer headers.
@@ -118,6 +119,7 @@ enum OuterHeaders {
         return Parsed(
             source: Endpoint(source, port: frame.load(at: udp)),
             destination: Endpoint(destination, port: frame.load(at: udp + 2)),
-            datagram: udp + udpLength..<end)
+            datagram: udp + udpLength..<end,
+            trafficClass: TrafficClass.of(frame.extracting(ip...), source.family))
     }
 }

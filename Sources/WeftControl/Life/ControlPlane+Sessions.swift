@@ -67,7 +67,9 @@ extension ControlPlane {
         life.silence.reset()
         life.due = now
         bySession[id] = life
-        engine.setAnswersProbes(transport.capabilities(of: id)?[Capabilities.probes] != nil, of: life.peer.network)
+        let capabilities = transport.capabilities(of: id)
+        engine.setAnswersProbes(capabilities?[Capabilities.probes] != nil, of: life.peer.network)
+        engine.setECNMode(capabilities?.carriesECN == true ? .normal : .compatibility, of: life.peer.network)
         if !dialed, !life.peer.isPinned { follow(life, to: place, now) }
         if dialed, let endpoint = life.endpoint { move(life, to: AddressPair(endpoint)) }
         if life.role == .initiator { offer(on: session, of: life, now) }

@@ -25,8 +25,8 @@ public protocol EnginePort: AnyObject {
     /// ``updateEndpoint(of:to:)`` only says where it might be.
     func setAnswersProbes(_ answers: Bool, of network: NetworkID)
 
-    /// Says whether a network's peer answers sealed probes: from then on it is followed to where it answers one, and
-    /// ``updateEndpoint(of:to:)`` only says where it might be.
+    /// Says whether a network's peer carries marks of congestion inwards, so that outer headers may be marked.
+    func setECNMode(_ mode: ECNMode, of network: NetworkID)
 
     /// Makes a keep-alive due now.
     func requestKeepAlive(of network: NetworkID)

@@ -46,6 +46,8 @@ public final class LocalEngine: EnginePort {
     // Nobody asks, so that it is where its session is.
     public func setAnswersProbes(_ answers: Bool, of network: NetworkID) {}
 
+    public func setECNMode(_ mode: ECNMode, of network: NetworkID) { engine.setECNMode(of: network, to: mode) }
+
     public func requestKeepAlive(of network: NetworkID) { try? engine.requestKeepAlive(of: network) }
 
     public func activities(of networks: [NetworkID]) -> [NetworkActivity?] { engine.activities(of: networks) }

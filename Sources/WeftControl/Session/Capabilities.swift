@@ -38,11 +38,17 @@ public struct Capabilities: Hashable, Sendable {
 
     /// Answers sealed probes.
     public static let probes: UInt16 = 3
+    /// Carries marks of congestion inwards, so that what is sent to it may be marked (RFC 6040).
+    public static let ecn: UInt16 = 5
+
+    /// Whether what is sent to the end may be marked.
+    var carriesECN: Bool { self[Self.ecn]?.version == 1 }
 
     /// What this release can do.
     public static let own: Capabilities = {
         var own = Capabilities()
         own[probes] = Entry(version: 1)
+        own[ecn] = Entry(version: 1)
         return own
     }()
 

@@ -147,6 +147,8 @@ final class ControlExecutor {
             }
         case .answersProbes(let network, let answers):
             peers[network] == nil ? refuse() : paths?.setAnswers(answers, of: network)
+        case .ecnMode(let network, let mode):
+            peers[network] == nil ? refuse() : local.setECNMode(mode, of: network)
         case .keepAlive(let network): peers[network] == nil ? refuse() : local.requestKeepAlive(of: network)
         case .lookUp(let network):
             guard let peer = peers[network], peer.isNamed else { return refuse() }

@@ -82,6 +82,8 @@ package struct Status: Codable, Sendable {
         /// The link-layer address that frames are sent to (AF_XDP); nil while the kernel sends datagrams.
         let nextHop: String?
         let allowedIPs: [String]
+        /// What outer headers take of ECN: `normal` or `compatibility` (RFC 6040).
+        let ecn: String
         /// Seconds between keep-alives; nil for none.
         let persistentKeepalive: UInt16?
         /// Seconds since the last authentic datagram; nil before the first.
@@ -192,6 +194,7 @@ extension Status.Peer {
         self.path = path.flatMap { Status.Path($0, at: now) }
         nextHop = network.nextHop?.description
         allowedIPs = peer.allowedIPs.map(\.description)
+        ecn = "\(network.ecn)"
         persistentKeepalive = peer.persistentKeepalive
         latestReceive = network.statistics.lastReceive.map { now.seconds(since: $0) }
         rx = .init(receivedBy: network.statistics)

@@ -60,6 +60,8 @@ public final class RemoteEngine: EnginePort {
 
     public func setAnswersProbes(_ answers: Bool, of network: NetworkID) { send(.answersProbes(network, answers)) }
 
+    public func setECNMode(_ mode: ECNMode, of network: NetworkID) { send(.ecnMode(network, mode)) }
+
     public func requestKeepAlive(of network: NetworkID) { send(.keepAlive(network)) }
 
     public func activities(of networks: [NetworkID]) -> [NetworkActivity?] {

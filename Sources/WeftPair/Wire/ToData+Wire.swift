@@ -7,7 +7,7 @@ extension ToData: WireRecord {
         case hello = 1
         case pong, datagram, install, installReceive, installTransmit, moveEndpoint, keepAlive, lookUp, grantRemoved
         case grantChanged, grantAdded, apply, refusalHeard, peerStatus, initiatorStatus, turnedAway, statusTold, log
-        case closed, answersProbes
+        case closed, answersProbes, ecnMode
     }
 
     static func read(_ type: UInt8, _ reader: inout WireReader) throws(WireError) -> ToData {
@@ -40,6 +40,7 @@ extension ToData: WireRecord {
         case .log: return .log(try reader.text(most: longestText))
         case .closed: return .closed
         case .answersProbes: return .answersProbes(try reader.network(), try reader.flag())
+        case .ecnMode: return .ecnMode(try reader.network(), try reader.flag() ? .normal : .compatibility)
         }
     }
 
@@ -67,6 +68,7 @@ extension ToData: WireRecord {
             case .log: .log
             case .closed: .closed
             case .answersProbes: .answersProbes
+            case .ecnMode: .ecnMode
             }
         return kind.rawValue
     }
@@ -95,6 +97,9 @@ extension ToData: WireRecord {
         case .answersProbes(let network, let answers):
             writer.network(network)
             writer.flag(answers)
+        case .ecnMode(let network, let mode):
+            writer.network(network)
+            writer.flag(mode == .normal)
         case .keepAlive(let network), .lookUp(let network): writer.network(network)
         case .grantRemoved(let link, let vni):
             writer.number(link.rawValue)

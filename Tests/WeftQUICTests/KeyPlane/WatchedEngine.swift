@@ -22,6 +22,7 @@ final class WatchedEngine: EnginePort {
         spi: UInt32, key: PacketKey, expiry: Instant, vni: UInt32, for network: NetworkID, at now: Instant
     ) {}
     func setAnswersProbes(_ answers: Bool, of network: NetworkID) {}
+    func setECNMode(_ mode: ECNMode, of network: NetworkID) {}
     func updateEndpoint(of network: NetworkID, to place: AddressPair) {}
     func requestKeepAlive(of network: NetworkID) {}
     func activities(of networks: [NetworkID]) -> [NetworkActivity?] { engine.activities(of: networks) }

@@ -161,7 +161,7 @@ struct AllocationTests {
         let again: DropReason =
             switch reason {
             // What was authentic is a replay by now.
-            case .innerSourceNotAllowed, .innerDestinationNotAllowed, .innerMalformed: .replayed
+            case .innerSourceNotAllowed, .innerDestinationNotAllowed, .innerMalformed, .ceOnNotECT: .replayed
             // Our own key is tried once a millisecond.
             case .sealedWithOurKey: .authenticationFailed
             default: reason

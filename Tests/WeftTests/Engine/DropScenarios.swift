@@ -10,7 +10,7 @@ enum DropScenarios {
     /// no data never comes to a transform.
     static func ways(of reason: DropReason) -> [Scenario.Way] {
         switch reason {
-        case .outerMalformed, .outerChecksum, .outerFragment, .notForUs: [.across, .inPlace]
+        case .outerMalformed, .outerChecksum, .outerFragment, .notForUs, .ceOnNotECT: [.across, .inPlace]
         case .noOverlayRoom: [.across, .batch]
         case .controlNotTagged, .controlOverLimit, .controlNotTaken, .stunNotTaken, .discoNotTaken, .wireGuardNotTaken,
             .unknownNotTaken:
@@ -27,7 +27,7 @@ enum DropScenarios {
         case .tooLongForUnderlay, .underlayRefused, .overlayRefused: nil
         case _ where ways(of: reason).isEmpty: nil
         case _ where reason.isFromOverlay: try fromOverlay(reason)
-        case .outerMalformed, .outerChecksum, .outerFragment, .notForUs: try frame(reason)
+        case .outerMalformed, .outerChecksum, .outerFragment, .notForUs, .ceOnNotECT: try frame(reason)
         default: try fromUnderlay(reason)
         }
     }
@@ -158,6 +158,7 @@ enum DropScenarios {
             bad.replaceSubrange(24..<26, with: [0, 0])
             bad.replaceSubrange(24..<26, with: Packets.big(~Reference.sum(bad[14..<34])))
         case .notForUs: bad[36] ^= 1
+        case .ceOnNotECT: bad.replaceSubrange(14..., with: Packets.marked(Array(bad[14...]), 0b11))
         default: Issue.record("no scenario for \(reason)")
         }
         return Scenario(

@@ -105,14 +105,17 @@ extension FromOverlay {
 }
 
 extension FromUnderlay {
-    mutating func append(_ datagram: [UInt8], from source: IPAddress, isTruncated: Bool = false) {
+    mutating func append(
+        _ datagram: [UInt8], from source: IPAddress, trafficClass: UInt8 = 0, segmentSize: Int? = nil,
+        isTruncated: Bool = false
+    ) {
         let start = buffers.count * slotSize
         var bytes = arena.mutableBytes
         unsafe bytes.copy(datagram.span.bytes, to: start)
         buffers.append(
             .init(
-                place: PacketRange(offset: start, count: datagram.count), source: Endpoint(source, port: Geneve.port),
-                isTruncated: isTruncated))
+                place: PacketRange(offset: start, count: datagram.count), segmentSize: segmentSize,
+                source: Endpoint(source, port: Geneve.port), trafficClass: trafficClass, isTruncated: isTruncated))
     }
 }
 
