@@ -25,6 +25,7 @@ public enum KeyDerivationError: Error, Hashable, Sendable, CustomStringConvertib
 /// The functions that turn one secret into another.
 enum KeyDerivation {
     static let cmacByteCount = 16
+    static let hmacByteCount = 32
 
     /// AES-CMAC (RFC 4493) with a key of 16, 24 or 32 bytes; `tag` has ``cmacByteCount`` bytes.
     static func cmac(
@@ -46,11 +47,45 @@ enum KeyDerivation {
         guard done else { throw .openSSL(OpenSSLError("compute an AES-CMAC")) }
     }
 
+    /// HMAC with SHA-256 (RFC 2104).
+    static func hmac(key: Span<UInt8>, message: Span<UInt8>) throws(KeyDerivationError) -> SecretBytes {
+        try SecretBytes(count: hmacByteCount) { bytes throws(KeyDerivationError) in
+            // Safe: each pointer goes with its own count and is used only during the call.
+            let done = unsafe key.withUnsafeBufferPointer { key in
+                unsafe message.withUnsafeBufferPointer { message in
+                    unsafe bytes.withUnsafeMutableBufferPointer { bytes in
+                        var written = 0
+                        let result = unsafe EVP_Q_mac(
+                            nil, "HMAC", nil, "SHA256", nil, key.baseAddress, key.count,
+                            message.baseAddress, message.count, bytes.baseAddress, bytes.count, &written)
+                        return unsafe result != nil && written == hmacByteCount
+                    }
+                }
+            }
+            guard done else { throw .openSSL(OpenSSLError("compute an HMAC")) }
+        }
+    }
+
     /// HKDF with SHA-256 and no salt (RFC 5869); `count` is at most 255 × 32.
-    ///
-    /// By way of EVP_PKEY: its setters copy what they get, whereas EVP_KDF's parameters keep pointers.
     static func hkdf(
         secret: Span<UInt8>, info: Span<UInt8>, count: Int
+    ) throws(KeyDerivationError) -> SecretBytes {
+        try hkdf(secret: secret, info: info, count: count, mode: EVP_PKEY_HKDEF_MODE_EXTRACT_AND_EXPAND)
+    }
+
+    /// HKDF with SHA-256 and a secret salt, of at least one byte.
+    ///
+    /// The first half is an HMAC of ours: libcrypto's copy of a salt isn't wiped.
+    static func hkdf(
+        secret: Span<UInt8>, salt: Span<UInt8>, info: Span<UInt8>, count: Int
+    ) throws(KeyDerivationError) -> SecretBytes {
+        let key = try hmac(key: salt, message: secret)
+        return try hkdf(secret: key.span, info: info, count: count, mode: EVP_PKEY_HKDEF_MODE_EXPAND_ONLY)
+    }
+
+    /// By way of EVP_PKEY: its setters copy what they get, whereas EVP_KDF's parameters keep pointers.
+    private static func hkdf(
+        secret: Span<UInt8>, info: Span<UInt8>, count: Int, mode: Int32
     ) throws(KeyDerivationError) -> SecretBytes {
         try SecretBytes(count: count) { bytes throws(KeyDerivationError) in
             let context = unsafe EVP_PKEY_CTX_new_id(EVP_PKEY_HKDF, nil)
@@ -61,6 +96,7 @@ enum KeyDerivation {
                     unsafe bytes.withUnsafeMutableBufferPointer { bytes in
                         var written = bytes.count
                         return unsafe EVP_PKEY_derive_init(context) == 1
+                            && EVP_PKEY_CTX_set_hkdf_mode(context, mode) == 1
                             && EVP_PKEY_CTX_set_hkdf_md(context, EVP_sha256()) == 1
                             && EVP_PKEY_CTX_set1_hkdf_key(context, secret.baseAddress, Int32(clamping: secret.count))
                                 == 1

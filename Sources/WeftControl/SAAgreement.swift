@@ -77,13 +77,8 @@ public struct SAAgreement: ~Copyable, Sendable {
 
     private var offer: SAOffer { SAOffer(suite: suite, receiveSPI: receiveSPI) }
 
-    /// Judges the peer's offer and derives both directions' keys.
-    ///
-    /// The offer must name our suite and an SPI with the other role's bit and the active master key's index. Any error
-    /// fails the exchange.
-    public consuming func conclude(
-        with peer: SAOffer, masterKeys: borrowing MasterKeys
-    ) throws(SAAgreementError) -> AgreedSAs {
+    /// Judges the peer's offer: it must name our suite and an SPI with the other role's bit and the active master key's index.
+    func transmitSPI(of peer: SAOffer) throws(SAAgreementError) -> SPI {
         guard peer.suite == suite.rawValue else { throw .suiteMismatch(own: suite, peer: peer.suite) }
         let transmitSPI: SPI
         do {
@@ -93,6 +88,16 @@ public struct SAAgreement: ~Copyable, Sendable {
         }
         guard transmitSPI.role == role.other else { throw .peerSPIOfOwnRole(transmitSPI) }
         guard transmitSPI.masterKeyIndex == receiveSPI.masterKeyIndex else { throw .inactiveMasterKey(transmitSPI) }
+        return transmitSPI
+    }
+
+    /// Judges the peer's offer and derives both directions' keys.
+    ///
+    /// Any error fails the exchange.
+    public consuming func conclude(
+        with peer: SAOffer, masterKeys: borrowing MasterKeys
+    ) throws(SAAgreementError) -> AgreedSAs {
+        let transmitSPI = try transmitSPI(of: peer)
         do {
             let receiveKey = try masterKeys.saKey(for: receiveSPI, suite: suite)
             let transmitKey = try masterKeys.saKey(for: transmitSPI, suite: suite)
