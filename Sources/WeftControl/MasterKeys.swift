@@ -33,6 +33,12 @@ public struct MasterKeys: ~Copyable, Sendable {
         second = SecretBytes(copying: both.span.extracting(last: Self.keyByteCount))
     }
 
+    /// The master keys of a session, whose root secret is spent by that.
+    static func taken(from transport: any SessionTransport, of session: SessionID) -> MasterKeys? {
+        guard let root = transport.takeRootSecret(of: session) else { return nil }
+        return try? MasterKeys(rootSecret: root)
+    }
+
     /// The key of the SA with this SPI; 16 or 32 bytes, as the suite wants.
     public func saKey(for spi: SPI, suite: Suite) throws(KeyDerivationError) -> SecretBytes {
         switch spi.masterKeyIndex {

@@ -12,7 +12,8 @@ public enum ToData: Sendable {
     case datagram(LinkKind, to: AddressPair, [UInt8])
     case install(NetworkID, SAPair)
     case installReceive(NetworkID, vni: UInt32, spi: UInt32, PacketKey, expiry: Instant)
-    case installTransmit(NetworkID, vni: UInt32, spi: UInt32, PacketKey, expiry: Instant)
+    /// `grace` is how long older receive SAs live on.
+    case installTransmit(NetworkID, vni: UInt32, spi: UInt32, PacketKey, expiry: Instant, grace: Duration)
     case moveEndpoint(NetworkID, AddressPair)
     /// Whether a peer answers sealed probes, as it said itself.
     case answersProbes(NetworkID, Bool)

@@ -279,16 +279,9 @@ final class QUICConnection {
         isProbing = probing
     }
 
-    func masterKeys() -> MasterKeys? {
+    func takeRootSecret() -> SecretBytes? {
         guard isOpen, isEstablished else { return nil }
-        return Self.masterKeys(from: rootSecret)
-    }
-
-    private static func masterKeys(from root: borrowing SecretBytes?) -> MasterKeys? {
-        switch root {
-        case .some(let root): try? MasterKeys(rootSecret: root)
-        case .none: nil
-        }
+        return rootSecret.take()
     }
 
     /// Runs `body` with ngtcp2's connection, if it is still open.

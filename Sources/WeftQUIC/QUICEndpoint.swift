@@ -278,7 +278,7 @@ public final class QUICEndpoint: SessionTransport {
 
     public func ownCapabilities(of session: SessionID) -> Capabilities? { connections[session]?.ownCapabilities }
 
-    public func masterKeys(of session: SessionID) -> MasterKeys? { connections[session]?.masterKeys() }
+    public func takeRootSecret(of session: SessionID) -> SecretBytes? { connections[session]?.takeRootSecret() }
 
     public func open(_ message: [UInt8], on session: SessionID) -> StreamID? {
         guard let connection = connections[session] else { return nil }

@@ -99,13 +99,15 @@ struct EnginePortTests {
         let fixture = try Fixture(way)
         fixture.port.install(try pair(1, 2), for: .vni(7), at: Self.now)
         fixture.port.installReceive(spi: 3, key: try key(3), expiry: Self.later, vni: 7, for: .vni(7), at: Self.now)
-        fixture.port.installTransmit(spi: 4, key: try key(4), expiry: Self.later, vni: 7, for: .vni(7), at: Self.now)
+        fixture.port.installTransmit(
+            spi: 4, key: try key(4), expiry: Self.later, grace: Engine.grace, vni: 7, for: .vni(7), at: Self.now)
         try fixture.carry()
         #expect(fixture.network?.transmit?.spi == 4)
         #expect(fixture.network?.receive.map(\.spi) == [3, 1])
         #expect(fixture.port.nextEvent() == nil)
         // The same key again is refused, as the engine's words say.
-        fixture.port.installTransmit(spi: 4, key: try key(4), expiry: Self.later, vni: 7, for: .vni(7), at: Self.now)
+        fixture.port.installTransmit(
+            spi: 4, key: try key(4), expiry: Self.later, grace: Engine.grace, vni: 7, for: .vni(7), at: Self.now)
         try fixture.carry()
         guard case .refused(.vni(7), let why)? = fixture.port.nextEvent() else {
             Issue.record("nothing was refused")

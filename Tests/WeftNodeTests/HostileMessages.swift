@@ -81,7 +81,7 @@ struct HostileMessages {
         switch Int.random(in: 0..<18, using: &random) {
         case 0: return .install(network, pair)
         case 1: return .installReceive(network, vni: named ?? vni, spi: spi, key, expiry: expiry)
-        case 2: return .installTransmit(network, vni: named ?? vni, spi: spi, key, expiry: expiry)
+        case 2: return .installTransmit(network, vni: named ?? vni, spi: spi, key, expiry: expiry, grace: .seconds(30))
         case 3, 4: return .moveEndpoint(network, place(&random))
         case 5: return .keepAlive(network)
         case 6: return .lookUp(network)

@@ -24,7 +24,8 @@ struct RecordTests {
         let peer = ControlPeer(
             publicKey: identity.publicKey, network: .number(1), vni: 7, endpoint: v6, isNamed: true, isPinned: true,
             controlPort: 6082,
-            isFirstRelease: true, suite: .aes256GCM, rekeyInterval: .seconds(120))
+            isFirstRelease: true, suite: .aes256GCM, rekeyInterval: .seconds(120),
+            presharedKey: PresharedKey(SecretBytes(copying: [UInt8](1...32).span)))
         let prefix = try #require(Prefix("10.0.0.0/8"))
         let grant = GrantRecord(
             vni: 9, address: v6.address, initiator: 3, endpoint: v4, isReceiveOnly: true, expiry: instant)
@@ -62,7 +63,7 @@ struct RecordTests {
             .hello(1), .pong(.max), .datagram(.own, to: from6, [1, 2, 3]), .install(.vni(7), pair),
             .install(.number(7), named),
             .installReceive(.number(0), vni: 7, spi: 1, try key(3, count: 32), expiry: instant),
-            .installTransmit(.vni(7), vni: 0xFF_FFFF, spi: 2, try key(4), expiry: instant),
+            .installTransmit(.vni(7), vni: 0xFF_FFFF, spi: 2, try key(4), expiry: instant, grace: .seconds(3)),
             .moveEndpoint(.vni(7), from4),
             .answersProbes(.vni(7), true), .ecnMode(.vni(7), .normal), .ecnMode(.number(1), .compatibility),
             .keepAlive(.vni(7)), .lookUp(.vni(7)), .grantRemoved(.own, vni: 9),

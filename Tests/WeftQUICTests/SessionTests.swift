@@ -18,9 +18,10 @@ struct SessionTests {
     }
 
     private func exposed(of host: Network.Host, _ session: SessionID) throws -> [UInt8] {
-        guard let keys = host.endpoint.masterKeys(of: session) else { return [] }
-        let key = try keys.saKey(for: SPI(rawValue: 1), suite: .aes256GCM)
-        let span = key.span
+        guard let root = host.endpoint.takeRootSecret(of: session) else { throw NoSecret() }
+        let isGone = host.endpoint.takeRootSecret(of: session) == nil
+        #expect(isGone, "it is given away once")
+        let span = root.span
         return span.indices.map { span[$0] }
     }
 

@@ -52,6 +52,8 @@ final class Tunnels {
     var hosts: [Host] = []
     /// How long each datagram takes.
     var delay = Duration.zero
+    /// What becomes of a datagram instead: how long each of its copies takes.
+    var fate: (() -> [Duration])?
     private var underWay: [(bytes: [UInt8], from: Endpoint, to: Endpoint, due: Instant)] = []
 
     static func address(_ number: UInt8) -> Endpoint {
@@ -78,7 +80,8 @@ final class Tunnels {
 
     func set(
         _ host: Host, towards other: Host, dials: Bool, icx: Bool = false, suite: Suite = .aes128GCM,
-        rekeyInterval: Duration = .seconds(120), network: NetworkID = Tunnels.network, vni: UInt32 = Tunnels.vni
+        rekeyInterval: Duration = .seconds(120), network: NetworkID = Tunnels.network, vni: UInt32 = Tunnels.vni,
+        presharedKey: PresharedKey? = nil
     ) throws {
         if host.network == nil {
             try host.engine.add(NetworkConfiguration(network, endpoint: dials ? other.address : nil, routes: []))
@@ -88,7 +91,8 @@ final class Tunnels {
                 ControlPeer(
                     publicKey: other.identity.publicKey, network: network, vni: vni,
                     endpoint: dials ? other.address : nil,
-                    controlPort: icx ? other.address.port : nil, suite: suite, rekeyInterval: rekeyInterval)
+                    controlPort: icx ? other.address.port : nil, suite: suite, rekeyInterval: rekeyInterval,
+                    presharedKey: presharedKey)
             ], at: now)
     }
 
@@ -106,7 +110,9 @@ final class Tunnels {
                 }
                 host.sent += sent.count
                 for datagram in sent {
-                    underWay.append((datagram.bytes, host.address, datagram.to, now.advanced(by: delay)))
+                    for copy in fate?() ?? [delay] {
+                        underWay.append((datagram.bytes, host.address, datagram.to, now.advanced(by: copy)))
+                    }
                 }
                 if deliver() { isQuiet = false }
             }
@@ -124,11 +130,11 @@ final class Tunnels {
         return !arrived.isEmpty
     }
 
-    func run(for duration: Duration) {
+    func run(for duration: Duration, step: Duration = .milliseconds(10)) {
         let end = now.advanced(by: duration)
         settle()
         while now < end {
-            now = now.advanced(by: .milliseconds(10))
+            now = now.advanced(by: step)
             settle()
         }
     }

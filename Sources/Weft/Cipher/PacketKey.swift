@@ -73,7 +73,10 @@ public final class PacketKey: Sendable {
 
     /// SHA-256 over a label, the SPI and the key: names a (key, SPI) pair without telling the key.
     func fingerprint(spi: UInt32) -> [UInt8] {
-        var input = Array("weft transmit key".utf8)
+        var input: [UInt8] = []
+        // An array that grows would leave a piece of the key behind.
+        input.reserveCapacity(64)
+        input += Array("weft transmit key".utf8)
         input.append(contentsOf: (0..<4).map { UInt8(truncatingIfNeeded: spi >> UInt32(24 - $0 * 8)) })
         for index in 0..<suite.keyLength { input.append(unsafe reference.raw[index]) }
         var digest = [UInt8](repeating: 0, count: Int(SHA256_DIGEST_LENGTH))

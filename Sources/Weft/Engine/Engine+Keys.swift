@@ -127,7 +127,7 @@ extension Engine {
     }
 
     /// Installs one direction of what key agreement made: what the peer seals opens from now on. What we seal doesn't
-    /// change, and older receive SAs stay as they are until ``installTransmit(spi:key:expiry:vni:for:at:)``.
+    /// change, and older receive SAs stay as they are until ``installTransmit(spi:key:expiry:grace:vni:for:at:)``.
     /// - Parameter vni: what the datagrams bear; nil for the network's own.
     /// - Throws: for SPI 0, a VNI as ``install(_:for:at:)`` refuses it, or the key that we send with; nothing changes then.
     public func installReceive(
@@ -150,12 +150,13 @@ extension Engine {
     }
 
     /// Installs the other direction, once the peer is known to be able to open it. All receive SAs but the newest
-    /// expire within ``grace``.
+    /// expire within `grace`, which counts as at most ``grace``.
     /// - Parameter vni: what the datagrams bear; nil for the network's own.
     /// - Throws: for SPI 0, no VNI where the network has none of its own, or a key that opens, or the SPI and key that are sending
     ///   now; nothing changes then.
     public func installTransmit(
-        spi: UInt32, key: PacketKey, expiry: Instant, vni: UInt32? = nil, for network: NetworkID, at now: Instant
+        spi: UInt32, key: PacketKey, expiry: Instant, grace: Duration = grace, vni: UInt32? = nil,
+        for network: NetworkID, at now: Instant
     ) throws(EngineError) {
         try withState { (state: inout State) throws(EngineError) in
             let slot = try slot(of: network, in: state)
@@ -170,7 +171,7 @@ extension Engine {
             guard !state.usedTransmitKeys.contains(key.fingerprint(spi: spi)) else {
                 throw .transmitKeyUsedBefore(spi: spi)
             }
-            let graceEnd = now.advanced(by: Self.grace)
+            let graceEnd = now.advanced(by: min(grace, Self.grace))
             for association in network.receive.dropFirst() { association.expire(by: graceEnd) }
             edit[slot] = network.with(
                 transmit: TransmitSA(vni: vni, spi: spi, key: key, expiry: expiry), receive: network.receive)

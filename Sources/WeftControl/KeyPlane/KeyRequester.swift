@@ -142,7 +142,7 @@ public final class KeyRequester: ControlMachine {
     private func handle(_ event: SessionEvent, _ now: Instant) {
         switch event {
         case .established(let id, _, _, _):
-            guard id == call, let keys = transport.masterKeys(of: id) else {
+            guard id == call, let keys = MasterKeys.taken(from: transport, of: id) else {
                 return transport.close(id, code: ControlPlane.CloseCode.failed, now: now)
             }
             call = nil

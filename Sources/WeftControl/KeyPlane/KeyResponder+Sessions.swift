@@ -25,7 +25,7 @@ extension KeyResponder {
     }
 
     private func adopt(_ id: SessionID, _ peer: PublicKey, at place: AddressPair, _ now: Instant) {
-        guard let life = initiators[peer], let keys = transport.masterKeys(of: id) else {
+        guard let life = initiators[peer], let keys = MasterKeys.taken(from: transport, of: id) else {
             return transport.close(id, code: ControlPlane.CloseCode.failed, now: now)
         }
         guard admits(place.remote) else {

@@ -25,6 +25,8 @@ public struct ControlPeer: Hashable, Sendable {
     public var suite: Suite
     /// How often keys are renewed.
     public var rekeyInterval: Duration
+    /// What a person carried to both ends beside the public keys; nil for nothing. Only between Weft's ends.
+    public var presharedKey: PresharedKey?
 
     public static let defaultRekeyInterval = Duration.seconds(120)
 
@@ -34,7 +36,7 @@ public struct ControlPeer: Hashable, Sendable {
     public init(
         publicKey: PublicKey, network: NetworkID? = nil, vni: UInt32, endpoint: Endpoint? = nil, isNamed: Bool = false,
         isPinned: Bool = false, controlPort: UInt16? = nil, dataPort: UInt16? = nil, isFirstRelease: Bool = false,
-        suite: Suite = .aes128GCM, rekeyInterval: Duration = defaultRekeyInterval
+        suite: Suite = .aes128GCM, rekeyInterval: Duration = defaultRekeyInterval, presharedKey: PresharedKey? = nil
     ) {
         self.publicKey = publicKey
         self.network = network ?? .vni(vni)
@@ -47,12 +49,22 @@ public struct ControlPeer: Hashable, Sendable {
         self.isFirstRelease = isFirstRelease
         self.suite = suite
         self.rekeyInterval = rekeyInterval
+        self.presharedKey = presharedKey
     }
 
     public var speaks: PeerProtocol { controlPort != nil ? .icx : isFirstRelease ? .firstRelease : .weft }
 
-    /// How long an SA lives.
+    /// How long an SA lives towards ICX's ends.
     public var associationLifetime: Duration { Self.associationLifetime(rekeyingEvery: rekeyInterval) }
+
+    /// How long a key seals between Weft's ends, from its exchange on: at least 3 minutes.
+    public var sealingTime: Duration { max(.seconds(180), rekeyInterval * 3 / 2) }
+
+    /// How long it opens after that: what was sealed last may still be on its way.
+    static let openingExcess = Duration.seconds(30)
+
+    /// How long a replaced key opens between Weft's ends: so that with renewals of 10 s and more no third one is in memory.
+    var grace: Duration { min(max(rekeyInterval / 2, .seconds(3)), Engine.grace) }
 
     /// How long an SA lives: four renewals, at least an hour and at most a day.
     public static func associationLifetime(rekeyingEvery interval: Duration) -> Duration {

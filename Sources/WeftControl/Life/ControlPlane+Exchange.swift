@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import Weft
 
-/// Agreement on SAs over a session's streams: the initiator offers, the responder installs what it receives with and
-/// answers, the initiator installs both directions, and the responder sends with the new key once it knows that.
+/// Agreement on SAs over a session's streams, as ICX does it: the initiator offers, the responder installs what it receives with
+/// and answers, the initiator installs both directions, and the responder sends with the new key once it knows that.
 extension ControlPlane {
     /// How long after the peer has our answer an ICX peer, whose transport runs beside it, may take to install it.
     private static let installTime = Duration.milliseconds(100)
 
     func offer(on session: LiveSession, of life: PeerLife, _ now: Instant) {
+        if case .weft(let ratchet) = session.keys { return offer(ratchet, on: session, of: life, now) }
         do {
             let spi = try life.spis.next()
             let agreement = try SAAgreement(role: life.role, suite: life.peer.suite, receiveSPI: spi)
@@ -26,6 +27,9 @@ extension ControlPlane {
 
     func received(_ id: SessionID, _ stream: StreamID, _ bytes: [UInt8], isEnd: Bool, _ now: Instant) {
         guard let life = bySession[id], let session = life.session, session.id == id else { return }
+        if case .weft(let ratchet) = session.keys {
+            return received(bytes, isEnd: isEnd, on: stream, ratchet, session, life, now)
+        }
         if session.exchange?.stream == stream { return answered(bytes, isEnd: isEnd, session, life, now) }
         guard life.role == .responder else { return transport.abandon(stream, of: id) }
         var reader = session.incoming[stream] ?? ControlFrameReader()
@@ -58,7 +62,7 @@ extension ControlPlane {
     }
 
     /// Throws what the engine refused just now, where that is known at once; ``handleRefusals(at:)`` hears the rest.
-    private func throwRefusal(of network: NetworkID, at now: Instant) throws(ExchangeError) {
+    func throwRefusal(of network: NetworkID, at now: Instant) throws(ExchangeError) {
         while let event = engine.nextEvent() {
             if case .refused(network, let why) = event { throw .refused(why) }
             handle(event, at: now)
@@ -89,12 +93,13 @@ extension ControlPlane {
     private func respond(
         to payload: [UInt8], on stream: StreamID, _ session: LiveSession, _ life: PeerLife, _ now: Instant
     ) throws {
+        guard case .icx(let keys) = session.keys else { return }
         let message = try ControlMessage(payload: payload.span)
         guard case .saOffer(let offer) = message else { throw ExchangeError.unexpected(type: message.kind.rawValue) }
         guard session.offers.admits(at: now) else { throw ExchangeError.tooOften }
         let spi = try life.spis.next()
         let agreed = try SAAgreement(role: life.role, suite: life.peer.suite, receiveSPI: spi)
-            .conclude(with: offer, masterKeys: session.masterKeys)
+            .conclude(with: offer, masterKeys: keys.masterKeys)
         guard session.offered.insert(offer.receiveSPI), let reply = agreed.reply else {
             throw ExchangeError.repeatedSPI(offer.receiveSPI)
         }
@@ -132,8 +137,8 @@ extension ControlPlane {
         session.pending = nil
         do {
             engine.installTransmit(
-                spi: pending.transmitSPI, key: pending.key, expiry: pending.expiry, vni: session.vnis.transmit,
-                for: life.peer.network, at: now)
+                spi: pending.transmitSPI, key: pending.key, expiry: pending.expiry, grace: Engine.grace,
+                vni: session.vnis.transmit, for: life.peer.network, at: now)
             try throwRefusal(of: life.peer.network, at: now)
             agreed(session, life, now)
         } catch {
@@ -145,7 +150,7 @@ extension ControlPlane {
     private func answered(
         _ bytes: [UInt8], isEnd: Bool, _ session: LiveSession, _ life: PeerLife, _ now: Instant
     ) {
-        guard var exchange = session.exchange else { return }
+        guard case .icx(let keys) = session.keys, var exchange = session.exchange else { return }
         do {
             let payload = try exchange.reader.receive(bytes.span)
             session.exchange = exchange
@@ -158,7 +163,7 @@ extension ControlPlane {
                 throw ExchangeError.unexpected(type: message.kind.rawValue)
             }
             let agreed = try SAAgreement(role: life.role, suite: life.peer.suite, receiveSPI: exchange.receiveSPI)
-                .conclude(with: offer, masterKeys: session.masterKeys)
+                .conclude(with: offer, masterKeys: keys.masterKeys)
             guard session.offered.insert(offer.receiveSPI) else {
                 throw ExchangeError.repeatedSPI(offer.receiveSPI)
             }
@@ -176,9 +181,10 @@ extension ControlPlane {
         }
     }
 
-    private func agreed(_ session: LiveSession, _ life: PeerLife, _ now: Instant) {
+    func agreed(_ session: LiveSession?, _ life: PeerLife, _ now: Instant) {
         life.agreements += 1
         life.lastAgreement = now
+        guard let session else { return }
         life.redial.reset()
         if !session.hasAgreed {
             say(life, "connected\(life.endpoint.map { " at \($0)" } ?? "")")
@@ -190,6 +196,7 @@ extension ControlPlane {
     func streamFailed(_ id: SessionID, _ stream: StreamID, _ now: Instant) {
         guard let life = bySession[id], let session = life.session, session.id == id else { return }
         session.incoming[stream] = nil
+        session.draining.remove(stream)
         guard session.exchange?.stream == stream else { return }
         end(
             life, "the peer refused our offer of keys: check that both files name the same suite",

@@ -47,8 +47,10 @@ extension ControlPlane {
             transport.close(call, code: CloseCode.superseded, now: now)
         }
         if life.call == id { life.call = nil }
-        guard let keys = transport.masterKeys(of: id) else {
-            return transport.close(id, code: CloseCode.failed, now: now)
+        guard let keys = keys(of: id, with: life) else {
+            let isTooOld = transport.capabilities(of: id) == nil && life.peer.presharedKey != nil
+            transport.close(id, code: CloseCode.failed, now: now)
+            return isTooOld ? fail(life, Self.needsRatchet, at: now) : ()
         }
         let vnis: SessionVNIs
         do throws(Capabilities.Fault) {
@@ -74,6 +76,24 @@ extension ControlPlane {
         if dialed, let endpoint = life.endpoint { move(life, to: AddressPair(endpoint)) }
         if life.role == .initiator { offer(on: session, of: life, now) }
     }
+
+    /// What a new session's keys come from. Nil where that can't be made, or where the peer has a preshared key, of which ICX's
+    /// protocol knows nothing.
+    private func keys(of id: SessionID, with life: PeerLife) -> SessionKeys? {
+        guard let root = transport.takeRootSecret(of: id) else { return nil }
+        guard transport.capabilities(of: id) != nil else {
+            guard life.peer.presharedKey == nil, let keys = try? MasterKeys(rootSecret: root) else { return nil }
+            return .icx(ICXKeys(keys))
+        }
+        let ends = life.role == .initiator ? (own, life.peer.publicKey) : (life.peer.publicKey, own)
+        let chain = try? KeyChain(
+            rootSecret: root, presharedKey: life.peer.presharedKey, initiator: ends.0, responder: ends.1)
+        guard let chain else { return nil }
+        return .weft(Ratchet(chain))
+    }
+
+    private static let needsRatchet =
+        "the peer runs the first release of Weft, which knows no PresharedKey: bring it up to date, or take the key out of its section"
 
     private func ended(_ id: SessionID, _ peer: PublicKey?, _ why: SessionEnd, _ now: Instant) {
         guard let life = bySession.removeValue(forKey: id) else {

@@ -12,6 +12,8 @@ public final class ControlPlane {
         /// Another session with the same peer took its place.
         static let superseded: UInt64 = 2
         static let silent: UInt64 = 3
+        /// The two ends came to different keys (docs/weft-1.md).
+        static let differentKeys: UInt64 = 4
     }
 
     /// How often peers are looked at where something is awaited.
@@ -37,6 +39,8 @@ public final class ControlPlane {
     var lives: [PublicKey: PeerLife] = [:]
     var bySession: [SessionID: PeerLife] = [:]
     private var nextLook = Instant(nanoseconds: 0)
+    /// When the time was passed on last.
+    var lastLook: Instant?
     private var tunnelled: [Prefix] = []
     /// Those whose endpoint's name should be looked up again.
     private var lookups: Set<PublicKey> = []
@@ -101,8 +105,10 @@ public final class ControlPlane {
                 life.endpoint = peer.endpoint ?? life.endpoint
                 life.redial.reset()
             }
+            let isRekeyed = peer.presharedKey != life.peer.presharedKey
             life.peer = peer
             life.due = now
+            if isRekeyed { endSessions(of: life, code: CloseCode.superseded, at: now) }
         }
         for (key, (peer, role)) in wanted where lives[key] == nil { lives[key] = PeerLife(peer, role: role) }
         self.tunnelled = tunnelled
@@ -112,11 +118,20 @@ public final class ControlPlane {
     }
 
     private func drop(_ life: PeerLife, at now: Instant) {
+        endSessions(of: life, code: CloseCode.done, at: now)
+        lives[life.peer.publicKey] = nil
+    }
+
+    private func endSessions(of life: PeerLife, code: UInt64, at now: Instant) {
         for session in [life.session?.id, life.call].compactMap(\.self) {
             bySession[session] = nil
-            transport.close(session, code: CloseCode.done, now: now)
+            transport.close(session, code: code, now: now)
         }
-        lives[life.peer.publicKey] = nil
+        life.session = nil
+        life.call = nil
+        life.awaited = nil
+        life.silence.reset()
+        life.redial.reset()
     }
 
     /// Peers whose endpoint's name should be looked up again; told once.
@@ -126,9 +141,12 @@ public final class ControlPlane {
         return lookups.filter { lives[$0] != nil }
     }
 
-    private func wantLookup(_ life: PeerLife) {
+    func wantLookup(_ life: PeerLife) {
         if life.peer.isNamed { lookups.insert(life.peer.publicKey) }
     }
+
+    /// Has all that is due looked at.
+    func lookAtAll(from now: Instant) { nextLook = min(nextLook, now) }
 
     /// Has a peer looked at as soon as possible.
     func hurry(_ life: PeerLife) {
@@ -179,6 +197,7 @@ public final class ControlPlane {
         transport.advance(to: now)
         handleEvents(at: now)
         handleRefusals(at: now)
+        noticeSleep(until: now)
         guard now >= nextLook else { return }
         nextLook = now.advanced(by: Self.period)
         if let showing = showings.first, now >= showing {
@@ -216,6 +235,7 @@ public final class ControlPlane {
                 end(life, "the peer moved to \(place.remote)", code: CloseCode.silent, at: now)
             }
         }
+        useAwaited(of: life, now)
         if let session = life.session {
             confirm(session, of: life, now)
             keep(session, of: life, activity, now)
@@ -254,6 +274,7 @@ public final class ControlPlane {
         if let exchange = session.exchange, now >= exchange.deadline {
             return end(life, "the peer didn't answer an offer of keys", code: CloseCode.failed, at: now)
         }
+        if case .weft(let ratchet) = session.keys, !goOn(ratchet, of: session, life, now) { return }
         if life.role == .initiator, session.exchange == nil, now >= session.nextRekey {
             offer(on: session, of: life, now)
         }
@@ -289,41 +310,6 @@ public final class ControlPlane {
         life.endpoint = endpoint
         engine.updateEndpoint(of: life.peer.network, to: AddressPair(endpoint, from: place.local))
     }
-
-    // MARK: Ends
-
-    /// Ends a peer's session for a reason of ours; the next call follows at once.
-    func end(_ life: PeerLife, _ why: String, code: UInt64, at now: Instant) {
-        guard let session = life.session else { return }
-        let isNew = !session.hasAgreed
-        forget(session, of: life)
-        transport.close(session.id, code: code, now: now)
-        fail(life, why, at: now)
-        if !isNew { life.redial.reset() }
-    }
-
-    func forget(_ session: LiveSession, of life: PeerLife) {
-        bySession[session.id] = nil
-        if life.session === session {
-            life.session = nil
-            life.silence.reset()
-        }
-        wantLookup(life)
-        hurry(life)
-    }
-
-    /// Counts a failure, and logs it unless the same was logged within the last minute.
-    func fail(_ life: PeerLife, _ why: String, at now: Instant) {
-        life.failures += 1
-        wantLookup(life)
-        let isNews = life.lastFailure != why
-        life.lastFailure = why
-        guard isNews || now >= life.nextLog else { return }
-        life.nextLog = now.advanced(by: .seconds(60))
-        log("peer \(life.peer.publicKey.shortName): \(why)")
-    }
-
-    func say(_ life: PeerLife, _ text: String) { log("peer \(life.peer.publicKey.shortName): \(text)") }
 }
 
 extension PublicKey {

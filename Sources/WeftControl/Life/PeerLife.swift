@@ -8,6 +8,8 @@ final class PeerLife {
     /// Where its data goes, and where it's called if we may.
     var endpoint: Endpoint?
     var session: LiveSession?
+    /// What we send with once the peer is known to open it; it stays though the exchange's session should end meanwhile.
+    var awaited: AwaitedTransmit?
     /// The call that is under way.
     var call: SessionID?
     var redial: Redial
@@ -15,7 +17,7 @@ final class PeerLife {
     var silence = Silence()
     /// Whether the peer has ever called us: it knows where we are, will call again after a restart, and nobody needs to look.
     var hasCalled = false
-    /// Until when a peer that is known from before our start is called where it was, whatever the file says of its endpoint.
+    /// Until when a peer that is known from before our start, or our sleep, is called where it was, whatever the file says of its endpoint.
     private var resumedUntil: Instant?
 
     var agreements: UInt64 = 0
@@ -47,6 +49,13 @@ final class PeerLife {
         if !presence.receiveSPIs.isEmpty { resumedUntil = now.advanced(by: Self.resumption) }
     }
 
+    /// We slept: the peer may have given us up, and if it can call us it does so seldom by now. It is called where it was.
+    func wake(at now: Instant) {
+        redial.reset()
+        resumedUntil = now.advanced(by: Self.resumption)
+        due = now
+    }
+
     /// The peer was there, or is waited for as its file says if the time is up.
     func endResumption(at now: Instant = .distantFuture) {
         if let until = resumedUntil, now >= until { resumedUntil = nil }
@@ -65,7 +74,7 @@ final class PeerLife {
 
     /// When a look at it can show something new; sooner where somebody waits for that.
     func nextLook(after now: Instant) -> Instant {
-        let isAwaited = session?.pending != nil || silence.isWatching
+        let isAwaited = session?.pending != nil || awaited != nil || silence.isWatching
         let latest = now.advanced(by: isAwaited ? ControlPlane.period : ControlPlane.calmPeriod)
         let event: Instant? =
             if let session {
@@ -106,7 +115,7 @@ final class LiveSession {
     let idleGap: Duration
     let since: Instant
     let vnis: SessionVNIs
-    let masterKeys: MasterKeys
+    let keys: SessionKeys
     /// What the peer has offered.
     var offered = SPISet()
     var hasAgreed = false
@@ -114,6 +123,8 @@ final class LiveSession {
     var nextRekey: Instant
     /// The peer's streams that haven't ended.
     var incoming: [StreamID: ControlFrameReader] = [:]
+    /// Our own streams whose answer has come, and whose end hasn't.
+    var draining: Set<StreamID> = []
     /// What we send with once the peer is known to be able to open it.
     var pending: PendingTransmit?
     /// The offers that the peer may make.
@@ -121,14 +132,14 @@ final class LiveSession {
 
     init(
         _ id: SessionID, isInitiators: Bool, isDialed: Bool, idleGap: Duration, _ vnis: SessionVNIs,
-        _ masterKeys: consuming MasterKeys, at now: Instant
+        _ keys: SessionKeys, at now: Instant
     ) {
         self.id = id
         self.isDialed = isDialed
         self.idleGap = idleGap
         self.isInitiators = isInitiators
         self.vnis = vnis
-        self.masterKeys = masterKeys
+        self.keys = keys
         since = now
         nextRekey = now
     }

@@ -14,9 +14,10 @@ public protocol EnginePort: AnyObject {
     func installReceive(
         spi: UInt32, key: PacketKey, expiry: Instant, vni: UInt32, for network: NetworkID, at now: Instant)
 
-    /// Seals with a new key from now on. See ``Weft/Engine/installTransmit(spi:key:expiry:vni:for:at:)``.
+    /// Seals with a new key from now on. See ``Weft/Engine/installTransmit(spi:key:expiry:grace:vni:for:at:)``.
     func installTransmit(
-        spi: UInt32, key: PacketKey, expiry: Instant, vni: UInt32, for network: NetworkID, at now: Instant)
+        spi: UInt32, key: PacketKey, expiry: Instant, grace: Duration, vni: UInt32, for network: NetworkID,
+        at now: Instant)
 
     /// Moves a network's peer, unless it is one that answers probes, and says which of our addresses it is spoken to from.
     func updateEndpoint(of network: NetworkID, to place: AddressPair)

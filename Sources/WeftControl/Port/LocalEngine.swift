@@ -27,10 +27,12 @@ public final class LocalEngine: EnginePort {
     }
 
     public func installTransmit(
-        spi: UInt32, key: PacketKey, expiry: Instant, vni: UInt32, for network: NetworkID, at now: Instant
+        spi: UInt32, key: PacketKey, expiry: Instant, grace: Duration, vni: UInt32, for network: NetworkID,
+        at now: Instant
     ) {
         attempt(network) { () throws(EngineError) in
-            try engine.installTransmit(spi: spi, key: key, expiry: expiry, vni: vni, for: network, at: now)
+            try engine.installTransmit(
+                spi: spi, key: key, expiry: expiry, grace: grace, vni: vni, for: network, at: now)
         }
     }
 

@@ -38,6 +38,7 @@ public enum SessionEnd: Hashable, Sendable, CustomStringConvertible {
         switch self {
         case .closed: "closed"
         case .closedByPeer(code: 0): "the peer ended the session"
+        case .closedByPeer(code: ControlPlane.CloseCode.differentKeys): RatchetError.differentKeysText
         case .closedByPeer(let code): "the peer closed the session (code \(code))"
         // Who is called by a key that isn't its own stays silent.
         case .timeout:
@@ -109,8 +110,9 @@ public protocol SessionTransport: AnyObject {
     /// What the other end was told; nil where ICX's protocol is spoken.
     func ownCapabilities(of session: SessionID) -> Capabilities?
 
-    /// The session's master keys, exported anew; nil before it is established or after its end.
-    func masterKeys(of session: SessionID) -> MasterKeys?
+    /// Hands over the secret that both ends exported from the session's handshake, once: the transport keeps nothing of it. Nil
+    /// before the session is established, after its end, and the second time.
+    func takeRootSecret(of session: SessionID) -> SecretBytes?
 
     /// Opens a stream, sends `message` on it and ends our direction; nil if the session allows no stream now.
     func open(_ message: [UInt8], on session: SessionID) -> StreamID?

@@ -132,9 +132,10 @@ final class ControlExecutor {
             install(network, receive: vni) {
                 local.installReceive(spi: spi, key: key, expiry: expiry, vni: vni, for: network, at: now)
             }
-        case .installTransmit(let network, let vni, let spi, let key, let expiry):
+        case .installTransmit(let network, let vni, let spi, let key, let expiry, let grace):
             install(network, transmit: vni) {
-                local.installTransmit(spi: spi, key: key, expiry: expiry, vni: vni, for: network, at: now)
+                local.installTransmit(
+                    spi: spi, key: key, expiry: expiry, grace: grace, vni: vni, for: network, at: now)
             }
         case .moveEndpoint(let network, let place):
             guard let peer = peers[network], mayLead(to: place.remote), mayMove(peer, to: place.remote) else {

@@ -51,9 +51,10 @@ public final class RemoteEngine: EnginePort {
     }
 
     public func installTransmit(
-        spi: UInt32, key: PacketKey, expiry: Instant, vni: UInt32, for network: NetworkID, at now: Instant
+        spi: UInt32, key: PacketKey, expiry: Instant, grace: Duration, vni: UInt32, for network: NetworkID,
+        at now: Instant
     ) {
-        send(.installTransmit(network, vni: vni, spi: spi, key, expiry: expiry))
+        send(.installTransmit(network, vni: vni, spi: spi, key, expiry: expiry, grace: grace))
     }
 
     public func updateEndpoint(of network: NetworkID, to place: AddressPair) { send(.moveEndpoint(network, place)) }

@@ -24,7 +24,7 @@ extension ToData: WireRecord {
         case .installTransmit:
             return .installTransmit(
                 try reader.network(), vni: try reader.vni(), spi: try reader.number(), try reader.key(),
-                expiry: try reader.instant())
+                expiry: try reader.instant(), grace: try reader.duration())
         case .moveEndpoint: return .moveEndpoint(try reader.network(), try reader.addressPair())
         case .keepAlive: return .keepAlive(try reader.network())
         case .lookUp: return .lookUp(try reader.network())
@@ -84,13 +84,11 @@ extension ToData: WireRecord {
         case .install(let network, let pair):
             writer.network(network)
             writer.pair(pair)
-        case .installReceive(let network, let vni, let spi, let key, let expiry),
-            .installTransmit(let network, let vni, let spi, let key, let expiry):
-            writer.network(network)
-            writer.number(vni)
-            writer.number(spi)
-            writer.key(key)
-            writer.instant(expiry)
+        case .installReceive(let network, let vni, let spi, let key, let expiry):
+            writer.association(network, vni, spi, key, expiry)
+        case .installTransmit(let network, let vni, let spi, let key, let expiry, let grace):
+            writer.association(network, vni, spi, key, expiry)
+            writer.duration(grace)
         case .moveEndpoint(let network, let place):
             writer.network(network)
             writer.addressPair(place)
@@ -124,5 +122,18 @@ extension ToData: WireRecord {
         case .log(let text): writer.text(text, most: Self.longestText)
         case .closed: break
         }
+    }
+}
+
+extension WireWriter {
+    /// What the records of one direction's SA have in common.
+    fileprivate mutating func association(
+        _ network: NetworkID, _ vni: UInt32, _ spi: UInt32, _ key: PacketKey, _ expiry: Instant
+    ) {
+        self.network(network)
+        number(vni)
+        number(spi)
+        self.key(key)
+        instant(expiry)
     }
 }

@@ -28,7 +28,21 @@ extension WireReader {
             isNamed: try flag(), isPinned: try flag(),
             controlPort: try optional { (reader) throws(WireError) in try reader.number() },
             dataPort: try number(), isFirstRelease: try flag(), suite: try suite(),
-            rekeyInterval: try duration())
+            rekeyInterval: try duration(),
+            presharedKey: try optional { (reader) throws(WireError) in try reader.presharedKey() })
+    }
+
+    /// A preshared key, which goes into memory of its own; the message's bytes are its owner's to wipe.
+    private mutating func presharedKey() throws(WireError) -> PresharedKey {
+        let bytes = try span(PresharedKey.byteCount)
+        let secret = SecretBytes(count: bytes.byteCount) { secret in
+            // Safe: both have as many bytes.
+            for index in secret.indices {
+                secret[index] = unsafe bytes.unsafeLoad(fromByteOffset: index, as: UInt8.self)
+            }
+        }
+        guard let key = PresharedKey(secret) else { throw .invalid("a preshared key") }
+        return key
     }
 
     mutating func presence(_ most: Int) throws(WireError) -> PeerPresence {
@@ -109,6 +123,7 @@ extension WireWriter {
         flag(peer.isFirstRelease)
         number(peer.suite.rawValue)
         duration(peer.rekeyInterval)
+        optional(peer.presharedKey) { writer, key in key.withBytes { unsafe writer.span($0.bytes) } }
     }
 
     mutating func presence(_ presence: PeerPresence, _ most: Int) {

@@ -81,6 +81,7 @@ enum Aioquic {
 /// Our end on a real socket of the loopback.
 final class LoopbackEnd {
     let endpoint: QUICEndpoint
+    let transport: KeepingTransport
     let engine: Engine
     let control: ControlPlane
     let port: UInt16
@@ -92,9 +93,10 @@ final class LoopbackEnd {
 
     init(_ identity: borrowing Identity) throws {
         endpoint = try QUICEndpoint(identity)
+        transport = KeepingTransport(endpoint)
         engine = try Engine(EngineConfiguration(lanes: 1))
         let lines = self.lines
-        control = ControlPlane(identity.publicKey, over: endpoint, engine: engine) { lines.lines.append($0) }
+        control = ControlPlane(identity.publicKey, over: transport, engine: engine) { lines.lines.append($0) }
         let socket = Glibc.socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
         self.socket = socket
         var address = sockaddr_in()

@@ -11,22 +11,12 @@ import WeftUDP
     .serialized, .timeLimit(.minutes(1)),
     .enabled(if: Aioquic.interpreter != nil, "needs aioquic: scripts/install-aioquic.sh installs it"))
 struct AioquicKeyPlaneTests {
-    /// The same for each session of a transport that has seen one.
-    private func masterKeys(of transport: QUICEndpoint) throws -> MasterKeys {
-        for number in 1...9 {
-            if let keys = transport.masterKeys(of: SessionID(rawValue: UInt64(number))) { return keys }
-        }
-        throw NoSession()
-    }
-
-    private struct NoSession: Error {}
-
     /// Our key server, on a socket of the loopback and a thread of its own.
     private final class Server {
         let key: PublicKey
         let engine: Engine
         let port: UInt16
-        let transport: QUICEndpoint
+        let transport: KeepingTransport
         let loop: ControlLoop<KeyResponder>
         private var thread: WorkerThread?
 
@@ -35,7 +25,7 @@ struct AioquicKeyPlaneTests {
             let wake = try WakeEvent()
             let link = try OwnPort(wake: wake)
             let engine = try Engine(EngineConfiguration(lanes: 1))
-            let transport = try QUICEndpoint(own)
+            let transport = KeepingTransport(try QUICEndpoint(own))
             (key, port, self.engine, self.transport) = (own.publicKey, link.port, engine, transport)
             let loop = try ControlLoop(over: link, wake: wake) {
                 let responder = KeyResponder(KeyPlane.configuration(), over: transport, engine: engine, log: { _ in })
@@ -64,7 +54,7 @@ struct AioquicKeyPlaneTests {
         wait { !engine.networks().isEmpty }
         let network = try #require(engine.networks().first)
         let keys = try server.loop.withMachine { _, _ in
-            let keys = try masterKeys(of: server.transport)
+            guard let keys = server.transport.masterKeys else { throw NoSecret() }
             let transmit = try keys.hex(try #require(network.transmit).spi)
             return (receive: try keys.hex(try #require(network.receive.first).spi), transmit: transmit)
         }
@@ -101,7 +91,7 @@ struct AioquicKeyPlaneTests {
         let peer = try Aioquic.Peer("server", responder, pinning: own.publicKey, port: port, "key-plane")
         peer.waitUntilListening()
         let wake = try WakeEvent()
-        let transport = try QUICEndpoint(own)
+        let transport = KeepingTransport(try QUICEndpoint(own))
         let endpoint = Endpoint(IPAddress(v4: 0x7F00_0001), port: port)
         let loop = try ControlLoop(over: try OwnPort(wake: wake), wake: wake) {
             KeyRequester(.init(responder: responder.publicKey, endpoint: endpoint), over: transport)
@@ -118,7 +108,7 @@ struct AioquicKeyPlaneTests {
         let granted = try #require(grant)
         #expect(granted.vni == 77 && granted.endpoint == endpoint)
         let keys = try loop.withMachine { requester, now in
-            let keys = try masterKeys(of: transport)
+            guard let keys = transport.masterKeys else { throw NoSecret() }
             requester.release(77, at: now)
             return (
                 receive: try keys.hex(granted.keys.receiveSPI), transmit: try keys.hex(granted.keys.transmitSPI)

@@ -52,13 +52,17 @@ def exported(label, context, size):
     return tls.hkdf_expand_label(algorithm, secret, b"exporter", digest(algorithm, context), size)
 
 
-def hkdf(secret, info, size):
-    return HKDF(hashes.SHA256(), size, None, info).derive(secret)
+def hkdf(secret, info, size, salt=None):
+    return HKDF(hashes.SHA256(), size, salt, info).derive(secret)
+
+
+def root_secret():
+    return exported(b"EXPORTER-icx-master-v1", b"icx control plane master seed v1", 32)
 
 
 def master_keys():
-    root = exported(b"EXPORTER-icx-master-v1", b"icx control plane master seed v1", 32)
-    return hkdf(root, b"icx psp master keys v1", 64)
+    """ICX's."""
+    return hkdf(root_secret(), b"icx psp master keys v1", 64)
 
 
 def sa_key(spi):

@@ -3,8 +3,7 @@
 
 weft1.py dials|listens KEY_FILE PEERS_KEY PORT BEHAVIOUR
 
-It dials 127.0.0.1:PORT, or listens there, agrees on one pair of SAs, and prints one line of JSON: what it derived, or how
-it ended.
+It dials 127.0.0.1:PORT, or listens there, agrees on SAs, and prints one line of JSON: what it derived, or how it ended.
 """
 
 import asyncio
@@ -23,7 +22,8 @@ from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
 from aioquic.quic.events import ConnectionTerminated, HandshakeCompleted, StreamDataReceived, StreamReset
 from aioquic.quic.packet import QuicPacketType, pull_quic_header
-from keys import certificate, frame, hkdf, read_key, sa_key, spki
+import ratchet
+from keys import certificate, frame, hkdf, read_key, root_secret, spki
 
 side, key_file, peers_key, port, behaviour = sys.argv[1:6]
 port = int(port)
@@ -140,6 +140,10 @@ def read_capabilities(payload):
     return entries
 
 
+# Exchanges until the keys are told.
+EXCHANGES = {"renews": 3, "repeated-spi": 2}.get(behaviour, 1)
+# What a person carried to both ends, who may have got it wrong.
+PRESHARED = bytes(range(32)) if behaviour in ("preshared", "renews") else None
 # How long an answer is waited for, in seconds.
 PATIENCE = 2 if behaviour == "no-tag" else 8
 finished = asyncio.Event()
@@ -157,8 +161,8 @@ class End(QuicConnectionProtocol):
         super().__init__(*arguments, **options)
         if dials:
             dial_by_tag(self)
-        self.spi = (0 if is_initiator else 1) << 30 | 9
         self.streams = {}
+        self.chain = None
         self.peers_capabilities = None
 
     def send(self, data, stream=None):
@@ -205,19 +209,45 @@ class End(QuicConnectionProtocol):
 
     def greeted(self):
         """Both ends know what the other can do."""
-        if is_initiator:
-            self.send(frame(1, struct.pack(">BI", 0, self.spi)))
+        self.chain = ratchet.Chain(root_secret(), PRESHARED, spki(own), pinned, behaviour)
+        if behaviour == "old-offer":
+            self.send(frame(1, struct.pack(">BI", 0, (0 if is_initiator else 1) << 30 | 9)))
+        elif is_initiator or behaviour == "offer-by-responder":
+            self.send(self.chain.begin())
 
     def exchanged(self, stream, payload):
-        version, kind, suite, spi = struct.unpack(">BBBI", payload)
-        if (version, kind, suite) != (1, 1, 0):
-            return finish(end="bad offer", reason=payload.hex())
-        if not is_initiator:
-            self.send(frame(1, struct.pack(">BI", 0, self.spi)), stream)
+        """A message of an exchange (docs/weft-1.md, "An exchange")."""
+        kind = payload[1] if len(payload) > 1 and payload[0] == 1 else None
+        try:
+            if behaviour == "offer-by-responder":
+                return
+            if kind == ratchet.OFFER and not is_initiator:
+                self.send(self.chain.respond(payload), stream)
+            elif kind == ratchet.ANSWER and is_initiator:
+                self.send(self.chain.conclude(payload))
+            elif kind == ratchet.CONFIRMATION and not is_initiator:
+                self.send(self.chain.confirmed(payload), stream)
+                self.agreed()
+            elif kind == ratchet.INSTALLED and is_initiator:
+                self.chain.installed(payload)
+                self.agreed()
+            else:
+                finish(end="bad message", reason=payload.hex())
+        except ratchet.Refused as why:
+            self._quic.close(error_code=4 if why.is_different else 1)
+            self.transmit()
+            finish(end="refused", reason=str(why))
+
+    def agreed(self):
+        if self.chain.number < EXCHANGES:
+            if is_initiator:
+                self.send(self.chain.begin())
+            return
         receive_vni, transmit_vni = vnis(self.peers_capabilities)
-        # Give the other end time to take the answer, or to object.
+        # Give the other end time to take the last message, or to object.
         values = dict(
-            end="agreed", own_spi=self.spi, peer_spi=spi, receive_key=sa_key(self.spi), transmit_key=sa_key(spi),
+            end="agreed", own_spi=self.chain.own_spi, peer_spi=self.chain.peer_spi,
+            receive_key=self.chain.receive_key, transmit_key=self.chain.transmit_key,
             receive_vni=receive_vni, transmit_vni=transmit_vni,
         )
         asyncio.get_event_loop().call_later(0.5, lambda: finish(**values))

@@ -19,7 +19,8 @@ final class WatchedEngine: EnginePort {
         spi: UInt32, key: PacketKey, expiry: Instant, vni: UInt32, for network: NetworkID, at now: Instant
     ) {}
     func installTransmit(
-        spi: UInt32, key: PacketKey, expiry: Instant, vni: UInt32, for network: NetworkID, at now: Instant
+        spi: UInt32, key: PacketKey, expiry: Instant, grace: Duration, vni: UInt32, for network: NetworkID,
+        at now: Instant
     ) {}
     func setAnswersProbes(_ answers: Bool, of network: NetworkID) {}
     func setECNMode(_ mode: ECNMode, of network: NetworkID) {}
