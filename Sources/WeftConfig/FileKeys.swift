@@ -92,6 +92,8 @@ extension InterfaceKey: FileKey {
 /// The keys that `[Peer]` may hold.
 public enum PeerKey: String, CaseIterable, Sendable {
     case publicKey = "PublicKey"
+    case presharedKey = "PresharedKey"
+    case presharedKeyFile = "PresharedKeyFile"
     case vni = "VNI"
     case endpoint = "Endpoint"
     case allowedIPs = "AllowedIPs"
@@ -112,6 +114,8 @@ extension PeerKey: FileKey {
 
     var expected: String {
         switch self {
+        case .presharedKey: "what `weft genpsk` prints, 44 characters that end in ="
+        case .presharedKeyFile: "a path such as /etc/weft/peer.psk, with what `weft genpsk` prints"
         case .vni: "a number from 1 to 16777215"
         case .endpoint: "ADDRESS:PORT such as 192.0.2.2:6081 or [2001:db8::2]:6081"
         case .allowedIPs: "a prefix such as 10.77.0.2/32 or fd77::2/128"

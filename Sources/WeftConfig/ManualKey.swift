@@ -24,43 +24,10 @@ public final class ManualKey: Sendable {
     }
 
     /// Decodes the base64 text (RFC 4648 section 4) at `range` of a file without leaving a copy anywhere else.
-    /// Nil unless it is the canonical form of 16 bytes: 22 digits, whose last four bits are zero, and `==`.
+    /// Nil unless it is the canonical form of 16 bytes.
     init?(base64 text: SharedSecret, at range: Range<Int>) {
-        guard range.count == 24, text[range.lowerBound + 22] == UInt8(ascii: "="),
-            text[range.lowerBound + 23] == UInt8(ascii: "=")
-        else { return nil }
-        struct NotCanonical: Error {}
-        do throws(NotCanonical) {
-            let decoded = try SecretBytes(count: Self.byteCount) { bytes throws(NotCanonical) in
-                var bits: UInt32 = 0
-                var pending = 0
-                var written = 0
-                for index in range.lowerBound..<range.lowerBound + 22 {
-                    guard let digit = text[index].flatMap(Self.base64Value) else { throw NotCanonical() }
-                    bits = bits << 6 | UInt32(digit)
-                    pending += 6
-                    guard pending >= 8 else { continue }
-                    pending -= 8
-                    bytes[written] = UInt8(truncatingIfNeeded: bits >> UInt32(pending))
-                    written += 1
-                }
-                guard bits & 0xF == 0 else { throw NotCanonical() }
-            }
-            storage = SharedSecret(decoded)
-        } catch {
-            return nil
-        }
-    }
-
-    private static func base64Value(_ digit: UInt8) -> UInt8? {
-        switch digit {
-        case UInt8(ascii: "A")...UInt8(ascii: "Z"): digit - UInt8(ascii: "A")
-        case UInt8(ascii: "a")...UInt8(ascii: "z"): digit - UInt8(ascii: "a") + 26
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0") + 52
-        case UInt8(ascii: "+"): 62
-        case UInt8(ascii: "/"): 63
-        default: nil
-        }
+        guard let decoded = SecretBytes(base64: text.span.extracting(range), count: Self.byteCount) else { return nil }
+        storage = SharedSecret(decoded)
     }
 
     /// Lends the 16 bytes to `body`, until it returns. A copy that `body` makes is `body`'s to wipe.

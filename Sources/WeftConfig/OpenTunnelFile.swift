@@ -86,7 +86,11 @@ extension TunnelFile {
         let readIdentity = { (name: String) throws(KeyFileError) -> Identity in
             try Identity(contentsOf: descriptor(name), called: Self.path(of: name, in: path), trusting: trust)
         }
-        return try parse(source, name: path, readIdentity: readIdentity) { holdsKeys in
+        let readPresharedKey = { (name: String) throws(KeyFileError) -> PresharedKey in
+            try PresharedKey(contentsOf: descriptor(name), called: Self.path(of: name, in: path), trusting: trust)
+        }
+        return try parse(source, name: path, readIdentity: readIdentity, readPresharedKey: readPresharedKey) {
+            holdsKeys in
             guard holdsKeys, status.mode & 0o044 != 0 else { return nil }
             return "others can read this file and it holds keys: run chmod 600 \(path)"
         }

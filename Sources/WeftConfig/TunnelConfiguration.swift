@@ -175,6 +175,8 @@ public struct PeerConfiguration: Sendable {
     public let persistentKeepalive: UInt16?
     /// Where its keys come from.
     public let authentication: Authentication
+    /// What a person carried to both ends beside the public keys; nil for nothing.
+    public let presharedKey: PresharedKey?
     /// Packets per second that may reach decryption, 1...4294967295; nil for no limit.
     public let rateLimit: UInt32?
     /// Whether datagrams count only if their source address is the endpoint's.

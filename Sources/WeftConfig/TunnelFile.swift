@@ -33,9 +33,10 @@ public enum TunnelFile {
     /// - Parameter alsoFound: what else is wrong with the file, given whether it holds keys.
     static func parse(
         _ source: SharedSecret, name: String, readIdentity: ((String) throws(KeyFileError) -> Identity)? = nil,
+        readPresharedKey: ((String) throws(KeyFileError) -> PresharedKey)? = nil,
         alsoFound: (_ holdsKeys: Bool) -> String?
     ) throws(TunnelFileError) -> TunnelConfiguration {
-        var parser = TunnelFileParser(source, readIdentity: readIdentity)
+        var parser = TunnelFileParser(source, readIdentity: readIdentity, readPresharedKey: readPresharedKey)
         parser.readSections()
         if let finding = alsoFound(parser.text.holdsKeys) {
             parser.diagnostics.add(finding)

@@ -13,6 +13,9 @@ extension TunnelFileText {
 }
 
 extension TunnelFileParser {
+    /// In seconds, with peers that speak weft/1.
+    private static let longestRekeyInterval: UInt32 = 600
+
     /// Our key pair, from the file itself or from the file that it names.
     mutating func identity(in entries: SectionEntries<InterfaceKey>) -> SharedIdentity? {
         if let entry = entries[.privateKey], let other = entries[.privateKeyFile] {
@@ -39,6 +42,49 @@ extension TunnelFileParser {
             diagnostics.add(line: entries.lines[.privateKeyFile], "PrivateKeyFile: \(error)")
             return nil
         }
+    }
+
+    /// What a person carried to both ends, from the file itself or from the file that it names.
+    mutating func presharedKey(in entries: SectionEntries<PeerKey>) -> PresharedKey? {
+        let used = [PeerKey.presharedKey, .presharedKeyFile].filter { entries[$0] != nil }
+        guard let key = used.first else { return nil }
+        let line = entries.lines[used.last ?? key]
+        if used.count == 2 {
+            diagnostics.add(
+                line: line,
+                "PresharedKeyFile: stands beside PresharedKey (line \(entries.lines[key])): expected one or the other")
+            return nil
+        }
+        for other in [PeerKey.controlPort, .speaks] where entries[other] != nil {
+            diagnostics.add(
+                line: line,
+                "\(key.rawValue): stands beside \(other.rawValue) (line \(entries.lines[other])): such a peer knows none"
+            )
+        }
+        if let entry = entries[.presharedKey] {
+            if let found = PresharedKey(base64: text.source.span.extracting(entry.value)) { return found }
+            let found = entry.value.isEmpty ? "nothing" : "\(entry.value.count) other bytes (not shown)"
+            diagnostics.add(line: line, "PresharedKey: expected \(PeerKey.presharedKey.expected), found \(found)")
+            return nil
+        }
+        guard let path = value(of: .presharedKeyFile, in: entries, FileValues.anyPath), let readPresharedKey else {
+            return nil
+        }
+        do throws(KeyFileError) { return try readPresharedKey(path) } catch {
+            diagnostics.add(line: line, "PresharedKeyFile: \(error)")
+            return nil
+        }
+    }
+
+    /// Between Weft's ends a key seals for one and a half renewals: that mustn't become hours.
+    private mutating func checkRekeyInterval(_ interface: InterfaceDraft) {
+        guard let interval = interface.rekeyInterval, interval > Self.longestRekeyInterval,
+            let peer = peers.first(where: { $0.usesIdentity && $0.controlPort == nil && $0.speaks == nil })
+        else { return }
+        diagnostics.add(
+            line: interface.lines[.rekeyInterval],
+            "RekeyInterval: expected a number of seconds from 1 to \(Self.longestRekeyInterval), as the peer of line "
+                + "\(peer.lines.header) speaks weft/1, found \"\(interval)\"")
     }
 
     /// Reports that others are known by their keys, and this host has none.
@@ -69,6 +115,7 @@ extension TunnelFileParser {
         let agreeing = peers.indices.filter { peers[$0].usesIdentity }
         guard let interface, !agreeing.isEmpty else { return }
         requireIdentity()
+        checkRekeyInterval(interface)
         checkPublicKeys(agreeing.map { (peers[$0].publicKey, peers[$0].lines[.publicKey]) }, of: "peer")
         for index in agreeing {
             let peer = peers[index]

@@ -109,6 +109,7 @@ struct PeerDraft {
     var epoch: UInt32?
     var sendKey: ManualKey?
     var receiveKey: ManualKey?
+    var presharedKey: PresharedKey?
     var rateLimit: UInt32?
     var checksSource: Bool?
     var speaks: UInt32?
@@ -135,6 +136,7 @@ struct PeerDraft {
             allowedIPs: allowedIPs.items,
             persistentKeepalive: persistentKeepalive.flatMap { $0 == 0 ? nil : UInt16(exactly: $0) },
             authentication: authentication,
+            presharedKey: presharedKey,
             rateLimit: rateLimit == 0 ? nil : rateLimit,
             checksSource: checksSource ?? false,
             pinsEndpoint: pinsEndpoint ?? false,
@@ -205,6 +207,7 @@ extension TunnelFileParser {
             draft.pinsEndpoint = value(of: .pinEndpoint, in: entries, FileValues.onOrOff)
             draft.controlPort = value(of: .controlPort, in: entries) { FileValues.number($0, in: 1...65535) }
             draft.suite = value(of: .suite, in: entries, FileValues.suite)
+            draft.presharedKey = presharedKey(in: entries)
             draft.speaks = value(of: .speaks, in: entries) { FileValues.number($0, in: 1...1) }
             if draft.speaks != nil, entries[.controlPort] != nil {
                 diagnostics.add(
@@ -214,7 +217,8 @@ extension TunnelFileParser {
             }
         } else {
             require([.vni, .endpoint, .allowedIPs, .epoch, .sendKey, .receiveKey], in: entries)
-            for key in [PeerKey.pinEndpoint, .controlPort, .suite, .speaks] where entries[key] != nil {
+            for key in [PeerKey.pinEndpoint, .controlPort, .suite, .speaks, .presharedKey, .presharedKeyFile]
+            where entries[key] != nil {
                 diagnostics.add(
                     line: draft.lines[key], "\(key.rawValue): needs PublicKey: manual keys have no use for it")
             }

@@ -14,9 +14,15 @@ struct TunnelFileParser {
     var initiators: [InitiatorDraft] = []
     /// Reads the identity of a path that stands in the file; nil where files aren't to be looked at.
     let readIdentity: ((String) throws(KeyFileError) -> Identity)?
+    /// The same of a preshared key.
+    let readPresharedKey: ((String) throws(KeyFileError) -> PresharedKey)?
 
-    init(_ source: SharedSecret, readIdentity: ((String) throws(KeyFileError) -> Identity)? = nil) {
+    init(
+        _ source: SharedSecret, readIdentity: ((String) throws(KeyFileError) -> Identity)? = nil,
+        readPresharedKey: ((String) throws(KeyFileError) -> PresharedKey)? = nil
+    ) {
         self.readIdentity = readIdentity
+        self.readPresharedKey = readPresharedKey
         var diagnostics = DiagnosticList()
         text = TunnelFileText(source, reportingTo: &diagnostics)
         self.diagnostics = diagnostics
@@ -108,7 +114,7 @@ struct TunnelFileParser {
     private static func list(_ names: [String]) -> String { names.joined(separator: ", ") }
 
     private static let wireGuardOnly = [
-        "PresharedKey", "DNS", "PreUp", "PostUp", "PreDown", "PostDown", "SaveConfig",
+        "DNS", "PreUp", "PostUp", "PreDown", "PostDown", "SaveConfig",
     ]
 }
 

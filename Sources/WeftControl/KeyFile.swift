@@ -18,6 +18,8 @@ public enum KeyFileError: Error, Hashable, Sendable, CustomStringConvertible {
     case system(operation: String, path: String, errno: Int32)
     /// The file was read, but holds no identity.
     case identity(path: String, IdentityError)
+    /// The file was read, but holds no preshared key.
+    case noPresharedKey(path: String)
 
     public var description: String {
         switch self {
@@ -35,6 +37,8 @@ public enum KeyFileError: Error, Hashable, Sendable, CustomStringConvertible {
             "cannot \(operation) \(path): \(Self.advice(errno))"
         case .identity(let path, let error):
             "\(path): \(error)"
+        case .noPresharedKey(let path):
+            "\(path) holds no preshared key: put what `weft genpsk` prints into it, 44 characters that end in ="
         }
     }
 
@@ -97,6 +101,27 @@ extension Identity {
             unsafe unlink(temporary)
             throw error
         }
+    }
+}
+
+extension PresharedKey {
+    /// Reads an open file with a key in base64, by the rules for key files.
+    ///
+    /// - Parameters:
+    ///   - path: how errors call it.
+    ///   - trust: whose files are believed.
+    public convenience init(
+        contentsOf file: SharedDescriptor, called path: String, trusting trust: FileTrust
+    ) throws(KeyFileError) {
+        let text = try KeyFile.readAll(file.raw, path, trust)
+        let bytes = text.span
+        var end = bytes.count
+        // What a shell's redirection adds.
+        while end > 0, [0x0A, 0x0D, 0x20].contains(bytes[end - 1]) { end -= 1 }
+        guard let secret = SecretBytes(base64: bytes.extracting(first: end), count: Self.byteCount),
+            !Self.isZero(secret)
+        else { throw .noPresharedKey(path: path) }
+        self.init(checked: secret)
     }
 }
 

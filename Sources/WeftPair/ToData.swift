@@ -42,7 +42,7 @@ public enum ToData: Sendable {
     case closed
 
     /// What both processes speak; they come from one build.
-    public static let version: UInt32 = 5
+    public static let version: UInt32 = 6
     static let longestText = 1024
 }
 

@@ -43,7 +43,7 @@ enum Main {
 }
 
 enum Verb: String, CaseIterable {
-    case up, keyserve, down, show, reload, check, stun, identify, genkey, pubkey, keys
+    case up, keyserve, down, show, reload, check, stun, identify, genkey, genpsk, pubkey, keys
     case tunnelMap = "tunnel-map"
     case help, completion
 
@@ -58,6 +58,7 @@ enum Verb: String, CaseIterable {
         case .stun: try STUN.run(arguments)
         case .identify: try Identify.run(arguments)
         case .genkey: try GenKey.run(arguments)
+        case .genpsk: try GenPSK.run(arguments)
         case .pubkey: try PubKey.run(arguments)
         case .keys: try KeyStates.run(arguments)
         case .tunnelMap: try TunnelMapProgram.run(arguments)

@@ -24,7 +24,7 @@ struct BadFileTests {
             (10, "fwmark = 4", "10: FwMark: unknown key in [Peer]: it belongs in [Interface]"),
             (
                 10, "PresharedKey = xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=",
-                "10: PresharedKey: unknown key: Weft has no such key, though WireGuard has: expected one of \(peerKeys)"
+                "10: PresharedKey: needs PublicKey: manual keys have no use for it"
             ),
             (10, "VNI = 8", "10: VNI: stands here and on line 7: expected it once in a section"),
             (

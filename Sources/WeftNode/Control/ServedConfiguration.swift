@@ -130,7 +130,7 @@ extension ControlPeer {
             isNamed: peer.endpointName != nil,
             isPinned: peer.pinsEndpoint, controlPort: peer.controlPort,
             dataPort: peer.endpointName?.port, isFirstRelease: peer.isFirstRelease, suite: peer.suite,
-            rekeyInterval: interface.rekeyInterval)
+            rekeyInterval: interface.rekeyInterval, presharedKey: peer.presharedKey)
     }
 }
 

@@ -95,6 +95,9 @@ struct ReloadPlan {
         if was.isFirstRelease != peer.isFirstRelease {
             notes.append("Protocol \(peer.isFirstRelease ? "1" : "weft/1"), with a new session")
         }
+        if was.presharedKey != peer.presharedKey {
+            notes.append("PresharedKey \(peer.presharedKey == nil ? "none" : "another"), with a new session")
+        }
         if was.suite != peer.suite { notes.append("Suite \(peer.suite.name), with new keys") }
         guard !notes.isEmpty else { return }
         lines.append("~ peer \(peer.name): \(notes.joined(separator: "; "))")

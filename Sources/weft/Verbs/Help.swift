@@ -18,6 +18,7 @@ enum Help {
           weft stun [SERVER...]        which address others see us under
           weft identify FILE.pcap      what the datagrams in a capture are
           weft genkey [FILE]           make a host's identity, or with --manual a key for a file
+          weft genpsk                  make a preshared key for a pair of peers
           weft pubkey [FILE]           print an identity's public key
           weft keys adopt FILE         take over manual keys' states that came from another machine
           weft tunnel-map ...          the kernel's fast path: prefixes that eBPF sends to healthy nexthops
@@ -51,6 +52,7 @@ enum Help {
         case .stun: "usage: weft stun [SERVER...] [--json]"
         case .identify: "usage: weft identify FILE [--json]"
         case .genkey: "usage: weft genkey [FILE] [--force] | weft genkey --manual"
+        case .genpsk: "usage: weft genpsk"
         case .pubkey: "usage: weft pubkey [FILE]"
         case .keys: "usage: weft keys adopt FILE"
         case .tunnelMap: "usage: weft tunnel-map \(TunnelMapProgram.verbs.joined(separator: "|")) ..."
@@ -116,6 +118,11 @@ enum Help {
             Makes a host's identity (ECDSA P-256, PKCS#8 PEM) and prints it, or writes it to FILE with mode 0600; a
             FILE that exists is kept unless --force is given. With --manual it prints a random key for SendKey or
             ReceiveKey: one for each direction, written into both files with the roles exchanged.
+            """
+        case .genpsk:
+            """
+            Prints a random key for PresharedKey, or for the file that PresharedKeyFile names: the same in both ends' sections
+            for each other, and another for each pair.
             """
         case .pubkey: "Prints the public key of the identity in FILE, or on standard input."
         case .keys:

@@ -29,6 +29,16 @@ enum GenKey {
     }
 }
 
+/// `weft genpsk`: a key for PresharedKey.
+enum GenPSK {
+    static func run(_ arguments: [String]) throws(CommandFailure) {
+        _ = try Arguments(arguments, of: .genpsk, operands: 0...0)
+        var generator = SystemRandomNumberGenerator()
+        let bytes = (0..<PresharedKey.byteCount).map { _ in UInt8.random(in: 0...255, using: &generator) }
+        Console.print(Base64.encode(bytes))
+    }
+}
+
 /// `weft pubkey`: the public key of an identity, as a peer's file names it.
 enum PubKey {
     static func run(_ arguments: [String]) throws(CommandFailure) {
