@@ -15,6 +15,10 @@ public final class KeyState: Sendable {
     public static let step: UInt64 = 1 << 32
     /// No counter from here on is ever usable: 2^60.
     public static let counterEnd: UInt64 = KeyStateRecord.counterEnd
+    /// Packets that one key may seal, whatever its epochs: 2^36.
+    public static let mostSealed: UInt64 = 1 << 36
+    /// So many packets more than were written down make a write of their own worth while.
+    static let sealedStep: UInt64 = 1 << 20
 
     /// The epoch that it was opened with.
     public let epoch: UInt32
@@ -23,6 +27,9 @@ public final class KeyState: Sendable {
     /// The highest counter that was recorded for the receive key in this epoch before; nil if there is none.
     /// The replay window starts there.
     public let highestReceivedBefore: UInt64?
+    /// Packets that the transmit key sealed before, with any epoch. What the first release sealed isn't known, nor up to 2^20 packets
+    /// before each crash.
+    public let sealedBefore: UInt64
 
     private struct Contents: ~Copyable {
         /// Nil once closed.
@@ -72,7 +79,9 @@ public final class KeyState: Sendable {
             throw .lowerEpoch(asked: epoch, used: record.epoch, path: folder.statePath)
         }
         if epoch > record.epoch {
+            let sealed = record.sealed
             record = fresh
+            record.sealed = sealed
         } else if record.receiveKey != fresh.receiveKey {
             record.receiveKey = fresh.receiveKey
             record.received = nil
@@ -95,7 +104,9 @@ public final class KeyState: Sendable {
         guard epoch > record.epoch else {
             throw .epochNotHigher(asked: epoch, used: record.epoch, path: folder.statePath)
         }
-        try folder.write(fresh)
+        var taken = fresh
+        taken.sealed = record.sealed
+        try folder.write(taken)
         return true
     }
 
@@ -116,10 +127,12 @@ public final class KeyState: Sendable {
     }
 
     private init(folder: consuming KeyStateFolder, continuing record: KeyStateRecord) throws(KeyStateError) {
+        guard record.sealed < Self.mostSealed else { throw .spent(path: folder.statePath) }
         guard record.mark < Self.counterEnd else { throw .exhausted(epoch: record.epoch, path: folder.statePath) }
         epoch = record.epoch
         firstCounterFloor = record.mark
         highestReceivedBefore = record.received
+        sealedBefore = record.sealed
         var marked = record
         marked.mark = min(record.mark + Self.step, Self.counterEnd)
         try folder.write(marked)
@@ -150,16 +163,27 @@ public final class KeyState: Sendable {
         }
     }
 
-    /// Keeps the highest counter that an authenticated packet of the receive key had. A lower one than before changes
-    /// nothing.
+    /// Keeps the highest counter that an authenticated packet of the receive key had, and how many packets the transmit key has
+    /// sealed since it was opened. Lower ones than before change nothing.
     ///
     /// Call it every second and before `close`: a restart can admit again what came after the last call.
     ///
-    /// - Throws: if it can't be written; the next call tries again.
-    public func record(highestReceived counter: UInt64) throws(KeyStateError) {
+    /// - Parameter counter: nil if none came yet.
+    /// - Throws: if it can't be written; the next call tries again. `spent` once it is known that the transmit key has sealed
+    ///   all it may.
+    public func record(highestReceived counter: UInt64?, sealed count: UInt64 = 0) throws(KeyStateError) {
         try state.withLock { contents throws(KeyStateError) in
-            try contents.update { record, _ throws(KeyStateError) in
-                record.received = max(counter, record.received ?? 0)
+            try contents.update { record, path throws(KeyStateError) in
+                guard record.sealed < Self.mostSealed else { throw .spent(path: path) }
+                let sealed = sealedBefore + min(count, Self.mostSealed - sealedBefore)
+                let received = [counter, record.received].compactMap(\.self).max()
+                // What is sealed isn't worth a write by itself each time.
+                guard
+                    received != record.received || sealed >= record.sealed + Self.sealedStep
+                        || sealed == Self.mostSealed
+                else { return }
+                record.received = received
+                record.sealed = max(record.sealed, sealed)
             }
         }
     }

@@ -13,6 +13,8 @@ public enum KeyStateError: Error, Hashable, Sendable {
     case epochNotHigher(asked: UInt32, used: UInt32, path: String)
     /// All counters of this key and epoch may have been used.
     case exhausted(epoch: UInt32, path: String)
+    /// The key has sealed all that one key may, with whichever epochs.
+    case spent(path: String)
     /// The file isn't what was written.
     case damaged(path: String, what: String)
     /// The file or folder isn't one that only we can have written. `wrong` says what it is, `remedy` what to run.
@@ -52,6 +54,11 @@ extension KeyStateError: CustomStringConvertible {
         case .exhausted(let epoch, let path):
             let remedy = epoch == UInt32.max ? "set new keys at both ends" : "raise Epoch at both ends"
             return "this SendKey has sent all it may with Epoch \(epoch): \(remedy) (state: \(path))"
+        case .spent(let path):
+            return """
+                this SendKey has sealed 2^36 packets, all that one key may, whatever its Epoch: \
+                set new keys at both ends (state: \(path))
+                """
         case .damaged(let path, let what):
             return """
                 \(path): this key state is damaged (\(what)), so nobody knows which counters were used: \

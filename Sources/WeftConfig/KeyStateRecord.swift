@@ -8,9 +8,10 @@
 /// receive-key <64 hexadecimal digits>
 /// received 4711
 /// machine <64 hexadecimal digits>
+/// sealed 815
 /// checksum <64 hexadecimal digits>
 /// ```
-/// The first release's form has number 1 and no machine. It is read, and written anew in this one.
+/// The first release's form has number 1, and says nothing of a machine or of what was sealed. It is read, and written anew in this one.
 struct KeyStateRecord: Hashable {
     /// Which machine wrote it.
     enum Machine: Hashable {
@@ -37,16 +38,18 @@ struct KeyStateRecord: Hashable {
     /// The highest counter received, or nil if none was.
     var received: UInt64?
     var machine: Machine
+    /// Packets that the transmit key has sealed, in whichever epoch, as far as was written down.
+    var sealed: UInt64 = 0
 
     /// The file's bytes; nil if OpenSSL has no SHA-256.
     ///
     /// - Parameter name: the file's, which goes into the checksum so that one key's state can't pass for another's.
     func encoded(name: String) -> [UInt8]? {
-        let (form, machineLine) =
+        let (form, more) =
             switch machine {
             case .unnoted: (1, "")
-            case .none: (2, "machine none\n")
-            case .known(let digest): (2, "machine \(digest)\n")
+            case .none: (2, "machine none\nsealed \(sealed)\n")
+            case .known(let digest): (2, "machine \(digest)\nsealed \(sealed)\n")
             }
         let content = """
             weft key state \(form)
@@ -54,7 +57,7 @@ struct KeyStateRecord: Hashable {
             mark \(mark)
             receive-key \(receiveKey)
             received \(received.map { String($0) } ?? "none")
-            \(machineLine)
+            \(more)
             """
         let summed = Array("weft key state checksum 1\n\(name)\n\(content)".utf8)
         // `bytes` is unsafe for types with padding, and a UInt8 has none.
@@ -89,17 +92,22 @@ struct KeyStateRecord: Hashable {
         } else {
             let text = try value(5, "machine")
             machine = text == "none" ? .none : .known(text)
+            guard let sealed = UInt64(try value(6, "sealed")) else { throw Flaw(what: "line 7: bad count") }
+            self.sealed = sealed
         }
         guard self.received != nil || received == "none" else { throw Flaw(what: "line 5: bad counter") }
         guard encoded(name: name) == bytes else { throw Flaw(what: "its checksum or form is wrong") }
     }
 
-    init(epoch: UInt32, mark: UInt64, receiveKey: String, received: UInt64?, machine: Machine) {
+    init(
+        epoch: UInt32, mark: UInt64, receiveKey: String, received: UInt64?, machine: Machine, sealed: UInt64 = 0
+    ) {
         self.epoch = epoch
         self.mark = mark
         self.receiveKey = receiveKey
         self.received = received
         self.machine = machine
+        self.sealed = sealed
     }
 
     /// Whether it is known to be another machine's. That of one without an id isn't; and where this one has no id, each id is another's.

@@ -11,6 +11,8 @@ struct KeyKeeper {
     private struct Entry {
         let network: NetworkID
         let state: KeyState
+        /// The counter that this life began behind.
+        let start: UInt64
         var isFailing = false
         var isShared = false
     }
@@ -27,15 +29,17 @@ struct KeyKeeper {
             let state = try KeyState.open(
                 directory: directory, sendKey: keys.send, receiveKey: keys.receive, epoch: keys.epoch,
                 owner: owner)
+            let used = max(state.firstCounterFloor, 1) - 1
+            let skipped = UInt64.random(in: 0..<KeyState.step / 2)
             let manual = Weft.ManualKeys(
                 epoch: keys.epoch,
                 sendKey: try keys.send.withBytes { try PacketKey($0) },
                 receiveKey: try keys.receive.withBytes { try PacketKey($0) },
-                sentBefore: max(state.firstCounterFloor, 1) - 1,
-                skipped: .random(in: 0..<KeyState.step / 2), ceiling: state.counterLimit - 1,
+                sentBefore: used, skipped: skipped, sealedBefore: state.sealedBefore,
+                ceiling: state.counterLimit - 1,
                 receivedBefore: state.highestReceivedBefore ?? 0)
             try engine.installManualKeys(manual, for: peer.network, at: now)
-            entries.append(Entry(network: peer.network, state: state))
+            entries.append(Entry(network: peer.network, state: state, start: used + skipped))
         } catch {
             throw CommandFailure(.failed, "peer with VNI \(peer.vni): \(error)")
         }
@@ -53,9 +57,9 @@ struct KeyKeeper {
             guard let network = networks.first(where: { $0.id == entries[index].network }) else { continue }
             do {
                 let state = entries[index].state
-                if let receive = network.receive.first, receive.highestCounter > 0 {
-                    try state.record(highestReceived: receive.highestCounter)
-                }
+                let received = network.receive.first.flatMap { $0.highestCounter > 0 ? $0.highestCounter : nil }
+                let sealed = network.transmit.map { $0.lastCounter - min($0.lastCounter, entries[index].start) }
+                try state.record(highestReceived: received, sealed: sealed ?? 0)
                 if let transmit = network.transmit, transmit.isShared {
                     if !entries[index].isShared { log.warning("peer with \(network.id): \(Self.sharedKey)") }
                     entries[index].isShared = true

@@ -63,7 +63,8 @@ public enum DropReason: UInt8, Error, Hashable, Sendable, CaseIterable {
         case .noRoute: "no peer's AllowedIPs and our LocalIPs match the packet's addresses"
         case .noTransmitKey: "there is no key to send with yet"
         case .transmitKeyExpired: "the key to send with has expired"
-        case .countersExhausted: "the transmit key has no counters left, or the state file could not be advanced"
+        case .countersExhausted:
+            "the transmit key has sealed all it may (2^36 packets), or the state file could not be advanced"
         case .transmitKeyShared:
             "another host seals with our SendKey: exchange SendKey and ReceiveKey at one end, and give both ends new keys"
         case .noUnderlayAddress: "the peer has no endpoint, or we have no address of its family"

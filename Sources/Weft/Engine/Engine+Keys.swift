@@ -13,6 +13,8 @@ public struct ManualKeys: Sendable {
     /// How many counters above those are left out. With a random number the other end's can be told from ours, should both have the same
     /// file.
     public var skipped: UInt64
+    /// Packets that the key to send has sealed before, with whichever epoch: below 2^36, which is all that one key may.
+    public var sealedBefore: UInt64
     /// The highest counter that may be used until ``Engine/raiseCounterCeiling(of:to:)``.
     public var ceiling: UInt64
     /// The highest counter received in an earlier life: all up to it count as seen.
@@ -20,7 +22,8 @@ public struct ManualKeys: Sendable {
 
     public init(
         epoch: UInt32, sendKey: PacketKey, receiveKey: PacketKey, expiry: Instant = .distantFuture,
-        sentBefore: UInt64 = 0, skipped: UInt64 = 0, ceiling: UInt64 = .max, receivedBefore: UInt64 = 0
+        sentBefore: UInt64 = 0, skipped: UInt64 = 0, sealedBefore: UInt64 = 0, ceiling: UInt64 = .max,
+        receivedBefore: UInt64 = 0
     ) {
         self.epoch = epoch
         self.sendKey = sendKey
@@ -28,6 +31,7 @@ public struct ManualKeys: Sendable {
         self.expiry = expiry
         self.sentBefore = sentBefore
         self.skipped = skipped
+        self.sealedBefore = sealedBefore
         self.ceiling = ceiling
         self.receivedBefore = receivedBefore
     }
@@ -81,6 +85,9 @@ extension Engine {
             let slot = try slot(of: network, in: state)
             let vni = try Self.vni(nil, of: network)
             guard keys.epoch != 0 else { throw .zeroSPI }
+            guard keys.sealedBefore < TransmitSA.maximumMessages else {
+                throw .invalidKey("a key that has sealed all it may (2^36 packets)")
+            }
             if let current = state.epochs[network], keys.epoch <= current {
                 throw .epochNotRising(new: keys.epoch, current: current)
             }
@@ -92,7 +99,8 @@ extension Engine {
             let start = used + min(keys.skipped, TransmitSA.maximumCounter - used)
             let transmit = TransmitSA(
                 vni: vni, spi: keys.epoch, key: keys.sendKey, expiry: keys.expiry, after: start,
-                ceiling: keys.ceiling, carried: CarriedKey(usedBefore: used, start: start))
+                sealedBefore: keys.sealedBefore, ceiling: keys.ceiling,
+                carried: CarriedKey(usedBefore: used, start: start))
             let receive = ReceiveSA(
                 vni: vni, spi: keys.epoch, key: keys.receiveKey, expiry: keys.expiry, after: keys.receivedBefore)
             try install(transmit, receive, in: slot, at: now, of: &state)

@@ -29,8 +29,11 @@ public struct SAPair: Sendable {
 
 /// The transmit direction's security association. All lanes share it; each takes counters of its own.
 final class TransmitSA: Sendable {
-    /// Messages that one key may seal. Far below what GCM allows; the counter can't wrap.
+    /// No counter is higher, so that none can wrap.
     static let maximumCounter: UInt64 = 1 << 60
+    /// Messages that one key may seal: at most 2^48 blocks, with which GCM's output is told from random with a chance below 2^-32
+    /// (a block cipher is a permutation, and so many blocks without a repetition begin to show it).
+    static let maximumMessages: UInt64 = 1 << 36
 
     let vni: UInt32
     let spi: UInt32
@@ -40,16 +43,19 @@ final class TransmitSA: Sendable {
     private let last: Atomic<UInt64>
     /// Counters up to this one may be taken now; 0 once it is stopped.
     private let ceiling: Atomic<UInt64>
+    /// The last counter that may ever be taken.
+    private let end: UInt64
     /// Which counters a person's key has taken; nil for keys that were agreed on.
     let carried: CarriedKey?
 
     /// - Parameters:
     ///   - after: the first counter taken is one above.
+    ///   - sealedBefore: messages that earlier lives of this host sealed with the key.
     ///   - ceiling: the highest counter that may be taken until ``raiseCeiling(to:)``.
     ///   - carried: what was taken of a person's key before.
     init(
         vni: UInt32, spi: UInt32, key: PacketKey, expiry: Instant, after: UInt64 = 0,
-        ceiling: UInt64 = maximumCounter, carried: CarriedKey? = nil
+        sealedBefore: UInt64 = 0, ceiling: UInt64 = .max, carried: CarriedKey? = nil
     ) {
         self.vni = vni
         self.spi = spi
@@ -57,7 +63,9 @@ final class TransmitSA: Sendable {
         self.expiry = expiry
         self.carried = carried
         last = Atomic(after)
-        self.ceiling = Atomic(min(ceiling, Self.maximumCounter))
+        let room = Self.maximumCounter - min(after, Self.maximumCounter)
+        end = Self.maximumCounter - room + min(Self.maximumMessages - min(sealedBefore, Self.maximumMessages), room)
+        self.ceiling = Atomic(min(ceiling, end))
     }
 
     var lastCounter: UInt64 { last.load(ordering: .relaxed) }
@@ -68,7 +76,7 @@ final class TransmitSA: Sendable {
         var current = ceiling.load(ordering: .relaxed)
         while current != 0 {
             let (exchanged, original) = ceiling.weakCompareExchange(
-                expected: current, desired: min(counter, Self.maximumCounter), ordering: .relaxed)
+                expected: current, desired: min(counter, end), ordering: .relaxed)
             if exchanged { return }
             current = original
         }

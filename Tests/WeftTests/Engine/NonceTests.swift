@@ -87,6 +87,28 @@ struct NonceTests {
         #expect(beyond.reserve(1).isEmpty)
     }
 
+    @Test("a key seals 2^36 messages, those of earlier lives among them, wherever its counters begin")
+    func volume() throws {
+        let key = try Keys.key(.left, epoch: 1)
+        let most = TransmitSA.maximumMessages
+        #expect(most == 1 << 36)
+        #expect(TransmitSA(vni: 7, spi: 1, key: key, expiry: .distantFuture).currentCeiling == most)
+        let late = TransmitSA(
+            vni: 7, spi: 1, key: key, expiry: .distantFuture, after: 1 << 40, sealedBefore: most - 3, ceiling: 1 << 50)
+        let first: UInt64 = (1 << 40) + 1
+        #expect(late.reserve(5) == first..<first + 3)
+        late.raiseCeiling(to: .max)
+        #expect(late.reserve(1).isEmpty && !late.isStopped)
+        let engine = try Engine(EngineConfiguration(lanes: 1))
+        try engine.add(NetworkConfiguration(vni: 7, endpoint: nil, routes: []))
+        #expect(throws: EngineError.self) {
+            let keys = Weft.ManualKeys(
+                epoch: 1, sendKey: try Keys.key(.left, epoch: 1), receiveKey: try Keys.key(.right, epoch: 1),
+                sealedBefore: most)
+            try engine.installManualKeys(keys, for: .vni(7), at: End.start)
+        }
+    }
+
     @Test("the 2^60th message goes out and the next is dropped", arguments: Scenario.Way.allCases)
     func lastMessage(way: Scenario.Way) throws {
         let engine = try End(.left).engine(sentBefore: TransmitSA.maximumCounter - 2)
