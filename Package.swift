@@ -184,7 +184,7 @@ package.targets += [
         "IntegrationTests",
         [
             "weft", "weft-control", "weft-map", "WeftNode", "Weft", "WeftTUN", "WeftXDP", "WeftQUIC", "WeftControl",
-            "WeftKeys", "WeftUDP", "CWeftLinux",
+            "WeftKeys", "WeftUDP", "CWeftLinux", "CWeftOpenSSL",
             "CTestSupport", "WeftTestSupport",
         ]),
 ]
