@@ -43,6 +43,7 @@ var targets: [Target] {
         Target("etcd-watch", seeds: EtcdWatches.seeds, EtcdWatches.run),
         Target("control-message", seeds: ControlMessages.seeds, ControlMessages.run),
         Target("first-message", seeds: FirstMessages.seeds, FirstMessages.run),
+        Target("ratchet-exchange", seeds: RatchetExchanges.seeds) { try RatchetExchanges().run },
         Target("connection-tags", seeds: Tags.seeds, Tags.run),
         Target("key-file", seeds: KeyFiles.seeds, KeyFiles.run),
         Target("netlink-answer", seeds: NetlinkAnswers.seeds, NetlinkAnswers.run),
