@@ -41,14 +41,15 @@ extension ControlPlane {
     /// Bytes of a stream, or its end.
     func received(
         _ bytes: [UInt8], isEnd: Bool, on stream: StreamID, _ ratchet: Ratchet, _ session: LiveSession,
-        _ life: PeerLife,
-        _ now: Instant
+        _ life: PeerLife, _ now: Instant
     ) {
         guard !session.draining.contains(stream) else {
             if isEnd { session.draining.remove(stream) }
             return
         }
         let isOwn = session.exchange?.stream == stream
+        // An end by itself says nothing: the first message's stream may end after it was read.
+        guard isOwn || !bytes.isEmpty || session.incoming[stream] != nil else { return }
         do {
             guard isOwn || life.role == .responder else { throw RatchetError.offerFromResponder }
             var reader = (isOwn ? session.exchange?.reader : session.incoming[stream]) ?? ControlFrameReader()
@@ -80,8 +81,9 @@ extension ControlPlane {
             guard let confirmation = keys.confirmation else { return }
             try install(keys, receiving: session, life, now)
             life.awaited = AwaitedTransmit(
-                keys, vni: session.vnis.transmit, expiry: now.advanced(by: life.peer.sealingTime),
-                until: exchange.deadline)
+                session: session.id, receiveSPI: keys.receiveSPI, transmitSPI: keys.transmitSPI,
+                vni: session.vnis.transmit, key: keys.transmitKey,
+                expiry: now.advanced(by: life.peer.sealingTime), until: exchange.deadline)
             life.due = now
             return send((confirmation.frame, exchange.receiveSPI, exchange.deadline), of: ratchet, on: session)
         }
@@ -108,7 +110,7 @@ extension ControlPlane {
                 spi: awaited.transmitSPI, key: awaited.key, expiry: awaited.expiry, grace: life.peer.grace,
                 vni: awaited.vni, for: life.peer.network, at: now)
             try throwRefusal(of: life.peer.network, at: now)
-            agreed(life.session, life, now)
+            agreed(life.session.flatMap { $0.id == awaited.session ? $0 : nil }, life, now)
         } catch {
             end(life, "\(error)", code: CloseCode.failed, at: now)
         }
@@ -156,13 +158,5 @@ extension ControlPlane {
     private func fail(_ session: LiveSession, of life: PeerLife, _ error: any Error, _ now: Instant) {
         let isDifferent = error as? RatchetError == .differentKeys
         end(life, "\(error)", code: isDifferent ? CloseCode.differentKeys : CloseCode.failed, at: now)
-    }
-}
-
-extension AwaitedTransmit {
-    fileprivate init(_ keys: AgreedKeys, vni: UInt32, expiry: Instant, until: Instant) {
-        self.init(
-            receiveSPI: keys.receiveSPI, transmitSPI: keys.transmitSPI, vni: vni, key: keys.transmitKey,
-            expiry: expiry, until: until)
     }
 }

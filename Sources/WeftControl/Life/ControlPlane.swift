@@ -129,7 +129,6 @@ public final class ControlPlane {
         }
         life.session = nil
         life.call = nil
-        life.awaited = nil
         life.silence.reset()
         life.redial.reset()
     }

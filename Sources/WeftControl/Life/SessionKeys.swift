@@ -108,6 +108,8 @@ struct AgreedKeys {
 
 /// What the initiator sends with once the responder is known to open it.
 struct AwaitedTransmit {
+    /// The session of its exchange, which may have ended.
+    let session: SessionID
     let receiveSPI: UInt32
     let transmitSPI: UInt32
     /// What our datagrams bear then.
