@@ -74,6 +74,8 @@ package struct Status: Codable, Sendable {
         /// Nil with manual keys.
         let publicKey: String?
         let agreement: Agreement?
+        /// True for a peer that has a preshared key by the file; else nil.
+        let hasPresharedKey: Bool?
         /// What the newest datagrams that come bear; nil until keys say it.
         let vni: UInt32?
         let endpoint: String?
@@ -189,6 +191,7 @@ extension Status.Peer {
                 latest: status.lastAgreement.map { now.seconds(since: $0) }, count: status.agreements,
                 failures: status.failures, lastFailure: status.lastFailure)
         }
+        hasPresharedKey = peer.presharedKey == nil ? nil : true
         vni = network.vni
         endpoint = network.endpoint?.description
         self.path = path.flatMap { Status.Path($0, at: now) }

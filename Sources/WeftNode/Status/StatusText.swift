@@ -65,6 +65,7 @@ extension Status.Peer {
     fileprivate var lines: [String] {
         var lines = ["", "\(Console.bold("peer")): \(publicKey ?? vni.map { "vni \($0)" } ?? "")"]
         func add(_ name: String, _ value: String) { lines.append("  \(Console.bold(name)): \(value)") }
+        if hasPresharedKey == true { add("preshared key", "(hidden)") }
         add("endpoint", endpoint ?? "(unknown)")
         if let path { add("path", path.text) }
         if let nextHop { add("next hop", nextHop) }
