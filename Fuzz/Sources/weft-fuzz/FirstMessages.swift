@@ -25,9 +25,9 @@ enum FirstMessages {
 
 /// Tags of connection ids: none is right that nobody made.
 enum Tags {
-    private static let tags = ConnectionTags(own: .random(), call: .random())
-
     static func run(_ input: RawSpan) {
+        // New keys each time: the fuzzer sees what is compared, and would have a key's tag with the next input.
+        let tags = ConnectionTags(own: .random(), call: .random())
         let verdict = tags.judge(input)
         check(verdict != .ours && verdict != .call, "a tag by chance")
         // The same datagram with ids of ours in it is known.
