@@ -70,6 +70,7 @@ package final class WeftNode: Sendable {
                     hashesSourcePort: configuration.interface.sourcePorts > 1,
                     copiesDSCP: configuration.interface.copiesDSCP,
                     lanes: driver.lanes + PathKeeper.lanes))
+            engine.setOverlayMTU(to: configuration.interface.mtu)
             // In one step: tables are made once, not once for each peer.
             var networks = NetworkChanges()
             networks.added = configuration.peers.map { configuration.network(of: $0) }

@@ -34,6 +34,7 @@ var targets: [Target] {
         Target("addresses", seeds: Addresses.seeds, Addresses.run),
         Target("cut-superpacket", seeds: Cut.seeds) { try Cut().run },
         Target("join-segments", seeds: Join.seeds, Join.run),
+        Target("segment-size", seeds: SegmentSizes.seeds, SegmentSizes.run),
         Target("tunnel-file", seeds: TunnelFiles.seeds, TunnelFiles.run),
         Target("file-tree", seeds: FileTrees.seeds) { try FileTrees().run },
         Target("key-state", seeds: KeyStates.seeds, KeyStates.run),

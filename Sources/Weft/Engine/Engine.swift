@@ -16,6 +16,8 @@ public final class Engine: Sendable {
     let state: Mutex<State>
     /// Which networks' lanes have noticed something of their peers' paths.
     let pathNews = PathNewsList()
+    /// Bytes of the longest packet that the overlay's device takes.
+    let overlayMTU = Atomic(Int.max)
     /// The newest snapshot's generation. A lane looks at it once per batch.
     let generation = Atomic<UInt64>(0)
 

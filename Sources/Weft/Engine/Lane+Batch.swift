@@ -78,10 +78,12 @@ extension Lane {
             let bytes = batch.arena.bytes.extracting(place.range)
             guard let inner = InnerPacket(bytes) else { throw .overlayMalformed }
             plan.cut(by: try SegmentPlan(bytes, packet.offload, inner))
-        } else if packet.offload.needsChecksum {
+        } else {
+            // A superpacket begins no connection.
             var bytes = batch.arena.mutableBytes
             var text = bytes._mutatingExtracting(place.range)
-            try Segmenter.finishChecksum(packet.offload, of: &text)
+            if packet.offload.needsChecksum { try Segmenter.finishChecksum(packet.offload, of: &text) }
+            limitSegments(in: &text, lookup.source.family, view.networks[plan.slot])
         }
         if sourcePorts > 1 {
             plan.source = Int(flowHash.hash(batch.arena.bytes.extracting(place.range))) % sourcePorts

@@ -177,7 +177,7 @@ extension Lane {
                     let inner = try permit(
                         batch.arena.bytes.extracting(candidate.plaintext.range), candidate, network)
                     var arena = batch.arena.mutableBytes
-                    try carryMark(of: candidate, into: inner.family, in: &arena)
+                    try amend(candidate, inner.family, network, in: &arena)
                     guard !packets.packets.isFull else { throw .noOverlayRoom }
                     packets.packets.append(
                         ToOverlay.Packet(place: candidate.plaintext, network: network.id, next: nil))

@@ -139,7 +139,7 @@ extension Lane {
             return .consumed
         }
         let inner = try permit(buffer.bytes.extracting(range), opened, network)
-        try carryMark(of: opened, into: inner.family, in: &buffer)
+        try amend(opened, inner.family, network, in: &buffer)
         countReceived(1, bytes: range.count, network, at: now)
         lastNetwork = network.id
         if opened.isNewest, let pair, pair.remote != network.endpoint { see(network, at: pair) }

@@ -26,12 +26,21 @@ extension Lane {
                 let association = try transmitSA(of: target, at: now)
                 let counters = association.reserve(1)
                 guard !counters.isEmpty else { throw association.lackOfCounters }
+                let text = outer + Geneve.headerLength
+                let family: IPAddress.Family = plan.protocolType == EtherType.ipv4 ? .v4 : .v6
+                let isCopied = MaximumSegmentSize.mayBeSaid(in: packet.extracting(plan.packet.range), family)
+                if isCopied {
+                    output.copy(packet.extracting(plan.packet.range), to: text)
+                    var copy = output._mutatingExtracting(text..<text + plan.packet.count)
+                    limitSegments(in: &copy, family, target)
+                }
                 // Safe: `plan` lies within the packet, and the output has room for the total.
                 let sealed = unsafe packet.withUnsafeBytes { source in
                     unsafe output.withUnsafeMutableBytes { bytes in
                         guard let from = source.baseAddress, let to = bytes.baseAddress else { return false }
                         return unsafe seal(
-                            from + plan.packet.offset, count: plan.packet.count, protocolType: plan.protocolType,
+                            isCopied ? UnsafeRawPointer(to + text) : from + plan.packet.offset,
+                            count: plan.packet.count, protocolType: plan.protocolType,
                             with: association, counter: counters.lowerBound,
                             to: to + outer)
                     }
@@ -88,6 +97,8 @@ extension Lane {
                 let association = try transmitSA(of: target, at: now)
                 let counters = association.reserve(1)
                 guard !counters.isEmpty else { throw association.lackOfCounters }
+                var packet = buffer._mutatingExtracting(text..<range.upperBound)
+                limitSegments(in: &packet, plan.protocolType == EtherType.ipv4 ? .v4 : .v6, target)
                 // Safe: the guards leave room for the header in front and the tag behind.
                 let sealed = unsafe buffer.withUnsafeMutableBytes { bytes in
                     guard let base = bytes.baseAddress else { return false }

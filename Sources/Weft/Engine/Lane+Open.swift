@@ -100,14 +100,17 @@ extension Lane {
         return inner
     }
 
-    /// Carries what the outer header says of congestion into a permitted packet.
+    /// Changes what a tunnel changes in a permitted packet: a mark of congestion is carried into it, and the segments of a TCP
+    /// connection that it begins are to fit the tunnel.
     @inline(__always)
-    func carryMark(
-        of opened: Opened, into family: IPAddress.Family, in bytes: inout MutableRawSpan
+    func amend(
+        _ opened: Opened, _ family: IPAddress.Family, _ network: NetworkView, in bytes: inout MutableRawSpan
     ) throws(DropReason) {
-        guard TrafficClass.mayMark(opened.trafficClass) else { return }
         var packet = bytes._mutatingExtracting(opened.plaintext.range)
-        try TrafficClass.carry(opened.trafficClass, into: &packet, family)
+        if TrafficClass.mayMark(opened.trafficClass) {
+            try TrafficClass.carry(opened.trafficClass, into: &packet, family)
+        }
+        limitSegments(in: &packet, family, network)
     }
 
     /// Counts an authentic, fresh datagram.

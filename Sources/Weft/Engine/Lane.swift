@@ -123,6 +123,14 @@ public struct Lane: ~Copyable, @unchecked Sendable {
     @inline(__always)
     func copiedClass(to network: NetworkView) -> UInt8 { copiedDSCP | network.copiedECN }
 
+    /// Lowers the segment size that a packet says, if it begins a TCP connection, to what goes through the tunnel whole.
+    @inline(__always)
+    func limitSegments(in packet: inout MutableRawSpan, _ family: IPAddress.Family, _ network: NetworkView) {
+        guard MaximumSegmentSize.mayBeSaid(in: packet.bytes, family) else { return }
+        MaximumSegmentSize.lower(
+            in: &packet, family, mtu: min(network.longestPacket, engine.overlayMTU.load(ordering: .relaxed)))
+    }
+
     /// Counts a drop in the engine's books, and in the network's where one is known.
     @inline(__always)
     func count(_ reason: DropReason, _ network: CounterBlocks.View?, packets: Int = 1) {

@@ -28,6 +28,10 @@ extension Engine {
         terms(of: network)?.longestPacket = bytes ?? .max
     }
 
+    /// Says how long a packet the overlay's device takes: no TCP connection through the tunnel begins with longer segments, whatever
+    /// links there are behind its ends.
+    public func setOverlayMTU(to bytes: Int) { overlayMTU.store(bytes, ordering: .relaxed) }
+
     /// Says what outer headers to a network's peer take of ECN: it begins with ``ECNMode/compatibility``. What comes from the peer
     /// is carried inwards in any case.
     public func setECNMode(of network: NetworkID, to mode: ECNMode) {
