@@ -41,6 +41,8 @@ let package = Package(
         .library(name: "WeftControl", targets: ["WeftControl"]),
         .library(name: "WeftQUIC", targets: ["WeftQUIC"]),
         .library(name: "WeftKeys", targets: ["WeftKeys"]),
+        .library(name: "WeftNames", targets: ["WeftNames"]),
+        .library(name: "WeftDNS", targets: ["WeftDNS"]),
         .library(name: "WeftPair", targets: ["WeftPair"]),
         .library(name: "WeftPaths", targets: ["WeftPaths"]),
         .library(name: "WeftNode", targets: ["WeftNode"]),
@@ -59,6 +61,7 @@ let package = Package(
         .systemLibrary(name: "CWeftSeccomp", pkgConfig: "libseccomp"),
         .systemLibrary(name: "CWeftQUIC"),
         .systemLibrary(name: "CWeftCurl", pkgConfig: "libcurl"),
+        .systemLibrary(name: "CWeftAres", pkgConfig: "libcares"),
         .systemLibrary(name: "CWeftTunnelMap"),
         .target(name: "CWeftLinux"),
         .plugin(name: "BPFPlugin", capability: .buildTool(), dependencies: ["bpf-embed"]),
@@ -84,12 +87,14 @@ let package = Package(
         module("WeftConfig", ["WeftControl", "WeftFiles", "Weft", "WeftDiscovery", "CWeftOpenSSL"]),
         module("WeftQUIC", ["WeftControl", "Weft", "CWeftQUIC"]),
         module("WeftPaths", ["Weft"]),
-        module("WeftPair", ["WeftControl", "Weft", "CWeftLinux"]),
+        module("WeftNames", ["Weft"]),
+        module("WeftDNS", ["WeftNames", "Weft", "CWeftAres"]),
+        module("WeftPair", ["WeftControl", "WeftNames", "Weft", "CWeftLinux"]),
         module(
             "WeftNode",
             [
                 "WeftCommand", "Weft", "WeftTUN", "WeftUDP", "WeftXDP", "WeftLink", "WeftGuard", "WeftControl",
-                "WeftPair", "WeftPaths", "WeftConfig", "WeftFiles",
+                "WeftPair", "WeftPaths", "WeftNames", "WeftConfig", "WeftFiles",
                 "WeftDiscovery", "WeftSandbox", "CWeftLinux",
             ]),
         module("WeftKeys", ["WeftControl", "WeftQUIC", "WeftUDP", "Weft"]),
@@ -113,7 +118,7 @@ package.products += [
 ]
 
 package.targets += [
-    module("WeftControlProcess", ["WeftPair", "WeftQUIC", "WeftControl", "Weft"]),
+    module("WeftControlProcess", ["WeftPair", "WeftQUIC", "WeftControl", "WeftNames", "WeftDNS", "Weft"]),
     .executableTarget(
         name: "weft",
         dependencies: [
@@ -124,7 +129,8 @@ package.targets += [
     .executableTarget(
         name: "weft-control",
         dependencies: [
-            "WeftControlProcess", "WeftPair", "WeftQUIC", "WeftSandbox", "WeftControl", "Weft", "SanitizedMutex",
+            "WeftControlProcess", "WeftPair", "WeftDNS", "WeftQUIC", "WeftSandbox", "WeftControl", "Weft",
+            "SanitizedMutex",
         ],
         swiftSettings: swiftSettings),
     .executableTarget(
@@ -142,6 +148,8 @@ package.targets += [
     .target(name: "SanitizedMutex", path: "Tests/SanitizedMutex"),
     // Counts allocations for the test that a steady tunnel makes none.
     .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
+    // A resolver that answers as a test says.
+    .target(name: "TestResolver", dependencies: ["Weft"], path: "Tests/TestResolver", swiftSettings: swiftSettings),
     // Gives a host of the tests a wall clock that can be stepped, and nobody else.
     .target(name: "SteppedClock", path: "Tests/SteppedClock"),
     tests("WeftPathsTests", ["WeftPaths", "Weft", "WeftTestSupport"]),
@@ -173,10 +181,12 @@ package.targets += [
     tests(
         "WeftNodeTests",
         [
-            "WeftNode", "WeftPair", "WeftUDP", "WeftControl", "WeftCommand", "WeftConfig", "Weft", "CWeftLinux",
+            "WeftNode", "WeftPair", "WeftNames", "WeftUDP", "WeftControl", "WeftCommand", "WeftConfig", "Weft",
+            "CWeftLinux",
             "WeftTestSupport",
         ]),
-    tests("WeftPairTests", ["WeftPair", "WeftControl", "Weft", "WeftTestSupport"]),
+    tests("WeftPairTests", ["WeftPair", "WeftControl", "WeftNames", "Weft", "WeftTestSupport"]),
+    tests("WeftNamesTests", ["WeftNames", "WeftDNS", "Weft", "WeftTestSupport", "TestResolver"]),
     tests("WeftLinkTests", ["WeftLink", "WeftTestSupport"]),
     tests("WeftGuardTests", ["WeftGuard", "WeftLink", "Weft", "WeftTestSupport"]),
     .target(name: "CTestSupport", path: "Tests/CTestSupport"),
@@ -185,6 +195,6 @@ package.targets += [
         [
             "weft", "weft-control", "weft-map", "WeftNode", "Weft", "WeftTUN", "WeftXDP", "WeftQUIC", "WeftControl",
             "WeftKeys", "WeftUDP", "CWeftLinux", "CWeftOpenSSL",
-            "CTestSupport", "WeftTestSupport",
+            "CTestSupport", "WeftTestSupport", "TestResolver",
         ]),
 ]

@@ -19,7 +19,7 @@ fi
 (($# > 0)) || usage
 
 build=(make pkg-config libssl-dev libnl-route-3-dev libnftables-dev libcap-dev libseccomp-dev libbpf-dev
-    linux-libc-dev libngtcp2-dev libngtcp2-crypto-gnutls-dev libgnutls28-dev libcurl4-openssl-dev)
+    linux-libc-dev libngtcp2-dev libngtcp2-crypto-gnutls-dev libgnutls28-dev libcurl4-openssl-dev libc-ares-dev)
 # Debian packages ipsec-mb for amd64 only; everywhere else OpenSSL seals.
 [[ $(uname -m) != x86_64 ]] || build+=(libipsec-mb-dev)
 # The linker that Swift takes, which later Debians have in a package of its own.
