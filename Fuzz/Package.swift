@@ -14,6 +14,7 @@ let package = Package(
                 "CFuzzer", .product(name: "Weft", package: "weft"), .product(name: "WeftConfig", package: "weft"),
                 .product(name: "WeftControl", package: "weft"), .product(name: "WeftQUIC", package: "weft"),
                 .product(name: "WeftPair", package: "weft"),
+                .product(name: "WeftNames", package: "weft"), .product(name: "WeftDNS", package: "weft"),
                 .product(name: "WeftDiscovery", package: "weft"),
                 .product(name: "WeftCapture", package: "weft"),
                 .product(name: "WeftTunnelMap", package: "weft"),

@@ -49,6 +49,7 @@ public enum InterfaceKey: String, CaseIterable, Sendable {
     case bindMode = "BindMode"
     case needWakeup = "NeedWakeup"
     case busyPoll = "BusyPoll"
+    case resolver = "Resolver"
     case stun = "STUN"
     case stunResponder = "STUNResponder"
 }
@@ -67,6 +68,7 @@ extension InterfaceKey: FileKey {
         case .table: "auto, off, or a number from 1 to 4294967295"
         case .guarding: "auto, on or off"
         case .through: "the name of another tunnel such as weft0"
+        case .resolver: "the address of one host such as 192.0.2.53 or 2001:db8::53"
         case .stun: "HOST or HOST:PORT such as stun.example.org:3478 or [2001:db8::3]:3478"
         case .stunResponder: "on or off"
         case .stateDirectory: "an absolute path such as \(InterfaceConfiguration.defaultStateDirectory)"

@@ -101,6 +101,14 @@ enum FileValues {
         return address
     }
 
+    /// An address at which a resolver can be asked.
+    static func resolver(_ text: String) -> IPAddress? {
+        guard let address = IPAddress(text), !address.isUnspecified, !address.isMulticast, !address.isBroadcast,
+            !address.isLinkLocalV6, !address.isMappedV4
+        else { return nil }
+        return address
+    }
+
     private static func isOff(_ text: String) -> Bool { text.lowercased() == "off" }
 }
 

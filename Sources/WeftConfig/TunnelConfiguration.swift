@@ -69,6 +69,7 @@ public struct InterfaceConfiguration: Sendable {
     /// A queue takes two threads.
     public static let mostQueues = 64
     public static let mostSourcePorts = 64
+    public static let mostResolvers = 8
 
     /// The device's own addresses; at least one, no address twice.
     public let addresses: [InterfaceAddress]
@@ -109,6 +110,8 @@ public struct InterfaceConfiguration: Sendable {
     public let xdp: XDPOptions
     /// Servers that are asked how they see us; none unless the file names some.
     public let stunServers: [STUNServerName]
+    /// Who is asked for peers' names; none for those that the host's files name.
+    public let resolvers: [IPAddress]
     /// Whether we answer those who ask the same.
     public let respondsToSTUN: Bool
     /// Our key pair; nil if no peer needs one, or if files weren't to be looked at.
@@ -211,28 +214,31 @@ public struct PeerConfiguration: Sendable {
 
 /// A host's name and a port.
 public struct EndpointName: Hashable, Sendable, CustomStringConvertible {
-    /// Letters, digits, hyphens and dots, at most 253 of them.
+    /// Letters, digits, hyphens, underscores and dots, at most 253 of them, and perhaps a final dot, which says that it is whole.
     public let host: String
     /// 1...65535.
     public let port: UInt16
 
     /// Parses `host.example:6081`. What can only be meant as an address is no name.
     public init?(_ text: String) {
-        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]), port > 0 else {
-            return nil
-        }
-        let host = text[..<colon]
+        guard let colon = text.lastIndex(of: ":") else { return nil }
+        let digits = text[text.index(after: colon)...]
+        // The number's initialiser would also take a sign.
+        guard let port = UInt16(digits), port > 0, String(port) == digits else { return nil }
+        let name = text[..<colon]
+        let host = name.hasSuffix(".") ? name.dropLast() : name
         let labels = host.split(separator: ".", omittingEmptySubsequences: false)
         guard host.utf8.count <= 253,
             labels.allSatisfy({ label in
                 (1...63).contains(label.utf8.count) && label.first != "-" && label.last != "-"
                     && label.utf8.allSatisfy { byte in
-                        byte == UInt8(ascii: "-") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+                        byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_")
+                            || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
                             || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
                     }
             }), let last = labels.last, !last.allSatisfy(\.isNumber)
         else { return nil }
-        self.host = String(host)
+        self.host = String(name)
         self.port = port
     }
 

@@ -29,6 +29,7 @@ struct InterfaceDraft {
     /// 0 for off.
     var busyPoll: UInt32?
     var stunServers: ItemList<STUNServerName>?
+    var resolvers: ItemList<IPAddress>?
     var respondsToSTUN: Bool?
     var identity: SharedIdentity?
     var rekeyInterval: UInt32?
@@ -82,6 +83,7 @@ struct InterfaceDraft {
             underlay: underlay,
             xdp: xdp,
             stunServers: stunServers?.items ?? [],
+            resolvers: resolvers?.items ?? [],
             respondsToSTUN: respondsToSTUN ?? false,
             identity: identity,
             rekeyInterval: rekeyInterval.map { .seconds(Int($0)) } ?? ControlPeer.defaultRekeyInterval,
@@ -177,6 +179,7 @@ extension TunnelFileParser {
         draft.needsWakeup = value(of: .needWakeup, in: entries, FileValues.onOrOff)
         draft.busyPoll = value(of: .busyPoll, in: entries) { FileValues.numberOrOff($0, in: 1...1_000_000) }
         draft.stunServers = list(of: .stun, in: entries, identity: \.self) { STUNServerName($0) }
+        draft.resolvers = resolvers(in: entries)
         draft.respondsToSTUN = value(of: .stunResponder, in: entries, FileValues.onOrOff)
         draft.rekeyInterval = value(of: .rekeyInterval, in: entries) { FileValues.number($0, in: 1...21_600) }
         draft.controlPort = value(of: .controlPort, in: entries) { FileValues.number($0, in: 1...65535) }
@@ -189,6 +192,16 @@ extension TunnelFileParser {
         }
         draft.identity = identity(in: entries)
         return draft
+    }
+
+    private mutating func resolvers(in entries: SectionEntries<InterfaceKey>) -> ItemList<IPAddress>? {
+        let resolvers = list(of: .resolver, in: entries, identity: \.self, FileValues.resolver)
+        if let count = resolvers?.items.count, count > InterfaceConfiguration.mostResolvers {
+            diagnostics.add(
+                line: entries.lines[.resolver],
+                "Resolver: expected at most \(InterfaceConfiguration.mostResolvers) addresses, found \(count)")
+        }
+        return resolvers
     }
 
     mutating func readPeer(_ entries: SectionEntries<PeerKey>) -> PeerDraft {

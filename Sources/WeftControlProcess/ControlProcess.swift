@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Weft
 import WeftControl
+import WeftDNS
 import WeftPair
 import WeftQUIC
 
@@ -19,6 +20,7 @@ public final class ControlProcess {
     let end: ControlEnd
     private let makeTransport: (ControlPlace) throws -> any SessionTransport
     let own: PublicKey
+    private let names: RemoteNames
     private var machines: [LinkKind: any HostedMachine] = [:]
     /// Which machine a network's peer belongs to.
     private var links: [NetworkID: LinkKind] = [:]
@@ -37,12 +39,14 @@ public final class ControlProcess {
 
     /// - Parameters:
     ///   - own: our public key.
+    ///   - resolvers: asks them for peers' names, by sockets of the data process.
     ///   - makeTransport: makes what carries one machine's sessions.
     public init(
-        _ own: PublicKey, over socket: PairSocket,
+        _ own: PublicKey, over socket: PairSocket, resolvers: DNSChannel,
         makeTransport: @escaping (ControlPlace) throws -> any SessionTransport
     ) {
         end = ControlEnd(socket)
+        names = RemoteNames(resolvers, end)
         self.own = own
         self.makeTransport = makeTransport
     }
@@ -62,10 +66,10 @@ public final class ControlProcess {
             }
             if let failure { throw failure }
             let now = SystemCall.now()
+            names.advance(to: now, Array(machines.values)) { machine(of: $0) }
             for machine in machines.values {
                 machine.advance(to: now)
                 machine.flush(at: now)
-                machine.tellLookups()
             }
             for number in statusRequests {
                 for machine in machines.values { machine.tellStatus() }
@@ -99,8 +103,10 @@ public final class ControlProcess {
         case .datagram(let link, let source, let bytes):
             machines[link]?.receive(bytes.span, from: source, at: now)
         case .activity(let network, let activity): machine(of: network)?.port.take(activity, of: network)
-        case .lookedUp(let network, let endpoint): machine(of: network)?.setEndpoint(endpoint, of: network, at: now)
         case .refused(let network, let why): machine(of: network)?.port.takeRefusal(of: network, why: why)
+        case .name(let network, let name): names.add(name, of: network)
+        case .namesComplete(let settings): names.complete(settings, at: now)
+        case .answer(let socket, let answer): names.receive(answer, by: socket)
         case .grantRefused(let link, let vni): machines[link]?.port.takeRefusedGrant(vni)
         case .addressesChanged:
             for machine in machines.values { machine.addressesChanged(at: now) }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Weft
 import WeftControl
+import WeftNames
 import WeftPair
 
 /// A control machine in the control process, with what the pair needs of it.
@@ -13,9 +14,10 @@ protocol HostedMachine: AnyObject {
 
     /// Says what changed since the last time.
     func tellStatus()
-    /// Says whose names are to be looked up.
-    func tellLookups()
-    func setEndpoint(_ endpoint: Endpoint, of network: NetworkID, at now: Instant)
+    /// The peers whose names should be looked up again, by their networks.
+    func takeLookups() -> [NetworkID]
+    /// A peer's name was looked up.
+    func setCandidates(_ change: NameBook.Change, of network: NetworkID, at now: Instant)
     func addressesChanged(at now: Instant)
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Weft
 import WeftControl
+import WeftNames
 import WeftPair
 
 /// Initiators of a file, in a list that comes in parts.
@@ -86,9 +87,9 @@ final class KeyServerMachine: HostedMachine {
         }
     }
 
-    func tellLookups() {}
+    func takeLookups() -> [NetworkID] { [] }
 
-    func setEndpoint(_ endpoint: Endpoint, of network: NetworkID, at now: Instant) {}
+    func setCandidates(_ change: NameBook.Change, of network: NetworkID, at now: Instant) {}
 
     func addressesChanged(at now: Instant) {}
 }

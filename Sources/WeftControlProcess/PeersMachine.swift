@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Weft
 import WeftControl
+import WeftNames
 import WeftPair
 
 /// The peers of a file that one machine serves, in a list that comes in parts.
@@ -37,11 +38,7 @@ final class PeersMachine: HostedMachine {
         told = told.filter { keys[$0.key] != nil }
     }
 
-    func tellLookups() {
-        for peer in plane.takeLookups() {
-            if let network = networks[peer] { end.send(.lookUp(network)) }
-        }
-    }
+    func takeLookups() -> [NetworkID] { plane.takeLookups().compactMap { networks[$0] } }
 
     func tellStatus() {
         for status in plane.statuses() {
@@ -56,8 +53,9 @@ final class PeersMachine: HostedMachine {
         }
     }
 
-    func setEndpoint(_ endpoint: Endpoint, of network: NetworkID, at now: Instant) {
-        if let peer = keys[network] { plane.setEndpoint(endpoint, of: peer, at: now) }
+    func setCandidates(_ change: NameBook.Change, of network: NetworkID, at now: Instant) {
+        guard let peer = keys[network] else { return }
+        plane.setCandidates(change.places, of: peer, isRenamed: change.isRenamed, at: now)
     }
 
     func addressesChanged(at now: Instant) { plane.showOurselves(at: now) }

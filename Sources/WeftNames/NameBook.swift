@@ -55,6 +55,7 @@ public final class NameBook {
     private let log: (String) -> Void
     private var settings = ResolverSettings(resolvers: [])
     private var peers: [UInt32: Wanted] = [:]
+    private var isSet = false
     private var hosts: [String: Host] = [:]
     private var questions: [UInt64: Host] = [:]
     private var lastNumber: UInt64 = 0
@@ -107,17 +108,22 @@ public final class NameBook {
         self.log = log
     }
 
-    /// Sets whose names are looked up, and how. What was found of names that stay, stays.
+    /// Sets whose names are looked up, and how. What was found of names that stay, stays, and is told once more. Who has come to have
+    /// a name, or has another one than before, isn't where it was, says the file.
     public func set(_ names: [UInt32: Wanted], _ settings: ResolverSettings, at now: Instant) {
         renamed = renamed.filter { names[$0] != nil }
-        for (peer, name) in names {
-            guard let before = peers[peer] else { continue }
+        for (peer, name) in names where isSet {
+            guard let before = peers[peer] else {
+                renamed.insert(peer)
+                continue
+            }
             if (before.host, before.port) != (name.host, name.port) { renamed.insert(peer) }
         }
+        isSet = true
         peers = names
         hasNews = true
         nextLook = now
-        told = told.filter { names[$0.key] != nil }
+        told.removeAll()
         var kept: [String: Host] = [:]
         for name in names.values {
             let host = kept[name.host] ?? hosts[name.host] ?? Host(name.host)

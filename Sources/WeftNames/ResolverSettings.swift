@@ -53,9 +53,6 @@ public enum HostName {
 }
 
 extension IPAddress {
-    /// 127.0.0.0/8 or ::1.
-    var isLoopback: Bool { family == .v4 ? high >> 56 == 127 : high == 0 && low == 1 }
-
     /// fe80::/10.
     var isLinkLocal: Bool { family == .v6 && high >> 54 == 0xFE80 >> 6 }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Weft
 import WeftControl
+import WeftNames
 
 /// Which of a control process' machines something is for: each has its own way for datagrams.
 public enum LinkKind: UInt8, Hashable, Sendable, CaseIterable {
@@ -43,8 +44,6 @@ public enum ToControl: Sendable {
     case datagram(LinkKind, from: AddressPair, [UInt8])
     /// A network's signs of life, where they changed.
     case activity(NetworkID, ActivityRecord)
-    /// A peer's name was looked up.
-    case lookedUp(NetworkID, Endpoint)
     /// The host has other addresses.
     case addressesChanged
     /// The engine refused SAs.
@@ -57,6 +56,13 @@ public enum ToControl: Sendable {
     case tellStatus(UInt64)
     /// The tunnel ends: tell all peers.
     case close
+
+    /// A peer's name, and what the host's files say of it.
+    case name(NetworkID, NameBook.Wanted)
+    /// The names since the last time are all, and are looked up so.
+    case namesComplete(ResolverSettings)
+    /// What a resolver sent to a socket that ``ToData/question(socket:resolver:_:)`` named; nil if nothing will come there.
+    case answer(socket: UInt32, [UInt8]?)
 }
 
 /// A network's signs of life on their way between the processes.

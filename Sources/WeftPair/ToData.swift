@@ -20,8 +20,6 @@ public enum ToData: Sendable {
     /// What outer headers to a peer take of ECN, as the peer said itself.
     case ecnMode(NetworkID, ECNMode)
     case keepAlive(NetworkID)
-    /// A peer's name should be looked up.
-    case lookUp(NetworkID)
     case grantRemoved(LinkKind, vni: UInt32)
     case grantChanged(LinkKind, GrantRecord)
     case grantAdded(LinkKind, GrantRecord, SAPair)
@@ -40,6 +38,13 @@ public enum ToData: Sendable {
     case log(String)
     /// All peers were told; the control process ends.
     case closed
+
+    /// A datagram to a resolver, by a socket of that number, which is made with the first one.
+    case question(socket: UInt32, resolver: IPAddress, [UInt8])
+    /// That socket has brought all that was wanted of it.
+    case questionDone(socket: UInt32)
+    /// What became of a peer's name.
+    case nameStatus(NetworkID, NameStatusRecord)
 
     /// What both processes speak; they come from one build.
     public static let version: UInt32 = 6
@@ -73,6 +78,25 @@ public struct PeerStatusRecord: Hashable, Sendable {
         self.agreements = agreements
         self.failures = failures
         self.lastFailure = lastFailure
+    }
+}
+
+/// What became of a peer's name, on its way between the processes.
+public struct NameStatusRecord: Hashable, Sendable {
+    /// At most so many addresses are told.
+    static let mostAddresses = 32
+
+    /// In the order in which they are called.
+    public var addresses: [IPAddress]
+    /// Why it can't be looked up, for people.
+    public var failure: String?
+    /// Whether the file's name for it is another one than before, which leads here.
+    public var isRenamed: Bool
+
+    public init(addresses: [IPAddress], failure: String?, isRenamed: Bool = false) {
+        self.addresses = addresses
+        self.failure = failure
+        self.isRenamed = isRenamed
     }
 }
 

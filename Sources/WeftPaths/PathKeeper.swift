@@ -49,12 +49,6 @@ public struct PathKeeper: ~Copyable {
         paths.setAnswering(answering, of: peer)
     }
 
-    /// A peer's data goes there from now on, as the file says.
-    public mutating func move(_ peer: NetworkID, to place: AddressPair) {
-        try? engine.updateEndpoint(of: peer, to: place.remote, from: place.local)
-        paths.setPlace(place, of: peer)
-    }
-
     /// A peer might be somewhere. What is to be asked at once is appended to a batch.
     public mutating func suggest(
         _ place: AddressPair, for peer: NetworkID, by origin: PathOrigin, into batch: inout ToUnderlay, at now: Instant
@@ -62,6 +56,16 @@ public struct PathKeeper: ~Copyable {
         paths.suggest(place, for: peer, by: origin, at: now)
         // Who agrees on keys knows what it said itself.
         act(into: &batch, tellsControl: origin != .session, at: now)
+    }
+
+    /// A peer's name was looked up: what it stands for, in the order of preference. What is to be asked at once is appended to a batch.
+    /// - Parameter isRenamed: whether the file has come to have another name for it, where it is followed once it answers there.
+    public mutating func setNamed(
+        _ places: [Endpoint], of peer: NetworkID, isRenamed: Bool, into batch: inout ToUnderlay, at now: Instant
+    ) {
+        paths.setNamed(places, of: peer, isRenamed: isRenamed, at: now)
+        // Who agrees on keys knows the name, too.
+        act(into: &batch, tellsControl: false, at: now)
     }
 
     /// The host has lost addresses: what left from them leaves from others.

@@ -15,25 +15,32 @@ public struct PathRules: Hashable, Sendable {
 
     /// The file's endpoint, if that is an address.
     public var endpoint: Endpoint?
+    /// What it stands for, if it is a name, in the order of preference; none before that was looked up.
+    public var named: [Endpoint]
     /// Whether the endpoint stays what the file says.
     public var isPinned: Bool
     public var answering: Answering
 
-    public init(endpoint: Endpoint?, isPinned: Bool = false, answering: Answering) {
+    public init(endpoint: Endpoint?, named: [Endpoint] = [], isPinned: Bool = false, answering: Answering) {
         self.endpoint = endpoint
+        self.named = named
         self.isPinned = isPinned
         self.answering = answering
     }
 }
 
-/// Who suggested that a peer might be somewhere.
-public enum PathOrigin: Hashable, Sendable {
+/// Who suggested that a peer might be somewhere, the more telling the higher.
+public enum PathOrigin: Int, Hashable, Sendable, Comparable {
     /// A datagram of its came from there.
     case source
-    /// Its endpoint's name leads there.
+    /// The file does, by an address or a name.
     case name
     /// Its control session does: QUIC has had answers from there.
     case session
+    /// The file has come to say so, by another name.
+    case newName
+
+    public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
 }
 
 /// Which addresses no peer is followed to.

@@ -37,6 +37,15 @@ public final class Paths {
         peers[peer]?.set(rules)
     }
 
+    /// A peer's name was looked up. Of what it stands for the first places are asked whenever the present one is silent; without one
+    /// the first is taken.
+    /// - Parameter isRenamed: whether the file has come to have another name for it: it is asked there at once, and followed though
+    ///   the present path answers.
+    public func setNamed(_ places: [Endpoint], of peer: NetworkID, isRenamed: Bool, at now: Instant) {
+        let named = places.filter { !forbidden.forbid(AddressPair($0)) }.prefix(PeerPaths.mostNamed)
+        note(peers[peer]?.setNamed(Array(named), isRenamed: isRenamed, at: now), of: peer)
+    }
+
     /// Somebody else moved a peer: the file, or who has set the engine's endpoint.
     public func setPlace(_ place: AddressPair?, of peer: NetworkID) { peers[peer]?.set(place) }
 

@@ -31,11 +31,12 @@ extension PeerPaths {
         return actions
     }
 
-    /// Where the session is of a peer that answers no probes, whatever it says: it is followed as others that don't.
+    /// Where the session is, or the file's new name leads, of a peer that answers no probes, whatever it says: it is followed as others
+    /// that don't.
     private func unansweredSession(at now: Instant) -> AddressPair? {
         guard !hasAnswered else { return nil }
         return candidates.first { candidate in
-            candidate.origin == .session && candidate.questions >= Self.sessionCredit
+            candidate.origin >= .session && candidate.questions >= Self.sessionCredit
                 && candidate.last.map { now >= $0.advanced(by: roundTrip.patience) } ?? false
         }?.place
     }
@@ -96,7 +97,7 @@ extension PeerPaths {
         for index in candidates.indices {
             let candidate = candidates[index]
             // QUIC has shown that who is at a session's place asked for it: there is no need to wait.
-            guard candidate.credit > 0, isSilent || candidate.origin == .session,
+            guard candidate.credit > 0, isSilent || candidate.origin >= .session,
                 candidate.last.map({ now >= $0.advanced(by: patience) }) ?? true
             else { continue }
             candidates[index].credit -= 1
@@ -114,10 +115,10 @@ extension PeerPaths {
 
     /// Where the file says is always worth a question.
     private mutating func rememberFile(at now: Instant) {
-        guard let endpoint = rules.endpoint, endpoint != present?.remote,
-            !candidates.contains(where: { $0.place.remote == endpoint })
-        else { return }
-        candidates.append(Candidate(place: AddressPair(endpoint), origin: .name, since: now, credit: 1))
+        for endpoint in (rules.endpoint.map { [$0] } ?? rules.named)
+        where endpoint != present?.remote && !candidates.contains(where: { $0.place.remote == endpoint }) {
+            candidates.append(Candidate(place: AddressPair(endpoint), origin: .name, since: now, credit: 1))
+        }
     }
 
     private mutating func ask(

@@ -13,9 +13,9 @@ public enum PathAction: Hashable, Sendable {
 
 /// One peer's paths: the present one, to which data goes, and others that it might be at.
 ///
-/// The present one is left when it has stopped to answer and another one has answered, and for no other reason: an address that
-/// merely appeared as a source makes the present one be asked, and is asked itself once that is silent. What a racer, a relay or a
-/// forger of addresses can do is in docs/paths.md.
+/// The present one is left when it has stopped to answer and another one has answered, or when another one answers that the file has
+/// come to name, and for no other reason: an address that merely appeared as a source makes the present one be asked, and is asked
+/// itself once that is silent. What a racer, a relay or a forger of addresses can do is in docs/paths.md.
 struct PeerPaths: Sendable {
     /// Questions without an answer after which the present path counts as silent.
     static let questions = 3
@@ -27,8 +27,10 @@ struct PeerPaths: Sendable {
     static let memory = Duration.seconds(5)
     /// How long a candidate is kept.
     static let patience = Duration.seconds(15)
-    /// Candidates at most; the oldest source makes way.
+    /// Candidates at most; the oldest of those that say least makes way.
     static let mostCandidates = 6
+    /// Of a name's places so many are asked. The control session says where the peer is at another one.
+    static let mostNamed = 4
     /// Questions to a place where the peer's session is.
     static let sessionCredit = 5
 
@@ -100,9 +102,24 @@ struct PeerPaths: Sendable {
         candidates.removeAll { $0.place.remote == place?.remote }
     }
 
+    /// The file's name for the peer stands for these places now.
+    mutating func setNamed(_ places: [Endpoint], isRenamed: Bool, at now: Instant) -> PathAction? {
+        rules.named = places
+        guard let first = places.first else { return nil }
+        guard let present else {
+            set(AddressPair(first))
+            return .move(to: AddressPair(first))
+        }
+        candidates.removeAll { $0.origin == .newName }
+        guard isRenamed, rules.answering != .never, !places.contains(present.remote) else { return nil }
+        for place in places { add(AddressPair(place), by: .newName, at: now) }
+        return nil
+    }
+
     /// The peer might be there.
     mutating func suggest(_ place: AddressPair, by origin: PathOrigin, at now: Instant) -> PathAction? {
-        guard !rules.isPinned else { return nil }
+        // Which of its name's places is the peer's, the file doesn't say.
+        guard !rules.isPinned || rules.named.contains(place.remote) else { return nil }
         if let present, present.remote == place.remote {
             // The same place. Who is called there answers from the address that was called.
             guard origin == .session, let local = place.local, local != present.local else { return nil }
@@ -123,16 +140,18 @@ struct PeerPaths: Sendable {
         let credit = origin == .source ? 1 : Self.sessionCredit
         if let known = candidates.firstIndex(where: { $0.place.remote == place.remote }) {
             candidates[known].place = place
-            // A session says more than a source.
-            if origin != .source, candidates[known].origin != .session {
+            if origin > candidates[known].origin {
                 candidates[known].origin = origin
                 candidates[known].questions = 0
             }
             candidates[known].credit = max(candidates[known].credit, credit)
             return
         }
-        if candidates.count >= Self.mostCandidates {
-            candidates.remove(at: candidates.firstIndex { $0.origin == .source } ?? 0)
+        if candidates.count >= Self.mostCandidates,
+            let least = candidates.indices.min(by: { candidates[$0].origin < candidates[$1].origin })
+        {
+            guard candidates[least].origin <= origin else { return }
+            candidates.remove(at: least)
         }
         candidates.append(Candidate(place: place, origin: origin, since: now, credit: credit))
     }
@@ -155,8 +174,8 @@ struct PeerPaths: Sendable {
             trial = Trial(unanswered: 0, last: trial.last, isDoubted: false)
             lastAnswer = now
             if question.length > PathProbe.byteCount { search?.passed(question.length, at: now) }
-            // Who is where it was needn't be looked for.
-            candidates.removeAll()
+            // Who is where it was needn't be looked for, unless the file has come to say something else.
+            candidates.removeAll { $0.origin != .newName }
             return nil
         }
         guard let index = candidates.firstIndex(where: { $0.place.remote == question.place.remote }) else { return nil }
@@ -201,7 +220,8 @@ struct PeerPaths: Sendable {
 
     /// Whether data may go to a candidate that answered. A place that never answered is worth one question where a session is.
     func yields(to candidate: Candidate, at now: Instant) -> Bool {
-        isSilent(at: now, after: lastAnswer == nil && candidate.origin == .session ? 1 : Self.questions)
+        candidate.origin == .newName
+            || isSilent(at: now, after: lastAnswer == nil && candidate.origin == .session ? 1 : Self.questions)
     }
 
     /// Whether it is looking for something.

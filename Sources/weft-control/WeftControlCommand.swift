@@ -3,6 +3,7 @@ import Glibc
 import Weft
 import WeftControl
 import WeftControlProcess
+import WeftDNS
 import WeftPair
 import WeftQUIC
 import WeftSandbox
@@ -23,9 +24,10 @@ enum WeftControlCommand {
             let identity = try readIdentity()
             // Whatever libraries read from files they read before the sandbox.
             _ = try QUICEndpoint(identity.identity)
+            let resolvers = try DNSChannel()
             try Sandbox.enter(.control)
             let socket = PairSocket(FileDescriptor(owning: pair))
-            let process = ControlProcess(identity.identity.publicKey, over: socket) { place in
+            let process = ControlProcess(identity.identity.publicKey, over: socket, resolvers: resolvers) { place in
                 var limits = QUICEndpoint.Limits()
                 limits.handshakesPerSource = place.handshakesPerSource
                 limits.callsPerSource = place.callsPerSource

@@ -13,6 +13,8 @@ package final class DNSServer: Sendable {
         case nonsense([UInt8])
         /// As many addresses as fit, marked as cut off.
         case truncated([IPAddress])
+        /// The name stands for another one, that for the next, and the last for addresses.
+        case aliases([String], [IPAddress])
         /// Nobody asked so: another number.
         case forged([IPAddress])
     }
@@ -79,22 +81,34 @@ package final class DNSServer: Sendable {
         let name = labels.joined(separator: ".").lowercased()
         asked.withLock { $0.append(name) }
         let family: IPAddress.Family = question[at + 2] == 28 ? .v6 : .v4
-        func reply(_ number: ArraySlice<UInt8>, _ code: UInt8, _ addresses: [IPAddress], isCut: Bool = false) -> [UInt8]
-        {
+        func reply(
+            _ number: ArraySlice<UInt8>, _ code: UInt8, _ addresses: [IPAddress], isCut: Bool = false,
+            aliases: [String] = []
+        ) -> [UInt8] {
             let records = addresses.filter { $0.family == family }
-            var bytes = Array(number) + [isCut ? 0x83 : 0x81, 0x80 | code, 0, 1, 0, UInt8(records.count), 0, 0, 0, 0]
+            let count = UInt8(aliases.count + records.count)
+            var bytes = Array(number) + [isCut ? 0x83 : 0x81, 0x80 | code, 0, 1, 0, count, 0, 0, 0, 0]
             bytes += question[12...at + 4]
-            for record in records {
-                // The question's name; type, class, time to live, length.
-                bytes +=
-                    [0xC0, 12, 0, family == .v6 ? 28 : 1, 0, 1, 0, 0, 0, 77, 0, UInt8(record.bytes.count)]
-                    + record.bytes
+            // The question's name.
+            var owner: [UInt8] = [0xC0, 12]
+            func add(_ type: UInt8, _ data: [UInt8]) {
+                // Type, class, time to live, length.
+                bytes += owner + [0, type, 0, 1, 0, 0, 0, 77, 0, UInt8(data.count)] + data
             }
+            for alias in aliases {
+                var name: [UInt8] = []
+                for label in alias.split(separator: ".") { name += [UInt8(label.utf8.count)] + label.utf8 }
+                name.append(0)
+                add(5, name)
+                owner = name
+            }
+            for record in records { add(family == .v6 ? 28 : 1, record.bytes) }
             return bytes
         }
         switch zone.withLock({ $0[name] }) {
         case .addresses(let addresses): return reply(question[0...1], 0, addresses)
         case .truncated(let addresses): return reply(question[0...1], 0, addresses, isCut: true)
+        case .aliases(let names, let addresses): return reply(question[0...1], 0, addresses, aliases: names)
         case .forged(let addresses): return reply([question[0] ^ 1, question[1]], 0, addresses)
         case .code(let code): return reply(question[0...1], code, [])
         case .nonsense(let bytes): return Array(question[0...1]) + bytes

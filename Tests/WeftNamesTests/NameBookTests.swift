@@ -50,6 +50,7 @@ struct NameBookTests {
         private(set) var places: [UInt32: [String]] = [:]
         private(set) var failures: [UInt32: String] = [:]
         private(set) var renamed: [UInt32] = []
+        private(set) var told = 0
         private var made: NameBook?
         var settings = ResolverSettings(resolvers: [IPAddress(v4: 0xC000_0235)])
 
@@ -75,6 +76,7 @@ struct NameBookTests {
                 now = min(now.advanced(by: .milliseconds(50)), end)
                 book.advance(to: now)
                 for change in book.takeChanges() {
+                    told += 1
                     places[change.peer] = change.places.map(\.description)
                     failures[change.peer] = change.failure
                     if change.isRenamed { renamed.append(change.peer) }
@@ -211,6 +213,24 @@ struct NameBookTests {
         fixture.resolvers.zone["two.example"] = one
         fixture.pass(.seconds(61))
         #expect(fixture.renamed == [7])
+        // And one that had none before.
+        fixture.set([7: "two.example", 8: "one.example"])
+        fixture.pass(.seconds(1))
+        #expect(fixture.renamed == [7, 8])
+    }
+
+    @Test("tells what it knows once more when the names come again, as who hears of it may be another one")
+    func retold() {
+        let fixture = Fixture()
+        fixture.resolvers.zone["server.example"] = one
+        fixture.set([7: "server.example"])
+        fixture.pass(.seconds(1))
+        #expect(fixture.told == 1)
+        fixture.pass(.seconds(10))
+        #expect(fixture.told == 1)
+        fixture.set([7: "server.example"])
+        fixture.pass(.seconds(1))
+        #expect(fixture.told == 2 && fixture.renamed.isEmpty && fixture.resolvers.asked.count == 2)
     }
 
     @Test("survives any order of changes")

@@ -58,7 +58,7 @@ struct EnginePortTests {
                 keyServer: .init(
                     link: .shared, configuration: .init(localPrefixes: [own], lifetime: .seconds(3600)),
                     initiators: [3: initiator]))
-            executor = ControlExecutor(served, engine, [:], Resolver(), Log(name: "test"))
+            executor = ControlExecutor(served, engine, [:], NameRelay(served, mark: 0), Log(name: "test"))
             data = DataEnd(
                 try PairSocket.makePair { other in control = ControlEnd(PairSocket(other)) })
         }

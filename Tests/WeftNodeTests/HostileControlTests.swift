@@ -67,6 +67,7 @@ struct HostileControlTests {
     private struct Fixture {
         let engine: Engine
         let link = Link()
+        let names: NameRelay
         let executor: ControlExecutor
 
         init(servingKeys: Bool) throws {
@@ -96,7 +97,8 @@ struct HostileControlTests {
                 }
                 served = ServedConfiguration(peers: [.shared: peers], tunnelled: [try #require(Prefix("10.0.0.0/8"))])
             }
-            executor = ControlExecutor(served, engine, [.shared: link], Resolver(), Log(name: "hostile"))
+            names = NameRelay(served, mark: 0)
+            executor = ControlExecutor(served, engine, [.shared: link], names, Log(name: "hostile"))
         }
 
         /// Takes a message as the service does; whether all of it was one.

@@ -78,13 +78,18 @@ struct HostileMessages {
             initiator: Bool.random(using: &random) ? 3 : .random(in: 0...9, using: &random),
             endpoint: endpoint(&random),
             isReceiveOnly: Bool.random(using: &random), expiry: expiry)
-        switch Int.random(in: 0..<18, using: &random) {
+        switch Int.random(in: 0..<20, using: &random) {
         case 0: return .install(network, pair)
         case 1: return .installReceive(network, vni: named ?? vni, spi: spi, key, expiry: expiry)
         case 2: return .installTransmit(network, vni: named ?? vni, spi: spi, key, expiry: expiry, grace: .seconds(30))
         case 3, 4: return .moveEndpoint(network, place(&random))
         case 5: return .keepAlive(network)
-        case 6: return .lookUp(network)
+        case 6:
+            let question = [7, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 97, 0, 0, 1, 0, 1] as [UInt8]
+            return .question(
+                socket: .random(in: 0...30, using: &random), resolver: endpoint(&random).address,
+                Bool.random(using: &random)
+                    ? question : [UInt8](repeating: .random(in: 0...255, using: &random), count: 40))
         case 7: return .grantRemoved(link, vni: vni)
         case 8: return .grantChanged(link, grant)
         case 9, 10: return .grantAdded(link, grant, pair)
@@ -103,6 +108,9 @@ struct HostileMessages {
                     sessions: .max, endpoint: endpoint(&random), networks: .max, quarantined: .max, grants: .max,
                     releases: .max, delayed: .max, refusals: [.held: .max, .limit: .max]))
         case 16: return .refusalHeard(link)
+        case 17: return .questionDone(socket: .random(in: 0...30, using: &random))
+        case 18:
+            return .nameStatus(network, NameStatusRecord(addresses: [endpoint(&random).address], failure: "\u{1B}[2J"))
         default: return .closed
         }
     }

@@ -2,6 +2,7 @@
 import Testing
 import Weft
 import WeftControl
+import WeftNames
 import WeftTestSupport
 
 @testable import WeftPair
@@ -43,11 +44,18 @@ struct RecordTests {
             .datagram(.shared, from: from4, [UInt8](0...255)), .datagram(.shared, from: AddressPair(v4), []),
             .activity(
                 .vni(7), ActivityRecord(sent: .max, lastReceive: instant, roamedTo: from6, usedReceive: 1 << 30)),
-            .lookedUp(.number(3), v4), .addressesChanged, .refused(.vni(7), why: "no: ümlaut"),
+            .addressesChanged, .refused(.vni(7), why: "no: ümlaut"),
             .grantRefused(.own, vni: 9),
             .ping(3), .tellStatus(4), .close,
             .place(
                 .own, EndpointPlace(port: 6081, name: "weft0"), handshakesPerSource: 32, callsPerSource: 50),
+            .name(.vni(7), .init(host: "_server.example.", port: 6081, listed: [v4.address, v6.address])),
+            .name(.number(8), .init(host: "b", port: 1)), .namesComplete(ResolverSettings()),
+            .namesComplete(
+                ResolverSettings(
+                    resolvers: [v6.address, v4.address], search: ["one.example", "two"], dots: 3, isLastResort: true,
+                    ways: [.v6])),
+            .answer(socket: .max, [1, 2, 3]), .answer(socket: 1, nil),
         ]
     }
 
@@ -66,7 +74,7 @@ struct RecordTests {
             .installTransmit(.vni(7), vni: 0xFF_FFFF, spi: 2, try key(4), expiry: instant, grace: .seconds(3)),
             .moveEndpoint(.vni(7), from4),
             .answersProbes(.vni(7), true), .ecnMode(.vni(7), .normal), .ecnMode(.number(1), .compatibility),
-            .keepAlive(.vni(7)), .lookUp(.vni(7)), .grantRemoved(.own, vni: 9),
+            .keepAlive(.vni(7)), .grantRemoved(.own, vni: 9),
             .grantChanged(.own, grant),
             .grantAdded(.own, grant, pair), .apply(.own), .refusalHeard(.shared),
             .peerStatus(
@@ -80,6 +88,10 @@ struct RecordTests {
                     sessions: 1, endpoint: v4, networks: 2, quarantined: 3, grants: 4, releases: 5, delayed: 6,
                     refusals: [.held: 1])),
             .turnedAway(.shared, 8), .statusTold(5), .log("a line"), .closed,
+            .question(socket: 7, resolver: v4.address, [UInt8](0...99)), .questionDone(socket: 7),
+            .nameStatus(
+                .number(7), NameStatusRecord(addresses: [v6.address, v4.address], failure: nil, isRenamed: true)),
+            .nameStatus(.number(7), NameStatusRecord(addresses: [], failure: "no answer from 192.0.2.53")),
         ]
     }
 
@@ -119,7 +131,8 @@ struct RecordTests {
             longer[1] &+= 1
             if longer[1] == 0 { longer[2] += 1 }
             // A datagram is as long as its record.
-            if !"\(record)".hasPrefix("datagram") {
+            if !["datagram", "question(", "answer(socket: \(UInt32.max)"].contains(where: { "\(record)".hasPrefix($0) })
+            {
                 #expect(read(longer, as: Record.self).1 != nil, "\(record)")
             }
             // Whatever comes, reading ends.

@@ -30,6 +30,8 @@ final class SimulatedNetwork {
         var address: Endpoint
         /// Its mapping at a NAT, from which the others see it come, and where they reach it.
         var mapping: Endpoint?
+        /// Other addresses at which it is reached.
+        var others: Set<Endpoint> = []
         /// Where its data goes, as its engine has it.
         var endpoint: Endpoint?
         var isSending = true
@@ -50,6 +52,8 @@ final class SimulatedNetwork {
         }
 
         var reachedAt: Endpoint { mapping ?? address }
+
+        func isReached(at place: Endpoint) -> Bool { place == reachedAt || others.contains(place) }
     }
 
     /// What the one who looks on does with datagrams from end 0 to end 1.
@@ -134,7 +138,7 @@ final class SimulatedNetwork {
     private func deliver(_ datagram: Datagram) {
         if datagram.target == Self.victim { return atVictim.append(datagram.content) }
         if datagram.target == Self.attacker { return handOn(datagram) }
-        guard let number = ends.firstIndex(where: { $0.reachedAt == datagram.target }), number != datagram.from else {
+        guard let number = ends.firstIndex(where: { $0.isReached(at: datagram.target) }), number != datagram.from else {
             lost[datagram.target, default: 0] += 1
             return
         }

@@ -31,6 +31,6 @@ enum PairRecords {
 
     /// An empty record of each type, and one with room for values.
     static func seeds() -> [[UInt8]] {
-        (0...24).flatMap { type in [[type, 0, 0], [type, 64, 0] + [UInt8](repeating: 1, count: 64)] }
+        (0...30).flatMap { type in [[type, 0, 0], [type, 64, 0] + [UInt8](repeating: 1, count: 64)] }
     }
 }

@@ -18,6 +18,7 @@ extension ControlPlane {
         if life.session === session {
             life.session = nil
             life.silence.reset()
+            life.candidates.begin()
         }
         wantLookup(life)
         hurry(life)

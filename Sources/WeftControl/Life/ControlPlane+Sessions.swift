@@ -73,7 +73,8 @@ extension ControlPlane {
         engine.setAnswersProbes(capabilities?[Capabilities.probes] != nil, of: life.peer.network)
         engine.setECNMode(capabilities?.carriesECN == true ? .normal : .compatibility, of: life.peer.network)
         if !dialed, !life.peer.isPinned { follow(life, to: place, now) }
-        if dialed, let endpoint = life.endpoint { move(life, to: AddressPair(endpoint)) }
+        if dialed, let endpoint = life.place { move(life, to: AddressPair(endpoint)) }
+        life.isMisplaced = false
         if life.role == .initiator { offer(on: session, of: life, now) }
     }
 

@@ -43,7 +43,7 @@ public final class ControlPlane {
     var lastLook: Instant?
     private var tunnelled: [Prefix] = []
     /// Those whose endpoint's name should be looked up again.
-    private var lookups: Set<PublicKey> = []
+    var lookups: Set<PublicKey> = []
     /// When peers are shown where we are by data's way, which isn't sent again by itself.
     private var showings: [Instant] = []
     private static let showings: [Duration] = [.zero, .milliseconds(500), .milliseconds(1500)]
@@ -133,17 +133,6 @@ public final class ControlPlane {
         life.redial.reset()
     }
 
-    /// Peers whose endpoint's name should be looked up again; told once.
-    public func takeLookups() -> [PublicKey] {
-        guard !lookups.isEmpty else { return [] }
-        defer { lookups.removeAll() }
-        return lookups.filter { lives[$0] != nil }
-    }
-
-    func wantLookup(_ life: PeerLife) {
-        if life.peer.isNamed { lookups.insert(life.peer.publicKey) }
-    }
-
     /// Has all that is due looked at.
     func lookAtAll(from now: Instant) { nextLook = min(nextLook, now) }
 
@@ -151,16 +140,6 @@ public final class ControlPlane {
     func hurry(_ life: PeerLife) {
         life.due = Instant(nanoseconds: 0)
         nextLook = Instant(nanoseconds: 0)
-    }
-
-    /// A name was looked up.
-    public func setEndpoint(_ endpoint: Endpoint, of peer: PublicKey, at now: Instant) {
-        guard let life = lives[peer], life.session == nil, life.endpoint != endpoint,
-            admits(endpoint.address, of: life, now)
-        else { return }
-        move(life, to: AddressPair(endpoint))
-        life.redial.reset()
-        hurry(life)
     }
 
     /// We have other addresses: shows peers where we are, as they can't know and may be waiting for us to speak.
@@ -238,13 +217,13 @@ public final class ControlPlane {
         if let session = life.session {
             confirm(session, of: life, now)
             keep(session, of: life, activity, now)
-        } else if let call = life.call, now >= life.redial.givenUp, !isUnderWay(call, now) {
-            bySession[call] = nil
-            life.call = nil
-            transport.close(call, code: CloseCode.done, now: now)
+        }
+        guard life.session == nil || life.isMisplaced else { return }
+        if let call = life.call, now >= life.redial.givenUp, !isUnderWay(call, now) {
+            giveUp(call, of: life, at: now)
             fail(life, SessionEnd.timeout.description, at: now)
         }
-        if life.session == nil, life.call == nil, now >= life.redial.due { dial(life, now) }
+        if life.call == nil, now >= life.redial.due { dial(life, now) }
     }
 
     /// Whether a call is being answered, only slowly: to begin it anew would cost a busy peer more, and so on.
@@ -253,7 +232,10 @@ public final class ControlPlane {
     }
 
     private func dial(_ life: PeerLife, _ now: Instant) {
-        life.redial.begin(at: now, jitter: jitter())
+        chooseCandidate(of: life)
+        // Its session is there already.
+        if life.session != nil, life.target == life.endpoint { return }
+        life.redial.begin(at: now, jitter: jitter(), isLast: life.candidates.isRoundOver)
         life.endResumption(at: now)
         guard let target = life.target else {
             wantLookup(life)
@@ -307,6 +289,7 @@ public final class ControlPlane {
         // Where control has a port of its own, only the address tells about data.
         let endpoint = life.isICX ? Endpoint(place.remote.address, port: life.peer.dataPort) : place.remote
         life.endpoint = endpoint
+        if life.peer.isNamed { life.candidates.found(at: endpoint) }
         engine.updateEndpoint(of: life.peer.network, to: AddressPair(endpoint, from: place.local))
     }
 }

@@ -7,6 +7,12 @@ final class PeerLife {
     let role: Role
     /// Where its data goes, and where it's called if we may.
     var endpoint: Endpoint?
+    /// Where a peer with a name may be.
+    var candidates = Candidates()
+    /// Where such a peer was called last.
+    var called: Endpoint?
+    /// Whether its session leads to where another name did: it is called by its new one beside that.
+    var isMisplaced = false
     var session: LiveSession?
     /// What we send with once the peer is known to open it; it stays though the exchange's session should end meanwhile.
     var awaited: AwaitedTransmit?
@@ -44,7 +50,10 @@ final class PeerLife {
 
     /// Takes over what an engine that went on without us has of the peer.
     func resume(_ presence: PeerPresence, at now: Instant) {
-        if let present = presence.endpoint { endpoint = present }
+        if let present = presence.endpoint {
+            endpoint = present
+            if peer.isNamed { candidates.found(at: present) }
+        }
         spis.resume(presence.receiveSPIs)
         if !presence.receiveSPIs.isEmpty { resumedUntil = now.advanced(by: Self.resumption) }
     }
@@ -67,10 +76,15 @@ final class PeerLife {
     /// by our call whether it must look after us. Only what keeps peers in keys was restarted while the engine went on where
     /// that is said: then the peer doesn't know that it should call.
     var target: Endpoint? {
-        guard peer.endpoint != nil || peer.isNamed || resumedUntil != nil, let endpoint else { return nil }
+        guard peer.endpoint != nil || peer.isNamed || resumedUntil != nil,
+            let endpoint = place
+        else { return nil }
         guard let controlPort = peer.controlPort else { return endpoint }
         return role == .initiator ? Endpoint(endpoint.address, port: controlPort) : nil
     }
+
+    /// Where it is called, or was last, whoever may call.
+    var place: Endpoint? { (peer.isNamed ? called : nil) ?? endpoint }
 
     /// When a look at it can show something new; sooner where somebody waits for that.
     func nextLook(after now: Instant) -> Instant {

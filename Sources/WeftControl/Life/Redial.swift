@@ -11,6 +11,10 @@ struct Redial {
     /// An unanswered call goes on for at least this long: the way may be long.
     private static let shortestCall = Duration.milliseconds(1500)
 
+    /// How long a call goes on where other places are left to be called: long enough for an answer from a satellite, which then goes on
+    /// as long as answers come.
+    private static let candidateCall = Duration.seconds(1)
+
     private let isICX: Bool
     private var calls = 0
     /// The next call isn't due before.
@@ -21,7 +25,13 @@ struct Redial {
     init(isICX: Bool) { self.isICX = isICX }
 
     /// A call begins.
-    mutating func begin(at now: Instant, jitter: Double) {
+    /// - Parameter isLast: whether no other place is left to be called in this round; gaps grow from round to round.
+    mutating func begin(at now: Instant, jitter: Double, isLast: Bool = true) {
+        guard isLast else {
+            due = now.advanced(by: Self.candidateCall)
+            givenUp = due
+            return
+        }
         let gap = (isICX ? Self.icxGap : Self.gaps[min(calls, Self.gaps.count - 1)]) * (0.8 + 0.4 * jitter)
         calls += 1
         due = now.advanced(by: gap)

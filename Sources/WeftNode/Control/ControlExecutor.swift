@@ -12,7 +12,7 @@ final class ControlExecutor {
     private let engine: Engine
     private let local: LocalEngine
     private let links: [LinkKind: any ControlLink]
-    private let resolver: Resolver
+    private let names: NameRelay
     /// Who follows peers; nil where nobody does, and they are where the control process says.
     private let paths: PathService?
     private let log: Log
@@ -43,13 +43,13 @@ final class ControlExecutor {
     private(set) var refused: UInt64 = 0
 
     init(
-        _ served: ServedConfiguration, _ engine: Engine, _ links: [LinkKind: any ControlLink], _ resolver: Resolver,
+        _ served: ServedConfiguration, _ engine: Engine, _ links: [LinkKind: any ControlLink], _ names: NameRelay,
         _ log: Log, paths: PathService? = nil
     ) {
         self.served = served
         self.engine = engine
         self.links = links
-        self.resolver = resolver
+        self.names = names
         self.log = log
         self.paths = paths
         local = LocalEngine(engine) { log.warning($0) }
@@ -61,6 +61,7 @@ final class ControlExecutor {
 
     /// Serves other peers or initiators from now on.
     func serve(_ served: ServedConfiguration) {
+        status.names = status.names.filter { self.served.names[$0.key] == served.names[$0.key] }
         self.served = served
         peers = Dictionary(served.peers.values.joined().map { ($0.network, $0) }) { first, _ in first }
         standingVNIs = Set(peers.values.map(\.vni))
@@ -76,6 +77,7 @@ final class ControlExecutor {
         answers.removeAll()
         unheard.removeAll()
         earlier = status.peers
+        names.begin()
         forgetTold()
     }
 
@@ -151,9 +153,14 @@ final class ControlExecutor {
         case .ecnMode(let network, let mode):
             peers[network] == nil ? refuse() : local.setECNMode(mode, of: network)
         case .keepAlive(let network): peers[network] == nil ? refuse() : local.requestKeepAlive(of: network)
-        case .lookUp(let network):
-            guard let peer = peers[network], peer.isNamed else { return refuse() }
-            resolver.look(up: [peer.publicKey], at: now)
+        case .question(let socket, let resolver, let bytes):
+            if !names.ask(bytes, by: socket, of: resolver, at: now) { refuse() }
+        case .questionDone(let socket): names.finish(socket)
+        case .nameStatus(let network, let name):
+            guard let file = served.names[network], peers[network] != nil else { return refuse() }
+            status.names[network] = name
+            let places = name.addresses.map { Endpoint($0, port: file.port) }.filter(mayLead)
+            paths?.setNamed(places, of: network, isRenamed: name.isRenamed)
         case .grantRemoved, .grantChanged, .grantAdded, .apply: takeGrant(record)
         case .refusalHeard(let link): heard(link)
         case .peerStatus(let network, let status): peers[network] == nil ? refuse() : note(status, of: network)

@@ -39,8 +39,7 @@ final class ControlService: NodeService {
         var served: ServedConfiguration
         var executor: ControlExecutor
         var addresses: LocalAddresses
-        /// Peers whose endpoint is another name since a reload, and who weren't found under it yet.
-        var renamed: Set<PublicKey> = []
+        let names: NameRelay
         var nextActivity = Instant(nanoseconds: 0)
         var processID: Int32?
         /// The newest request for statuses that was answered.
@@ -63,7 +62,6 @@ final class ControlService: NodeService {
 
     private let initial: ServedConfiguration
     private let mark: UInt32
-    private let resolver = Resolver()
     private let paths: PathService?
     private let mover: PortMover?
 
@@ -97,7 +95,6 @@ final class ControlService: NodeService {
         self.log = log
         hasCommands = try ArrivalEvent()
         state = Mutex(ControlStatus(numbers: served.numbers))
-        resolver.setNames(served.names)
     }
 
     /// Serves the peers or initiators of a changed file from now on.
@@ -109,7 +106,6 @@ final class ControlService: NodeService {
             numbers: state.withLock { $0.numbers })
         let numbers = served.numbers
         state.withLock { $0.numbers = numbers }
-        resolver.setNames(served.names)
         commands.withLock { $0.append(.serve(served)) }
         hasCommands.signal()
     }
@@ -147,11 +143,11 @@ final class ControlService: NodeService {
 
     func run() throws(ServiceFailure) {
         let now = SystemCall.now()
+        let names = NameRelay(initial, mark: mark)
         var run = Run(
             supervision: ControlSupervision(at: now), end: nil, served: initial,
-            executor: ControlExecutor(initial, engine, links, resolver, log, paths: paths),
-            addresses: LocalAddresses(mark: mark))
-        defer { resolver.close() }
+            executor: ControlExecutor(initial, engine, links, names, log, paths: paths),
+            addresses: LocalAddresses(mark: mark), names: names)
         while true {
             let now = SystemCall.now()
             if isClosing.load(ordering: .acquiring), takeLeave(&run, at: now) { return }
@@ -240,13 +236,11 @@ final class ControlService: NodeService {
             let end = run.supervision.workingSince == nil ? nil : run.end
             switch command {
             case .serve(let served):
-                // Who has another name is looked for under it at once, and followed there though his session goes on.
-                run.renamed.formUnion(served.names.filter { run.served.names[$0.key] != $0.value }.keys)
-                run.renamed.formIntersection(served.names.keys)
-                resolver.look(up: Array(run.renamed), at: now)
                 run.served = served
                 run.executor.serve(served)
                 if let end { served.tell(end, presences: nil, granted: []) }
+                run.names.serve(served)
+                if let end { run.names.tell(end, at: now) }
             case .tellStatus(let number): end?.send(.tellStatus(number))
             }
         }
@@ -271,26 +265,13 @@ final class ControlService: NodeService {
             run.served.peers.isEmpty ? [] : Set(engine.networks().compactMap(\.endpoint?.address))
         }
         if isElsewhere { end.send(.addressesChanged) }
-        for answer in resolver.takeAnswers() {
-            guard let (network, endpoint) = run.served.network(of: answer) else { continue }
-            if run.renamed.remove(answer.0) != nil { move(network, to: AddressPair(endpoint)) }
-            end.send(.lookedUp(network, endpoint))
-        }
+        try run.names.carry(to: end, at: now)
         if now >= run.nextActivity {
             run.nextActivity = now.advanced(by: Self.activityPeriod)
             try run.executor.tellActivity(end)
         }
         try run.executor.answer(end)
         try end.flush()
-    }
-
-    /// The file says that a peer is somewhere else.
-    private func move(_ network: NetworkID, to place: AddressPair) {
-        if let paths {
-            paths.move(network, to: place)
-        } else {
-            try? engine.updateEndpoint(of: network, to: place.remote)
-        }
     }
 
     /// What came, and whether it is the last: a process that took leave is gone by the time that its last words are read.
@@ -308,6 +289,7 @@ final class ControlService: NodeService {
             run.served.tell(
                 end, presences: isFirst ? nil : run.served.presences(in: engine),
                 granted: isFirst ? [] : run.executor.granted)
+            run.names.tell(end, at: now)
             run.executor.forgetTold()
         case .hello(let version):
             log.warning(
@@ -343,7 +325,8 @@ final class ControlService: NodeService {
                 pollfd(fd: end.descriptor, events: Int16(POLLIN | (end.isWaiting ? POLLOUT : 0)), revents: 0))
         }
         if isWorking {
-            waiting += links.values.map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) }
+            waiting += (links.values.map(\.descriptor) + run.names.descriptors)
+                .map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
         }
         _ = unsafe poll(&waiting, nfds_t(waiting.count), milliseconds)
     }
@@ -362,6 +345,7 @@ final class ControlService: NodeService {
             dropped: run.end?.dropped ?? 0)
         state.withLock { state in
             state.peers = status.peers
+            state.names = status.names
             state.initiators = status.initiators
             state.turnedAway = status.turnedAway
             state.process = process

@@ -21,6 +21,8 @@ struct ControlStatus: Sendable {
     var process: Process?
     /// By their networks.
     var peers: [NetworkID: PeerStatusRecord] = [:]
+    /// What became of peers' names, by the same.
+    var names: [NetworkID: NameStatusRecord] = [:]
     /// By number.
     var initiators: [UInt32: InitiatorStatusRecord] = [:]
     /// Calls that came to nothing.

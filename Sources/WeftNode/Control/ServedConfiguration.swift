@@ -16,7 +16,10 @@ struct ServedConfiguration: Sendable {
     var callsPerSource = CallLimits().callsPerSource
     /// What the host routes into the tunnel.
     var tunnelled: [Prefix] = []
-    var names: [PublicKey: EndpointName] = [:]
+    /// By their networks.
+    var names: [NetworkID: EndpointName] = [:]
+    /// Who is asked for names instead of those that the host's files name.
+    var resolvers: [IPAddress] = []
     var keyServer: KeyServer?
 
     struct KeyServer: Sendable {
@@ -47,6 +50,7 @@ struct ServedConfiguration: Sendable {
         callsPerSource = file.interface.callLimits.callsPerSource
         self.tunnelled = tunnelled
         names = file.names
+        resolvers = file.interface.resolvers
         guard let own = file.interface.identity?.publicKey else { return }
         if servesKeys {
             var next = (numbers.values.max() ?? 0) + 1
@@ -73,13 +77,6 @@ struct ServedConfiguration: Sendable {
     /// The numbers that initiators are called by.
     var numbers: [PublicKey: UInt32] {
         Dictionary(keyServer?.initiators.map { ($0.value.publicKey, $0.key) } ?? []) { first, _ in first }
-    }
-
-    func network(of answer: (peer: PublicKey, endpoint: Endpoint)) -> (NetworkID, Endpoint)? {
-        for list in peers.values {
-            if let peer = list.first(where: { $0.publicKey == answer.peer }) { return (peer.network, answer.endpoint) }
-        }
-        return nil
     }
 
     /// What the engine has of each peer at present.
@@ -162,11 +159,11 @@ extension TunnelConfiguration {
         return hasICX ? InterfaceConfiguration.defaultControlPort : nil
     }
 
-    /// The peers whose endpoint is a name.
-    var names: [PublicKey: EndpointName] {
+    /// The names of peers whose endpoint is one, by their networks.
+    var names: [NetworkID: EndpointName] {
         Dictionary(
             peers.compactMap { peer in
-                peer.publicKey.flatMap { key in peer.endpointName.map { (key, $0) } }
+                peer.publicKey == nil ? nil : peer.endpointName.map { (peer.network, $0) }
             }, uniquingKeysWith: { first, _ in first })
     }
 

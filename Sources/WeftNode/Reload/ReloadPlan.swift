@@ -57,6 +57,10 @@ struct ReloadPlan {
             ("the private key", old.identity?.publicKey == new.identity?.publicKey),
         ] where !isSame { refuse("\(name) in [Interface] is another") }
         if old.guarding != new.guarding { lines.append("~ Guard: \(new.guarding) instead of \(old.guarding)") }
+        if old.resolvers != new.resolvers {
+            let names = new.resolvers.map(\.description).joined(separator: ", ")
+            lines.append("~ Resolver: \(names.isEmpty ? "the host's" : names)")
+        }
         if old.rekeyInterval != new.rekeyInterval {
             lines.append("~ RekeyInterval: \(new.rekeyInterval) instead of \(old.rekeyInterval)")
         }

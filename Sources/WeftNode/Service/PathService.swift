@@ -21,6 +21,8 @@ final class PathService: NodeService {
         var batch = ToUnderlay(room: 0)
         /// Which of the peers that agree on keys answer probes, as they said themselves.
         var answering: [NetworkID: Bool] = [:]
+        /// What peers' names stood for when they were looked up last.
+        var named: [NetworkID: [Endpoint]] = [:]
         var addresses = HostAddresses()
         var nextLook = Instant(nanoseconds: 0)
     }
@@ -50,9 +52,12 @@ final class PathService: NodeService {
         state.withLock { state in
             var rules: [NetworkID: PathRules] = [:]
             for peer in file.peers {
-                rules[peer.network] = PathRules(peer, answers: state.answering[peer.network] ?? false)
+                if peer.endpointName == nil { state.named[peer.network] = nil }
+                rules[peer.network] = PathRules(
+                    peer, named: state.named[peer.network] ?? [], answers: state.answering[peer.network] ?? false)
             }
             state.answering = state.answering.filter { rules[$0.key] != nil }
+            state.named = state.named.filter { rules[$0.key] != nil }
             state.keeper.setPeers(rules)
             state.keeper.forbidden.tunnelled = tunnelled
         }
@@ -73,8 +78,16 @@ final class PathService: NodeService {
         arrival.signal()
     }
 
-    /// A peer's data goes there from now on, as the file says.
-    func move(_ network: NetworkID, to place: AddressPair) { state.withLock { $0.keeper.move(network, to: place) } }
+    /// A peer's name was looked up: what it stands for, in the order of preference.
+    /// - Parameter isRenamed: whether it is another name than before.
+    func setNamed(_ places: [Endpoint], of network: NetworkID, isRenamed: Bool) {
+        let now = SystemCall.now()
+        state.withLock { state in
+            state.named[network] = places
+            state.keeper.setNamed(places, of: network, isRenamed: isRenamed, into: &state.batch, at: now)
+        }
+        arrival.signal()
+    }
 
     /// How a peer's path is doing.
     func status(of network: NetworkID, at now: Instant) -> PathStatus? {
@@ -124,10 +137,12 @@ final class PathService: NodeService {
 }
 
 extension PathRules {
-    /// - Parameter answers: whether a peer that keys are agreed with said that it answers probes.
-    init(_ peer: PeerConfiguration, answers: Bool) {
+    /// - Parameters:
+    ///   - named: what its name stands for, if it has one.
+    ///   - answers: whether a peer that keys are agreed with said that it answers probes.
+    init(_ peer: PeerConfiguration, named: [Endpoint], answers: Bool) {
         let answering: Answering =
             if peer.publicKey == nil { .perhaps } else { answers && peer.controlPort == nil ? .always : .never }
-        self.init(endpoint: peer.endpoint, isPinned: peer.pinsEndpoint, answering: answering)
+        self.init(endpoint: peer.endpoint, named: named, isPinned: peer.pinsEndpoint, answering: answering)
     }
 }

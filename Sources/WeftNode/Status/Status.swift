@@ -70,9 +70,20 @@ package struct Status: Codable, Sendable {
         let mtu: Int?
     }
 
+    /// A name by which a peer is found.
+    struct Name: Codable, Sendable {
+        let host: String
+        /// What it stands for, in the order in which that is called; empty until it was looked up.
+        let addresses: [String]
+        /// Why it can't be looked up at present; nil while it can.
+        let failure: String?
+    }
+
     struct Peer: Codable, Sendable {
         /// Nil with manual keys.
         let publicKey: String?
+        /// Nil where the file gives an address, or nothing.
+        let name: Name?
         let agreement: Agreement?
         /// True for a peer that has a preshared key by the file; else nil.
         let hasPresharedKey: Bool?
@@ -181,9 +192,13 @@ extension Status.Traffic {
 
 extension Status.Peer {
     init(
-        _ peer: PeerConfiguration, _ network: NetworkStatus, _ control: PeerStatusRecord?, _ path: PathStatus?,
+        _ peer: PeerConfiguration, _ network: NetworkStatus, _ control: PeerStatusRecord?, _ found: NameStatusRecord?,
+        _ path: PathStatus?,
         at now: Instant
     ) {
+        name = peer.endpointName.map {
+            .init(host: $0.host, addresses: found?.addresses.map(\.description) ?? [], failure: found?.failure)
+        }
         publicKey = peer.publicKey?.description
         agreement = control.map { status in
             .init(

@@ -66,6 +66,7 @@ extension Status.Peer {
         var lines = ["", "\(Console.bold("peer")): \(publicKey ?? vni.map { "vni \($0)" } ?? "")"]
         func add(_ name: String, _ value: String) { lines.append("  \(Console.bold(name)): \(value)") }
         if hasPresharedKey == true { add("preshared key", "(hidden)") }
+        if let name { add("name", name.text) }
         add("endpoint", endpoint ?? "(unknown)")
         if let path { add("path", path.text) }
         if let nextHop { add("next hop", nextHop) }
@@ -114,6 +115,13 @@ extension Status.ControlProcess {
             parts.append("\(ends) ended, the last\(when)\(why)")
         }
         return parts.joined(separator: "; ")
+    }
+}
+
+extension Status.Name {
+    fileprivate var text: String {
+        let found = addresses.isEmpty ? "" : " is \(addresses.joined(separator: ", "))"
+        return host + found + (failure.map { (found.isEmpty ? " " : "; it ") + "can't be looked up: \($0)" } ?? "")
     }
 }
 

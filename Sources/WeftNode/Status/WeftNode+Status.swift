@@ -31,7 +31,9 @@ extension WeftNode {
             cipher: "\(Suite.aes128GCM.name), \(engine.cipherName)",
             peers: configuration.peers.compactMap { peer in
                 networks[peer.network].map {
-                    Status.Peer(peer, $0, known.peers[peer.network], paths?.status(of: peer.network, at: now), at: now)
+                    Status.Peer(
+                        peer, $0, known.peers[peer.network], known.names[peer.network],
+                        paths?.status(of: peer.network, at: now), at: now)
                 }
             },
             keyServer: servesKeys

@@ -6,8 +6,8 @@ extension ToControl: WireRecord {
     private enum Kind: UInt8 {
         case peer = 1
         case tunnelled, peersComplete, keyServer, localPrefix, reserved, initiator, initiatorPrefix, granted
-        case initiatorsComplete, datagram, activity, lookedUp, addressesChanged, refused, grantRefused, ping
-        case tellStatus, close, place
+        case initiatorsComplete, datagram, activity, addressesChanged, refused, grantRefused, ping
+        case tellStatus, close, place, name, namesComplete, answer
     }
 
     /// At most as many as an engine keeps.
@@ -41,13 +41,17 @@ extension ToControl: WireRecord {
         case .initiatorsComplete: return .initiatorsComplete(try reader.link())
         case .datagram: return .datagram(try reader.link(), from: try reader.addressPair(), try reader.rest())
         case .activity: return .activity(try reader.network(), try reader.activity())
-        case .lookedUp: return .lookedUp(try reader.network(), try reader.endpoint())
         case .addressesChanged: return .addressesChanged
         case .refused: return .refused(try reader.network(), why: try reader.text(most: ToData.longestText))
         case .grantRefused: return .grantRefused(try reader.link(), vni: try reader.vni())
         case .ping: return .ping(try reader.number())
         case .tellStatus: return .tellStatus(try reader.number())
         case .close: return .close
+        case .name: return .name(try reader.network(), try reader.name())
+        case .namesComplete: return .namesComplete(try reader.resolverSettings())
+        case .answer:
+            let socket: UInt32 = try reader.number()
+            return .answer(socket: socket, try reader.flag() ? try reader.rest() : nil)
         case .place:
             return .place(
                 try reader.link(),
@@ -71,7 +75,6 @@ extension ToControl: WireRecord {
             case .initiatorsComplete: .initiatorsComplete
             case .datagram: .datagram
             case .activity: .activity
-            case .lookedUp: .lookedUp
             case .addressesChanged: .addressesChanged
             case .refused: .refused
             case .grantRefused: .grantRefused
@@ -79,6 +82,9 @@ extension ToControl: WireRecord {
             case .tellStatus: .tellStatus
             case .close: .close
             case .place: .place
+            case .name: .name
+            case .namesComplete: .namesComplete
+            case .answer: .answer
             }
         return kind.rawValue
     }
@@ -119,9 +125,6 @@ extension ToControl: WireRecord {
         case .activity(let network, let activity):
             writer.network(network)
             writer.activity(activity)
-        case .lookedUp(let network, let endpoint):
-            writer.network(network)
-            writer.endpoint(endpoint)
         case .refused(let network, let why):
             writer.network(network)
             writer.text(why, most: ToData.longestText)
@@ -135,6 +138,14 @@ extension ToControl: WireRecord {
             writer.text(place.name, most: Self.longestName)
             writer.number(handshakes)
             writer.number(calls)
+        case .name(let network, let name):
+            writer.network(network)
+            writer.name(name)
+        case .namesComplete(let settings): writer.resolverSettings(settings)
+        case .answer(let socket, let bytes):
+            writer.number(socket)
+            writer.flag(bytes != nil)
+            if let bytes { writer.array(bytes) }
         case .addressesChanged, .close: break
         }
     }

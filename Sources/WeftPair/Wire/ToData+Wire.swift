@@ -5,9 +5,9 @@ import WeftControl
 extension ToData: WireRecord {
     private enum Kind: UInt8 {
         case hello = 1
-        case pong, datagram, install, installReceive, installTransmit, moveEndpoint, keepAlive, lookUp, grantRemoved
+        case pong, datagram, install, installReceive, installTransmit, moveEndpoint, keepAlive, grantRemoved
         case grantChanged, grantAdded, apply, refusalHeard, peerStatus, initiatorStatus, turnedAway, statusTold, log
-        case closed, answersProbes, ecnMode
+        case closed, answersProbes, ecnMode, question, questionDone, nameStatus
     }
 
     static func read(_ type: UInt8, _ reader: inout WireReader) throws(WireError) -> ToData {
@@ -27,7 +27,6 @@ extension ToData: WireRecord {
                 expiry: try reader.instant(), grace: try reader.duration())
         case .moveEndpoint: return .moveEndpoint(try reader.network(), try reader.addressPair())
         case .keepAlive: return .keepAlive(try reader.network())
-        case .lookUp: return .lookUp(try reader.network())
         case .grantRemoved: return .grantRemoved(try reader.link(), vni: try reader.vni())
         case .grantChanged: return .grantChanged(try reader.link(), try reader.grant())
         case .grantAdded: return .grantAdded(try reader.link(), try reader.grant(), try reader.pair())
@@ -41,6 +40,10 @@ extension ToData: WireRecord {
         case .closed: return .closed
         case .answersProbes: return .answersProbes(try reader.network(), try reader.flag())
         case .ecnMode: return .ecnMode(try reader.network(), try reader.flag() ? .normal : .compatibility)
+        case .question:
+            return .question(socket: try reader.number(), resolver: try reader.address(), try reader.rest())
+        case .questionDone: return .questionDone(socket: try reader.number())
+        case .nameStatus: return .nameStatus(try reader.network(), try reader.nameStatus())
         }
     }
 
@@ -55,7 +58,6 @@ extension ToData: WireRecord {
             case .installTransmit: .installTransmit
             case .moveEndpoint: .moveEndpoint
             case .keepAlive: .keepAlive
-            case .lookUp: .lookUp
             case .grantRemoved: .grantRemoved
             case .grantChanged: .grantChanged
             case .grantAdded: .grantAdded
@@ -69,6 +71,9 @@ extension ToData: WireRecord {
             case .closed: .closed
             case .answersProbes: .answersProbes
             case .ecnMode: .ecnMode
+            case .question: .question
+            case .questionDone: .questionDone
+            case .nameStatus: .nameStatus
             }
         return kind.rawValue
     }
@@ -98,7 +103,7 @@ extension ToData: WireRecord {
         case .ecnMode(let network, let mode):
             writer.network(network)
             writer.flag(mode == .normal)
-        case .keepAlive(let network), .lookUp(let network): writer.network(network)
+        case .keepAlive(let network): writer.network(network)
         case .grantRemoved(let link, let vni):
             writer.number(link.rawValue)
             writer.number(vni)
@@ -120,6 +125,14 @@ extension ToData: WireRecord {
             writer.number(number)
             writer.initiatorStatus(status)
         case .log(let text): writer.text(text, most: Self.longestText)
+        case .question(let socket, let resolver, let bytes):
+            writer.number(socket)
+            writer.address(resolver)
+            writer.array(bytes)
+        case .questionDone(let socket): writer.number(socket)
+        case .nameStatus(let network, let status):
+            writer.network(network)
+            writer.nameStatus(status)
         case .closed: break
         }
     }
