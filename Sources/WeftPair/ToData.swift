@@ -47,7 +47,7 @@ public enum ToData: Sendable {
     case nameStatus(NetworkID, NameStatusRecord)
 
     /// What both processes speak; they come from one build.
-    public static let version: UInt32 = 6
+    public static let version: UInt32 = 7
     static let longestText = 1024
 }
 
