@@ -7,7 +7,6 @@
 final class RatchetExchanges {
     private let initiator: PublicKey
     private let responder: PublicKey
-    private let root = [UInt8](repeating: 1, count: 32)
 
     init() throws {
         initiator = try Identity.generate().publicKey
@@ -15,8 +14,10 @@ final class RatchetExchanges {
     }
 
     private func chain() throws -> KeyChain {
-        try KeyChain(
-            rootSecret: SecretBytes(copying: root.span), presharedKey: nil, initiator: initiator, responder: responder)
+        let root = SecretBytes(count: 32) { bytes in
+            for index in bytes.indices { bytes[index] = 1 }
+        }
+        return try KeyChain(rootSecret: root, presharedKey: nil, initiator: initiator, responder: responder)
     }
 
     func run(_ input: RawSpan) {
