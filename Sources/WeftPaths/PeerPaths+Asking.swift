@@ -113,11 +113,15 @@ extension PeerPaths {
         }
     }
 
-    /// Where the file says is always worth a question.
+    /// Where the file says is always worth a question, as often as the present path.
     private mutating func rememberFile(at now: Instant) {
-        for endpoint in (rules.endpoint.map { [$0] } ?? rules.named)
-        where endpoint != present?.remote && !candidates.contains(where: { $0.place.remote == endpoint }) {
-            candidates.append(Candidate(place: AddressPair(endpoint), origin: .name, since: now, credit: 1))
+        for endpoint in (rules.endpoint.map { [$0] } ?? rules.named) where endpoint != present?.remote {
+            guard let known = candidates.firstIndex(where: { $0.place.remote == endpoint }) else {
+                candidates.append(Candidate(place: AddressPair(endpoint), origin: .name, since: now, credit: 1))
+                continue
+            }
+            guard candidates[known].credit == 0, let last = candidates[known].last else { continue }
+            if now >= last.advanced(by: Self.period) { candidates[known].credit = 1 }
         }
     }
 

@@ -7,6 +7,8 @@ struct RoundTrip: Hashable, Sendable {
     private var variation = Duration.zero
 
     private static let leastPatience = Duration.milliseconds(200)
+    /// So that a path that went silent is known for that within 3 s, whatever its answers took; where they take longer by themselves, more.
+    private static let usualPatience = Duration.milliseconds(500)
     private static let mostPatience = Duration.seconds(1)
     /// While nothing was measured.
     private static let firstPatience = Duration.milliseconds(350)
@@ -28,6 +30,7 @@ struct RoundTrip: Hashable, Sendable {
     /// How long an answer is waited for before the question is asked again.
     var patience: Duration {
         guard let smoothed else { return Self.firstPatience }
-        return min(max(smoothed + variation * 4, Self.leastPatience), Self.mostPatience)
+        let usual = min(max(smoothed + variation * 4, Self.leastPatience), Self.usualPatience)
+        return min(max(usual, smoothed * 5 / 4), Self.mostPatience)
     }
 }
