@@ -36,6 +36,8 @@ struct PathsRandomTests {
             network.loss = 0
             if network.attack == .relay { network.attack = .raceAll }
             for end in network.ends { end.isSending = true }
+            // What is under way may still show a way that isn't there any more.
+            network.run(for: .milliseconds(500))
             // Who repeats all that comes, and hands nothing on, hides where the peer is now.
             if network.attack != .none, network.ends[1].endpoint != network.ends[0].reachedAt { network.attack = .none }
             network.run(for: .seconds(3))
