@@ -47,7 +47,7 @@ public enum ToData: Sendable {
     case nameStatus(NetworkID, NameStatusRecord)
 
     /// What both processes speak; they come from one build.
-    public static let version: UInt32 = 7
+    public static let version: UInt32 = 8
     static let longestText = 1024
 }
 
@@ -60,16 +60,22 @@ public struct PeerStatusRecord: Hashable, Sendable {
     public var agreements: UInt64
     public var failures: UInt64
     public var lastFailure: String?
+    /// Two hosts that have its key; empty while there is one.
+    public var hostsWithKey: [Endpoint]
+
+    /// At most so many are told.
+    static let mostHosts = 2
 
     public init(_ status: ControlPeerStatus) {
         self.init(
             state: status.state, endpoint: status.endpoint, role: status.role, lastAgreement: status.lastAgreement,
-            agreements: status.agreements, failures: status.failures, lastFailure: status.lastFailure)
+            agreements: status.agreements, failures: status.failures, lastFailure: status.lastFailure,
+            hostsWithKey: status.hostsWithKey)
     }
 
     init(
         state: ControlPeerStatus.State, endpoint: Endpoint?, role: Role, lastAgreement: Instant?, agreements: UInt64,
-        failures: UInt64, lastFailure: String?
+        failures: UInt64, lastFailure: String?, hostsWithKey: [Endpoint] = []
     ) {
         self.state = state
         self.endpoint = endpoint
@@ -78,6 +84,7 @@ public struct PeerStatusRecord: Hashable, Sendable {
         self.agreements = agreements
         self.failures = failures
         self.lastFailure = lastFailure
+        self.hostsWithKey = hostsWithKey
     }
 }
 

@@ -82,6 +82,12 @@ struct RecordTests {
                 PeerStatusRecord(
                     state: .dialing, endpoint: nil, role: .responder, lastAgreement: nil, agreements: 1, failures: 2,
                     lastFailure: "no answer")),
+            .peerStatus(
+                .vni(7),
+                PeerStatusRecord(
+                    state: .connected, endpoint: v4, role: .initiator, lastAgreement: instant, agreements: 1,
+                    failures: 2,
+                    lastFailure: nil, hostsWithKey: [v4, v6])),
             .initiatorStatus(
                 number: 3,
                 InitiatorStatusRecord(

@@ -110,4 +110,6 @@ public struct ControlPeerStatus: Hashable, Sendable {
     public let failures: UInt64
     /// The last failure since keys were agreed last.
     public let lastFailure: String?
+    /// Where two hosts call from that both have the peer's key; empty while that isn't so.
+    public let hostsWithKey: [Endpoint]
 }

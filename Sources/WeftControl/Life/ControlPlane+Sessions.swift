@@ -8,7 +8,9 @@ extension ControlPlane {
             case .established(let id, let peer, let place, let dialed): adopt(id, peer, at: place, dialed: dialed, now)
             case .ended(let id, let peer, let why): ended(id, peer, why, now)
             case .moved(let id, let place):
-                guard let life = bySession[id], life.session?.id == id, !life.peer.isPinned else { continue }
+                guard let life = bySession[id], let session = life.session, session.id == id else { continue }
+                session.place = place.remote
+                guard !life.peer.isPinned else { continue }
                 follow(life, to: place, now)
             case .received(let id, let stream, let bytes, let isEnd): received(id, stream, bytes, isEnd: isEnd, now)
             case .delivered(let id, let stream): delivered(id, stream, now)
@@ -38,6 +40,11 @@ extension ControlPlane {
                 transport.close(id, code: CloseCode.superseded, now: now)
                 return transport.probe(old.id)
             }
+            if keeps(old, of: life, not: place.remote, now) {
+                bySession[id] = nil
+                if life.call == id { life.call = nil }
+                return transport.close(id, code: CloseCode.superseded, now: now)
+            }
             forget(old, of: life)
             transport.close(old.id, code: CloseCode.superseded, now: now)
         }
@@ -63,7 +70,7 @@ extension ControlPlane {
         life.spis.begin()
         let idleGap = Silence.idleGap * (1 - 0.2 * jitter())
         let session = LiveSession(
-            id, isInitiators: isInitiators, isDialed: dialed, idleGap: idleGap, vnis, keys, at: now)
+            id, at: place.remote, isInitiators: isInitiators, isDialed: dialed, idleGap: idleGap, vnis, keys, at: now)
         life.session = session
         life.endResumption()
         life.silence.reset()
@@ -96,6 +103,19 @@ extension ControlPlane {
     private static let needsRatchet =
         "the peer runs the first release of Weft, which knows no PresharedKey: bring it up to date, or take the key out of its section"
 
+    /// Whether a session stays though the peer has called from elsewhere: where two hosts have its key they would take it from each other
+    /// as fast as calls go. The one that is there is asked whether it lives; who called does so again, later and later.
+    private func keeps(_ session: LiveSession, of life: PeerLife, not place: Endpoint, _ now: Instant) -> Bool {
+        // ICX's ends call by timers of their own.
+        guard !life.isICX, place != session.place, let heard = transport.lastAuthentic(of: session.id),
+            now < heard.advanced(by: Twins.patience), life.twins.take(from: session.place, to: place, at: now)
+        else { return false }
+        let places = life.twins.places.map(\.description).joined(separator: " and one at ")
+        fail(life, "two hosts have this key, one at \(places): give each host a key of its own", at: now)
+        transport.probe(session.id)
+        return true
+    }
+
     private func ended(_ id: SessionID, _ peer: PublicKey?, _ why: SessionEnd, _ now: Instant) {
         guard let life = bySession.removeValue(forKey: id) else {
             return inVain.note(peer, "peer", why, at: now, log)
@@ -108,7 +128,11 @@ extension ControlPlane {
         }
         guard let session = life.session, session.id == id else { return }
         forget(session, of: life)
-        if why == .closedByPeer(code: CloseCode.superseded) { return }
+        if why == .closedByPeer(code: CloseCode.superseded) {
+            guard life.twins.lose(at: now) else { return }
+            return fail(
+                life, "the peer speaks with another host that has our key: give each host a key of its own", at: now)
+        }
         fail(life, why.description, at: now)
         if session.hasAgreed { life.redial.reset() }
     }

@@ -186,6 +186,7 @@ public final class ControlPlane {
         let activities = engine.activities(of: due.map(\.peer.network))
         for (life, activity) in zip(due, activities) {
             look(at: life, activity, now)
+            life.twins.forget(at: now)
             life.due = life.nextLook(after: now)
         }
         handleEvents(at: now)

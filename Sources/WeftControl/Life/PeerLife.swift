@@ -21,6 +21,8 @@ final class PeerLife {
     var redial: Redial
     var spis: ReceiveSPIs
     var silence = Silence()
+    /// Whether two hosts have its key.
+    var twins = Twins()
     /// Whether the peer has ever called us: it knows where we are, will call again after a restart, and nobody needs to look.
     var hasCalled = false
     /// Until when a peer that is known from before our start, or our sleep, is called where it was, whatever the file says of its endpoint.
@@ -114,13 +116,16 @@ final class PeerLife {
             }
         return ControlPeerStatus(
             publicKey: peer.publicKey, network: peer.network, state: state, endpoint: endpoint, role: role,
-            lastAgreement: lastAgreement, agreements: agreements, failures: failures, lastFailure: lastFailure)
+            lastAgreement: lastAgreement, agreements: agreements, failures: failures, lastFailure: lastFailure,
+            hostsWithKey: twins.places)
     }
 }
 
 /// A session with a peer, in use.
 final class LiveSession {
     let id: SessionID
+    /// Where its other end is.
+    var place: Endpoint
     /// Whether the end with the initiator's role dialled it.
     let isInitiators: Bool
     /// Whether we dialled it.
@@ -145,10 +150,11 @@ final class LiveSession {
     var offers = Allowance(atOnce: 20, perSecond: 20)
 
     init(
-        _ id: SessionID, isInitiators: Bool, isDialed: Bool, idleGap: Duration, _ vnis: SessionVNIs,
+        _ id: SessionID, at place: Endpoint, isInitiators: Bool, isDialed: Bool, idleGap: Duration, _ vnis: SessionVNIs,
         _ keys: SessionKeys, at now: Instant
     ) {
         self.id = id
+        self.place = place
         self.isDialed = isDialed
         self.idleGap = idleGap
         self.isInitiators = isInitiators

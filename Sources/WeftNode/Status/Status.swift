@@ -54,6 +54,8 @@ package struct Status: Codable, Sendable {
         let failures: UInt64
         /// What went wrong since keys were agreed first.
         let lastFailure: String?
+        /// Where two hosts call from that both have the peer's key; empty while that isn't so.
+        let hostsWithKey: [String]
     }
 
     /// How the way to a peer is doing.
@@ -204,7 +206,8 @@ extension Status.Peer {
             .init(
                 state: status.state.rawValue, role: "\(status.role)",
                 latest: status.lastAgreement.map { now.seconds(since: $0) }, count: status.agreements,
-                failures: status.failures, lastFailure: status.lastFailure)
+                failures: status.failures, lastFailure: status.lastFailure,
+                hostsWithKey: status.hostsWithKey.map(\.description))
         }
         hasPresharedKey = peer.presharedKey == nil ? nil : true
         vni = network.vni

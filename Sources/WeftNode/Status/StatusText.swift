@@ -75,6 +75,10 @@ extension Status.Peer {
             let ago = agreement.latest.map { ", keys agreed \(Units.ago($0))" } ?? ""
             let why = agreement.state == "connected" ? "" : agreement.lastFailure.map { ": \($0)" } ?? ""
             add("session", agreement.state + ago + why)
+            if !agreement.hostsWithKey.isEmpty {
+                let places = agreement.hostsWithKey.joined(separator: " and one at ")
+                add("key", "two hosts have it, one at \(places): give each host a key of its own")
+            }
         }
         if let latestReceive { add("latest receive", Units.ago(latestReceive)) }
         add("transfer", "\(Units.bytes(rx.bytes)) received, \(Units.bytes(tx.bytes)) sent")

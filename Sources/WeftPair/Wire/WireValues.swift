@@ -83,11 +83,15 @@ extension WireReader {
         guard states.indices.contains(state) else { throw .invalid("a state") }
         let endpoint = try optional { (reader) throws(WireError) in try reader.endpoint() }
         guard let role = Role(rawValue: try number()) else { throw .invalid("a role") }
-        return PeerStatusRecord(
+        var status = PeerStatusRecord(
             state: states[state], endpoint: endpoint, role: role,
             lastAgreement: try optional { (reader) throws(WireError) in try reader.instant() },
             agreements: try number(), failures: try number(),
             lastFailure: try optional { (reader) throws(WireError) in try reader.text(most: ToData.longestText) })
+        let count = Int(try number(UInt8.self))
+        guard count <= PeerStatusRecord.mostHosts else { throw .invalid("a list of \(count) hosts") }
+        for _ in 0..<count { status.hostsWithKey.append(try self.endpoint()) }
+        return status
     }
 
     mutating func initiatorStatus() throws(WireError) -> InitiatorStatusRecord {
@@ -167,6 +171,9 @@ extension WireWriter {
         number(status.agreements)
         number(status.failures)
         optional(status.lastFailure) { $0.text($1, most: ToData.longestText) }
+        let hosts = status.hostsWithKey.prefix(PeerStatusRecord.mostHosts)
+        number(UInt8(hosts.count))
+        for host in hosts { endpoint(host) }
     }
 
     mutating func initiatorStatus(_ status: InitiatorStatusRecord) {
