@@ -62,7 +62,7 @@ extension InterfaceKey: FileKey {
         case .address: "an address such as 10.77.0.1/24 or fd77::1/64"
         case .listenPort: "a number from 1 to 65535"
         case .listen: "one of this host's addresses such as 192.0.2.1 or 2001:db8::1"
-        case .mtu: "a number from 576 to 65535"
+        case .mtu: "auto, or a number from 576 to 65535"
         case .localIPs: "a prefix such as 10.77.0.0/24 or fd77::/64"
         case .firewallMark: "off, or a number from 0 to 4294967295, decimal or hexadecimal after 0x"
         case .table: "auto, off, or a number from 1 to 4294967295"

@@ -37,6 +37,11 @@ enum FileValues {
         InterfaceConfiguration.Guarding(rawValue: text.lowercased())
     }
 
+    /// Bytes of a packet, or `auto`, which means 0.
+    static func mtu(_ text: String) -> UInt32? {
+        text.lowercased() == "auto" ? 0 : number(text, in: 576...65535)
+    }
+
     /// A number of queues, or `auto`, which means 0.
     static func queues(_ text: String) -> UInt32? {
         text.lowercased() == "auto" ? 0 : number(text, in: 1...UInt32(InterfaceConfiguration.mostQueues))

@@ -62,7 +62,7 @@ public struct TunnelConfiguration: Sendable {
 public struct InterfaceConfiguration: Sendable {
     /// UDP port when the file names none: Geneve's.
     public static let defaultListenPort: UInt16 = 6081
-    /// Bytes of an inner packet when the file says nothing: fits through almost every underlay.
+    /// Bytes of an inner packet where paths say how many, until they do: fits through almost every underlay.
     public static let defaultMTU = 1280
     /// Where key states are kept when the file names no folder.
     public static let defaultStateDirectory = "/var/lib/weft"
@@ -77,8 +77,8 @@ public struct InterfaceConfiguration: Sendable {
     public let listenPort: UInt16
     /// The one of the host's addresses that the tunnel's sockets work with; nil for all.
     public let listenAddress: IPAddress?
-    /// Largest inner packet in bytes, 576...65535; at least 1280 if anything of ours is IPv6.
-    public let mtu: Int
+    /// Largest inner packet in bytes, 576...65535; at least 1280 if anything of ours is IPv6. Nil if the paths say how many.
+    public let mtu: Int?
     /// Our side of each route; the prefixes of `addresses` unless the file names others.
     public let localIPs: [Prefix]
     /// The mark that underlay packets carry; nil if the file leaves the choice open or says `off`.
@@ -131,6 +131,9 @@ public struct InterfaceConfiguration: Sendable {
 
     /// ICX's control port.
     public static let defaultControlPort: UInt16 = 6082
+
+    /// Largest inner packet in bytes at first.
+    public var firstMTU: Int { mtu ?? Self.defaultMTU }
 
     /// What carries a tunnel's packets.
     public enum Driver: String, Hashable, Sendable, CaseIterable {

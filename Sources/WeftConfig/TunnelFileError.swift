@@ -7,7 +7,7 @@ public struct TunnelFileError: Error, Hashable, Sendable {
     /// At least one, ordered by line; those about the whole file come first.
     public let diagnostics: [TunnelFileDiagnostic]
 
-    /// The diagnostics as people read them: `weft0.conf:7: MTU: expected a number from 576 to 65535, found "12k"`.
+    /// The diagnostics as people read them: `weft0.conf:7: MTU: expected auto, or a number from 576 to 65535, found "12k"`.
     public var lines: [String] {
         diagnostics.map { diagnostic in
             let place = diagnostic.line.map { ":\($0)" } ?? ""

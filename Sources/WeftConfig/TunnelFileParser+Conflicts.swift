@@ -18,7 +18,7 @@ extension TunnelFileParser {
 
     /// IPv6 works only on links that carry 1280 bytes (RFC 8200 section 5).
     private mutating func checkMTU() {
-        guard let interface, let mtu = interface.mtu, mtu < 1280 else { return }
+        guard let interface, let mtu = interface.mtu, (1..<1280).contains(mtu) else { return }
         let cause: InterfaceKey
         if let addresses = interface.addresses, addresses.items.contains(where: { $0.address.family == .v6 }) {
             cause = .address

@@ -9,6 +9,7 @@ struct InterfaceDraft {
     var addresses: ItemList<InterfaceAddress>?
     var listenPort: UInt32?
     var listenAddress: IPAddress?
+    /// 0 for auto.
     var mtu: UInt32?
     var namedLocalIPs: ItemList<Prefix>?
     var firewallMark: UInt32?
@@ -67,7 +68,7 @@ struct InterfaceDraft {
             addresses: addresses.items,
             listenPort: listenPort.flatMap { UInt16(exactly: $0) } ?? InterfaceConfiguration.defaultListenPort,
             listenAddress: listenAddress,
-            mtu: mtu.map { Int($0) } ?? InterfaceConfiguration.defaultMTU,
+            mtu: mtu.flatMap { $0 == 0 ? nil : Int($0) },
             localIPs: localIPs,
             firewallMark: firewallMark == 0 ? nil : firewallMark,
             table: table ?? .automatic,
@@ -159,7 +160,7 @@ extension TunnelFileParser {
         draft.listenAddress = value(of: .listen, in: entries) { text in
             IPAddress(text).flatMap { $0.isUnicast ? $0 : nil }
         }
-        draft.mtu = value(of: .mtu, in: entries) { FileValues.number($0, in: 576...65535) }
+        draft.mtu = value(of: .mtu, in: entries, FileValues.mtu)
         draft.namedLocalIPs = list(of: .localIPs, in: entries, identity: \.self) { Prefix($0) }
         draft.firewallMark = value(of: .firewallMark, in: entries, FileValues.firewallMark)
         draft.table = value(of: .table, in: entries, FileValues.table)

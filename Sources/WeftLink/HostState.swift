@@ -117,6 +117,16 @@ public final class HostState: Sendable {
         state.withLock { $0.wants = wanted }
     }
 
+    /// Has the interface take packets of so many bytes from now on.
+    public func setMTU(_ mtu: Int) throws(LinkError) {
+        let device = state.withLock { state in
+            state.wants.mtu = mtu
+            return state.device
+        }
+        var netlink = try Netlink()
+        try netlink.setUp(device, mtu: mtu)
+    }
+
     /// The interface was made anew: configures that one and leads the routes into it.
     public func move(to device: Int32) throws(LinkError) {
         state.withLock { $0.device = device }

@@ -23,6 +23,10 @@ package protocol TunnelDatapath: Datapath {
     func replaceInterface() -> HostKeeper.Loss
     /// Goes on at a UDP port of the system's choice, and says at which; nil where the driver can't.
     func changePort() throws(DatapathError) -> UInt16?
+    /// Bytes of the longest inner packet that it can carry.
+    var longestPacket: Int { get }
+    /// Has its device take inner packets of so many bytes from now on.
+    func setMTU(_ mtu: Int) throws(DatapathError)
 }
 
 extension TunnelDatapath {
@@ -112,7 +116,7 @@ struct DriverChoice {
             // Of a life with the other driver that was killed.
             XDPDatapath.removeLeftover(name)
             var tun = TUNConfiguration(
-                name: name, addresses: interface.addresses, mtu: interface.mtu, port: interface.listenPort,
+                name: name, addresses: interface.addresses, mtu: interface.firstMTU, port: interface.listenPort,
                 routes: routes, mark: mark)
             tun.listenAddress = interface.listenAddress
             tun.isTakenOver = isTakenOver
@@ -123,7 +127,7 @@ struct DriverChoice {
             return try TUNDatapath(tun, engine: engine)
         case .xdp:
             var xdp = XDPConfiguration(
-                name: name, addresses: interface.addresses, mtu: interface.mtu, underlay: interface.underlay,
+                name: name, addresses: interface.addresses, mtu: interface.firstMTU, underlay: interface.underlay,
                 routes: routes, mark: mark)
             xdp.listenAddress = interface.listenAddress
             xdp.isTakenOver = isTakenOver

@@ -70,7 +70,7 @@ package final class WeftNode: Sendable {
                     hashesSourcePort: configuration.interface.sourcePorts > 1,
                     copiesDSCP: configuration.interface.copiesDSCP,
                     lanes: driver.lanes + PathKeeper.lanes))
-            engine.setOverlayMTU(to: configuration.interface.mtu)
+            engine.setOverlayMTU(to: configuration.interface.firstMTU)
             // In one step: tables are made once, not once for each peer.
             var networks = NetworkChanges()
             networks.added = configuration.peers.map { configuration.network(of: $0) }
@@ -100,7 +100,7 @@ package final class WeftNode: Sendable {
                 servesKeys
                 ? nil
                 : try PathService(
-                    configuration, engine, by: datapath.transport, tunnelled: routes.catchingAll)
+                    configuration, engine, datapath, tunnelled: routes.catchingAll, log)
             control = try Self.control(
                 name, gate, configuration, engine, datapath, routes, mark, servesKeys: servesKeys, paths, launcher, log)
         } catch {

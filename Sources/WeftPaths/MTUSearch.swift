@@ -15,8 +15,11 @@ struct MTUSearch: Hashable, Sendable {
     private static let rise = Duration.seconds(30)
 
     /// Bytes of an inner packet that each path of the family takes, and that the tunnel carries at most.
-    let least: Int
-    let most: Int
+    private(set) var least: Int
+    private(set) var most: Int
+    /// What goes whole while nothing was answered and nothing failed; nil for all.
+    let unproven: Int?
+    private let family: IPAddress.Family
     /// The longest that was answered lately.
     private(set) var proven: Int?
     /// The shortest that wasn't.
@@ -26,14 +29,35 @@ struct MTUSearch: Hashable, Sendable {
 
     /// - Parameters:
     ///   - family: of the outer packet: IPv6 takes 1,280 bytes everywhere (RFC 8200 section 5), IPv4 is taken to take 1,200.
-    ///   - most: the tunnel's MTU.
-    init(_ family: IPAddress.Family, most: Int) {
+    ///   - most: what is worth asking for.
+    ///   - unproven: what goes whole while nothing was answered and nothing failed; nil for all.
+    init(_ family: IPAddress.Family, most: Int, unproven: Int? = nil) {
+        self.family = family
         self.most = most
-        least = min(TunnelMTU.inner(underlay: family == .v6 ? 1280 : 1200, family: family), most)
+        self.unproven = unproven
+        least = Self.least(family, most)
+    }
+
+    private static func least(_ family: IPAddress.Family, _ most: Int) -> Int {
+        min(TunnelMTU.inner(underlay: family == .v6 ? 1280 : 1200, family: family), most)
+    }
+
+    /// Another length is worth asking for: what leads to the peer takes more or less now.
+    mutating func setMost(_ most: Int) {
+        guard most != self.most else { return }
+        self.most = most
+        least = Self.least(family, most)
+        proven = proven.map { min($0, most) }
+        // More may pass than before, and what was too long may not be asked for any more.
+        refused = nil
+        failures = 0
+        nextRise = .distantFuture
     }
 
     /// The longest inner packet that may go whole; nil while nothing is known against any.
     var limit: Int? {
+        // Where paths say what the device takes, another peer's may take more than all that is asked of this one.
+        if let unproven { return proven ?? (refused == nil ? unproven : least) }
         guard let longest = proven ?? (refused == nil ? nil : least), longest < most else { return nil }
         return longest
     }

@@ -16,14 +16,14 @@ public struct PathKeeper: ~Copyable {
     private static let sendingTime = Duration.milliseconds(600)
 
     /// - Parameters:
-    ///   - mtu: the tunnel's.
+    ///   - lengths: how long packets may be.
     ///   - token: makes the random numbers of probes.
     public init(
-        _ engine: Engine, mtu: Int, token: @escaping () -> UInt64 = { .random(in: 0...UInt64.max) }
+        _ engine: Engine, _ lengths: PathLengths, token: @escaping () -> UInt64 = { .random(in: 0...UInt64.max) }
     ) throws(EngineError) {
         self.engine = engine
         lane = try Lane(engine)
-        paths = Paths(mtu: mtu, token: token)
+        paths = Paths(lengths, token: token)
     }
 
     /// Sets whose paths are followed, by their networks; those of peers that stay are kept. Where data goes is the engine's to say.
@@ -74,6 +74,12 @@ public struct PathKeeper: ~Copyable {
         paths.keepLocalAddresses(isOurs)
         _ = paths.takeActions()
     }
+
+    /// The host may lead to peers by what takes more or less than before.
+    public mutating func measure() { paths.measure() }
+
+    /// The longest inner packet that any peer's path is known to take whole; nil while none is.
+    public var longest: Int? { paths.longest }
 
     /// Whether there is something to do soon, rather than now and then.
     public var isBusy: Bool { paths.isBusy }

@@ -8,15 +8,15 @@ public final class Paths {
     private var peers: [NetworkID: PeerPaths] = [:]
     private var actions: [(peer: NetworkID, action: PathAction)] = []
     private let token: () -> UInt64
-    private let mtu: Int
+    private let lengths: PathLengths
     /// Where nobody is followed to.
     public var forbidden = ForbiddenPlaces()
 
     /// - Parameters:
     ///   - token: makes the random numbers of probes, which nobody may guess.
-    ///   - mtu: the tunnel's: the longest inner packet.
-    public init(mtu: Int, token: @escaping () -> UInt64 = { .random(in: 0...UInt64.max) }) {
-        self.mtu = mtu
+    ///   - lengths: how long packets may be.
+    public init(_ lengths: PathLengths, token: @escaping () -> UInt64 = { .random(in: 0...UInt64.max) }) {
+        self.lengths = lengths
         self.token = token
     }
 
@@ -25,7 +25,7 @@ public final class Paths {
     public func setPeers(_ rules: [NetworkID: PathRules], at places: [NetworkID: AddressPair]) {
         peers = peers.filter { rules[$0.key] != nil }
         for (peer, rule) in rules {
-            if peers[peer] == nil { peers[peer] = PeerPaths(rule, at: places[peer], mtu: mtu) }
+            if peers[peer] == nil { peers[peer] = PeerPaths(rule, at: places[peer], lengths) }
             peers[peer]?.set(rule)
         }
     }
@@ -76,6 +76,12 @@ public final class Paths {
 
     /// A probe couldn't be sent.
     public func notSent(_ token: UInt64, to peer: NetworkID) { peers[peer]?.notSent(token) }
+
+    /// The host may lead to peers by what takes more or less than before.
+    public func measure() { for peer in peers.keys { peers[peer]?.measure() } }
+
+    /// The longest inner packet that any peer's path is known to take whole; nil while none is.
+    public var longest: Int? { peers.values.compactMap(\.proven).max() }
 
     /// The host has lost addresses.
     public func keepLocalAddresses(_ isOurs: (IPAddress) -> Bool) {

@@ -9,8 +9,8 @@ extension PeerPaths {
         asked.removeAll { now >= $0.sent.advanced(by: Self.memory) }
         guard rules.answering != .never else {
             // Nobody asks any more how long packets may be.
-            defer { toldLimit = nil }
-            return toldLimit == nil ? [] : [.limit(nil)]
+            defer { toldLimit = lengths.unproven }
+            return toldLimit == lengths.unproven ? [] : [.limit(lengths.unproven)]
         }
         var actions: [PathAction] = []
         let isSilent = isSilent(at: now)
@@ -41,8 +41,15 @@ extension PeerPaths {
         }?.place
     }
 
+    /// Whether connections would begin with less than the path may take, since it hasn't been asked yet: that isn't put off until data
+    /// goes out.
+    private var isUnproven: Bool {
+        lengths.unproven != nil && rules.answering == .always && search?.proven == nil
+            && trial.unanswered <= Self.questions
+    }
+
     private func mayAsk(at now: Instant, isSending: Bool) -> Bool {
-        guard isSending || isAsking || !candidates.isEmpty else { return false }
+        guard isSending || isAsking || !candidates.isEmpty || isUnproven else { return false }
         guard let last = trial.last else { return true }
         let gap: Duration =
             if trial.unanswered == 0 {
@@ -65,7 +72,7 @@ extension PeerPaths {
         let isUnsure = trial.unanswered > 0 || search?.isSearching(at: now) == true
         trial.unanswered += 1
         trial.last = now
-        if hasAnswered, isSending, let length = search?.next(at: now) {
+        if hasAnswered, isSending || isUnproven, let length = search?.next(at: now) {
             actions.append(ask(present, length: length, now, token))
             guard isUnsure else { return }
         }

@@ -42,8 +42,7 @@ struct PeerPaths: Sendable {
     var asked: [Question] = []
     private(set) var roundTrip = RoundTrip()
     var search: MTUSearch?
-    /// The tunnel's MTU.
-    private let mtu: Int
+    let lengths: PathLengths
     var toldLimit: Int?
     /// When the present path answered last.
     private(set) var lastAnswer: Instant?
@@ -79,10 +78,9 @@ struct PeerPaths: Sendable {
         let sent: Instant
     }
 
-    /// - Parameter mtu: the tunnel's.
-    init(_ rules: PathRules, at present: AddressPair?, mtu: Int) {
-        self.mtu = mtu
-        search = present.map { MTUSearch($0.remote.address.family, most: mtu) }
+    init(_ rules: PathRules, at present: AddressPair?, _ lengths: PathLengths) {
+        self.lengths = lengths
+        search = present.map { lengths.search(to: $0) }
         self.rules = rules
         self.present = present
     }
@@ -92,13 +90,21 @@ struct PeerPaths: Sendable {
     /// The file, or the peer, says something else of it.
     mutating func set(_ rules: PathRules) { self.rules = rules }
 
+    /// What the host leads to the peer by may take more or less now.
+    mutating func measure() {
+        if let present { search?.setMost(lengths.most(present.remote)) }
+    }
+
+    /// The longest inner packet that is known to pass whole; nil while none is.
+    var proven: Int? { rules.answering == .never ? nil : search?.proven }
+
     /// Somebody moved the peer, who had a better reason than any of ours: the file.
     mutating func set(_ place: AddressPair?) {
         guard place != present else { return }
         present = place
         trial = Trial()
         lastAnswer = nil
-        search = place.map { MTUSearch($0.remote.address.family, most: mtu) }
+        search = place.map { lengths.search(to: $0) }
         candidates.removeAll { $0.place.remote == place?.remote }
     }
 
@@ -200,7 +206,7 @@ struct PeerPaths: Sendable {
     mutating func move(to place: AddressPair, at now: Instant) -> PathAction {
         candidates.removeAll()
         present = place
-        search = MTUSearch(place.remote.address.family, most: mtu)
+        search = lengths.search(to: place)
         trial = Trial(unanswered: 0, last: now, isDoubted: false)
         lastAnswer = now
         return .move(to: place)

@@ -183,12 +183,30 @@ public final class TUNDatapath: Datapath {
         let interface = try netlink.interfaceIndex(of: configuration.name)
         // A host without IPv6 refuses, and has no such address.
         try? netlink.makeNoLinkLocalAddress(interface)
-        // So that one superpacket, sealed, fits one send. An older kernel can't be told; it then takes two.
-        let segments = min(ToUnderlay.longestRun, ToUnderlay.largestRun / (configuration.mtu + Geneve.overhead))
-        try? netlink.limitSuperpackets(
-            interface, segments: UInt32(max(segments, 1)),
-            bytes: UInt32(clamping: min(FromOverlay.largestPacket - 1, max(segments, 1) * configuration.mtu)))
+        limitSuperpackets(of: interface, mtu: configuration.mtu, &netlink)
         return interface
+    }
+
+    /// So that one superpacket, sealed, fits one send. An older kernel can't be told; it then takes two.
+    private static func limitSuperpackets(of interface: Int32, mtu: Int, _ netlink: inout Netlink) {
+        let segments = max(min(ToUnderlay.longestRun, ToUnderlay.largestRun / (mtu + Geneve.overhead)), 1)
+        try? netlink.limitSuperpackets(
+            interface, segments: UInt32(segments),
+            bytes: UInt32(clamping: min(FromOverlay.largestPacket - 1, segments * mtu)))
+    }
+
+    /// Bytes of the longest inner packet that it can carry: what one datagram holds.
+    public var longestPacket: Int { ToUnderlay.largestRun - Geneve.overhead }
+
+    /// Has the device take inner packets of so many bytes from now on, under traffic.
+    public func setMTU(_ mtu: Int) throws(DatapathError) {
+        do throws(LinkError) {
+            var netlink = try Netlink()
+            Self.limitSuperpackets(of: host.device, mtu: mtu, &netlink)
+            try host.setMTU(mtu)
+        } catch {
+            throw .setup(error.description)
+        }
     }
 
     public func run() throws(DatapathError) {

@@ -28,8 +28,20 @@ extension XDPDatapath {
         }
     }
 
+    /// Has both ends take inner packets of so many bytes from now on, under traffic.
+    public func setMTU(_ mtu: Int) throws(DatapathError) {
+        do throws(LinkError) {
+            var netlink = try Netlink()
+            // The end that receives refuses what is longer than its own.
+            if let peer = overlayLink.current.interface { try netlink.setUp(peer, mtu: mtu) }
+            try host.setMTU(mtu)
+        } catch {
+            throw .setup(error.description)
+        }
+    }
+
     private func makePairAnew() throws(DatapathError) {
-        let made = try Self.makePair(virtualPair)
+        let made = try Self.makePair(presentPair)
         let attachment = try program.attach(.overlay, to: made.peer, name: made.peerName, nil)
         do throws(LinkError) {
             try host.move(to: made.interface)

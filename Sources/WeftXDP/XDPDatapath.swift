@@ -26,7 +26,9 @@ public final class XDPDatapath: Datapath {
     private let wake: WakeEvent
     private let queues: [QueueBox]
     let reports: [QueueReport]
-    let virtualPair: VirtualPair
+    private let virtualPair: VirtualPair
+    /// Bytes of the longest inner packet that a frame has room for.
+    public let longestPacket: Int
     /// Where settings of interfaces are, which a confined process finds no other way.
     let links = FileDescriptor(owning: weft_open_links())
     let pair: Mutex<OverlayPair?>
@@ -93,6 +95,7 @@ public final class XDPDatapath: Datapath {
                 to: engine.networks().compactMap(\.endpoint?.address), mark: configuration.mark)
         }
         let frameSize = try Self.frameSize(configuration, underlay: underlay)
+        longestPacket = FramePool.longestPacket(frameSize: frameSize) - Ethernet.headerLength
         socket = try UDPSocket(
             port: engine.configuration.port, address: configuration.listenAddress, mark: configuration.mark,
             role: .opensPort, offloads: [])
@@ -146,6 +149,13 @@ public final class XDPDatapath: Datapath {
             throw .setup(error.description)
         }
         self.pair = Mutex(consume pair)
+    }
+
+    /// The pair as it is to be now.
+    var presentPair: VirtualPair {
+        var pair = virtualPair
+        pair.mtu = host.wants.mtu
+        return pair
     }
 
     static func makePair(_ pair: VirtualPair) throws(DatapathError) -> OverlayPair {

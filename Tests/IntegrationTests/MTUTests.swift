@@ -92,6 +92,45 @@ extension Integration {
             #expect((try await hosts.left.status().peers[0].path?.mtu ?? 0) <= 1224)
         }
 
+        @Test("Without a word the interface takes what the path does, as that changes", arguments: ["tun", "xdp"])
+        func automatic(driver: String) async throws {
+            let hosts = try await HostPair()
+            let (leftKey, rightKey) = (try await hosts.left.makeIdentity(), try await hosts.right.makeIdentity())
+            let files = (AgreeingText(1, peerKey: rightKey), AgreeingText(2, peerKey: leftKey))
+            for (host, file) in [(hosts.left, files.0), (hosts.right, files.1)] {
+                var text = file.text
+                text.replace("MTU = 1400", with: "Driver = \(driver)\nUnderlay = underlay")
+                try host.write(text)
+                try await host.up()
+            }
+            func expect(_ mtu: Int, underlay: Int) async throws {
+                for host in [hosts.left, hosts.right] {
+                    try await host.run("ip", "link", "set", "underlay", "mtu", "\(underlay)")
+                }
+                try await eventually("an MTU of \(mtu) over \(underlay)", within: 60) {
+                    _ = try await hosts.left.pings("10.77.0.2", patience: "0.2")
+                    _ = try await hosts.right.pings("10.77.0.1", patience: "0.2")
+                    for host in [hosts.left, hosts.right] where try await host.status().interface.mtu != mtu {
+                        return false
+                    }
+                    return true
+                }
+                for host in [hosts.left, hosts.right] {
+                    #expect(try await host.run("ip", "link", "show", "weft0").contains("mtu \(mtu) "))
+                    #expect(try await host.weft("check", "--live", "weft0").status == 0)
+                }
+                #expect(try await hosts.left.pings("10.77.0.2", "-M", "do", "-s", "\(mtu - 28)"))
+                let payload = (0..<500_000).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 13) }
+                for address in ["10.77.0.2", "fd77::2"] {
+                    #expect(try await hosts.left.echo(payload, by: hosts.right, at: address) == payload, "\(address)")
+                }
+            }
+            try await expect(1424, underlay: 1500)
+            try await expect(1324, underlay: 1400)
+            try await expect(1424, underlay: 1500)
+            if driver == "tun" { try await expect(8924, underlay: 9000) }
+        }
+
         @Test("So it is over IPv6")
         func tooLongV6() async throws {
             let hosts = try await makeTunnel(underlay: 1400)

@@ -103,7 +103,7 @@ extension Integration {
             "A bad file changes nothing and says why",
             arguments: [
                 ("ListenPort = 6081", "ListenPort = 6082", "ListenPort in [Interface] is another"),
-                ("MTU = 1400", "MTU = 14", "MTU: expected a number from 576"),
+                ("MTU = 1400", "MTU = 14", "MTU: expected auto, or a number from 576"),
                 ("AllowedIPs", "AllowedIP", "did you mean AllowedIPs"),
             ])
         func badFile(old: String, new: String, why: String) async throws {

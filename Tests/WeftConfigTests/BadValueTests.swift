@@ -49,11 +49,11 @@ struct BadValueTests {
             Case(
                 3, "ListenPort = 99999999999999999999",
                 "3: ListenPort: expected a number from 1 to 65535, found \"99999999999999999999\""),
-            Case(4, "MTU = 12k", "4: MTU: expected a number from 576 to 65535, found \"12k\""),
-            Case(4, "MTU = 575", "4: MTU: expected a number from 576 to 65535, found \"575\""),
-            Case(4, "MTU = -1", "4: MTU: expected a number from 576 to 65535, found \"-1\""),
-            Case(4, "MTU =", "4: MTU: expected a number from 576 to 65535, found nothing"),
-            Case(4, "MTU = # 1280", "4: MTU: expected a number from 576 to 65535, found nothing"),
+            Case(4, "MTU = 12k", "4: MTU: expected auto, or a number from 576 to 65535, found \"12k\""),
+            Case(4, "MTU = 575", "4: MTU: expected auto, or a number from 576 to 65535, found \"575\""),
+            Case(4, "MTU = -1", "4: MTU: expected auto, or a number from 576 to 65535, found \"-1\""),
+            Case(4, "MTU =", "4: MTU: expected auto, or a number from 576 to 65535, found nothing"),
+            Case(4, "MTU = # 1280", "4: MTU: expected auto, or a number from 576 to 65535, found nothing"),
             Case(
                 4, "MTU = 1279",
                 "4: MTU: expected a number from 1280 to 65535, as Address (line 2) holds IPv6, found \"1279\""),
@@ -109,7 +109,7 @@ struct BadValueTests {
             Case(4, "Offloads = gso,", "4: Offloads: \(offloads), found \"gso,\""),
             Case(
                 4, "MTU = \u{1B}[31m\"\\ü",
-                "4: MTU: expected a number from 576 to 65535, found \"\\u{1B}[31m\\\"\\\\\\u{00FC}\""),
+                "4: MTU: expected auto, or a number from 576 to 65535, found \"\\u{1B}[31m\\\"\\\\\\u{00FC}\""),
         ])
     func interface(_ test: Case) {
         #expect(Samples.findings(Samples.small(line: test.line, test.replacement)) == ["weft0.conf:" + test.finding])

@@ -97,7 +97,7 @@ struct GoodFileTests {
     func spellings(_ text: String) throws {
         let file = try TunnelFile.parse(text, name: "weft0.conf")
         #expect(file.peers.map(\.vni) == [7])
-        #expect(file.interface.mtu == 1280)
+        #expect(file.interface.firstMTU == 1280)
     }
 
     @Test("AF_XDP and its options")
@@ -130,7 +130,7 @@ struct GoodFileTests {
         #expect(file.peers.isEmpty)
         #expect(file.interface.localIPs.map(\.description) == ["10.0.0.1/32"])
         #expect(file.interface.listenPort == 6081)
-        #expect(file.interface.mtu == 1280)
+        #expect(file.interface.mtu == nil && file.interface.firstMTU == 1280)
         #expect(file.interface.lines[.mtu] == 1)
     }
 
@@ -154,6 +154,11 @@ struct GoodFileTests {
     func smallMTU() throws {
         let file = try TunnelFile.parse("[Interface]\nAddress = 10.0.0.1/24\nMTU = 576", name: "weft0.conf")
         #expect(file.interface.mtu == 576)
+        for text in ["auto", "Auto"] {
+            let both = try TunnelFile.parse(
+                "[Interface]\nAddress = 10.0.0.1, fd00::1\nMTU = \(text)", name: "weft0.conf")
+            #expect(both.interface.mtu == nil)
+        }
     }
 
     @Test(

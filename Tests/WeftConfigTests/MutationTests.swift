@@ -54,7 +54,7 @@ struct MutationTests {
 
     private func expectSound(_ file: TunnelConfiguration, _ comment: Comment) {
         #expect(!file.interface.addresses.isEmpty, comment)
-        #expect((576...65535).contains(file.interface.mtu), comment)
+        #expect((576...65535).contains(file.interface.firstMTU), comment)
         #expect(Set(file.peers.map(\.network)).count == file.peers.count, comment)
         let prefixes = file.peers.flatMap(\.allowedIPs)
         #expect(Set(prefixes).count == prefixes.count, comment)

@@ -20,7 +20,7 @@ struct PathKeeperTests {
             self.address = address
             engine = try Engine(EngineConfiguration(lanes: 3))
             try engine.add(NetworkConfiguration(.vni(7), endpoint: peer, routes: []))
-            keeper = try PathKeeper(engine, mtu: 1400)
+            keeper = try PathKeeper(engine, .fixed(1400))
             lane = try Lane(engine)
             keeper.setPeers([.vni(7): PathRules(endpoint: peer, answering: answering)])
         }

@@ -14,13 +14,14 @@ struct PathsTests {
 
     /// End 0 knows where end 1 is; end 1 knows where end 0 was.
     static func network(
-        _ answering: PathRules.Answering = .always, generator: SeededGenerator = SeededGenerator(seed: 1)
+        _ answering: PathRules.Answering = .always, generator: SeededGenerator = SeededGenerator(seed: 1),
+        lengths: PathLengths = .fixed(1400)
     ) -> SimulatedNetwork {
         SimulatedNetwork(
             generator,
             rules: (
                 PathRules(endpoint: two, answering: answering), PathRules(endpoint: one, answering: answering)
-            ), at: (one, two))
+            ), at: (one, two), lengths: lengths)
     }
 
     @Test("A peer that moved, or whose NAT has another mapping, is followed within 3 s", arguments: [true, false])
@@ -226,7 +227,7 @@ struct PathsTests {
 
     @Test("Who asks too often is answered no more than 50 times a second")
     func answers() {
-        let paths = Paths(mtu: 1400)
+        let paths = Paths(.fixed(1400))
         paths.setPeers(
             [.vni(7): PathRules(endpoint: Self.one, answering: .always)], at: [.vni(7): AddressPair(Self.one)])
         var count = 0

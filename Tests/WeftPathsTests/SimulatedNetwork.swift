@@ -91,12 +91,13 @@ final class SimulatedNetwork {
     var lost: [Endpoint: Int] = [:]
 
     init(
-        _ generator: SeededGenerator, rules: (PathRules, PathRules), at addresses: (Endpoint, Endpoint)
+        _ generator: SeededGenerator, rules: (PathRules, PathRules), at addresses: (Endpoint, Endpoint),
+        lengths: PathLengths = .fixed(1400)
     ) {
         self.generator = generator
         var tokens = generator
         ends = [(rules.0, addresses.0), (rules.1, addresses.1)].map { rules, address in
-            let paths = Paths(mtu: 1400) { .random(in: 0...UInt64.max, using: &tokens) }
+            let paths = Paths(lengths) { .random(in: 0...UInt64.max, using: &tokens) }
             let place = rules.endpoint.map { AddressPair($0) }
             paths.setPeers([Self.peer: rules], at: place.map { [Self.peer: $0] } ?? [:])
             let end = End(paths, at: address)

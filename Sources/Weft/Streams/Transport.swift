@@ -69,6 +69,12 @@ public final class UnderlayTransport: Sendable {
         }
     }
 
+    /// Bytes of the longest inner packet that the host's way to an endpoint takes whole; nil where nobody knows.
+    package func longestPacket(to endpoint: Endpoint) -> Int? {
+        direct.withLock { $0.sender?.pathMTU(to: endpoint) }
+            .map { TunnelMTU.inner(underlay: $0, family: endpoint.address.family) }
+    }
+
     /// Sends a batch as ``UnderlaySender/send(_:failed:)`` does, from any thread; nothing once it was removed.
     package func send(_ batch: borrowing ToUnderlay, failed: (_ run: Int, _ datagrams: Int, SendFailure) -> Void) {
         direct.withLock { direct in direct.sender?.send(batch, failed: failed) }

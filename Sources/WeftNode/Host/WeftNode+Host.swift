@@ -72,7 +72,9 @@ extension WeftNode {
             throw LinkError.unusablePlan(obstacle)
         }
         let family: IPAddress.Family? = endpoints.isEmpty || endpoints.contains { $0.family == .v6 } ? .v6 : .v4
-        let (wanted, outer) = (configuration.interface.mtu, try netlink.linkStatus(of: through).mtu)
+        // One that follows its paths needn't be told.
+        guard let wanted = configuration.interface.mtu else { return }
+        let outer = try netlink.linkStatus(of: through).mtu
         let most = TunnelMTU.inner(underlay: outer, family: family)
         if wanted > most {
             log.warning(

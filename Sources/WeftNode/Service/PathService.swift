@@ -2,6 +2,7 @@
 import Glibc
 import Synchronization
 import Weft
+import WeftCommand
 import WeftConfig
 import WeftPaths
 
@@ -9,7 +10,10 @@ import WeftPaths
 final class PathService: NodeService {
     let name = "weft-paths"
     private let engine: Engine
-    private let underlay: UnderlayTransport
+    private let datapath: any TunnelDatapath
+    /// Whether the paths say how long packets the device takes.
+    private let setsMTU: Bool
+    private let log: Log
     private let state: Mutex<State>
     private let arrival: ArrivalEvent
     private let wake: WakeEvent
@@ -25,25 +29,38 @@ final class PathService: NodeService {
         var named: [NetworkID: [Endpoint]] = [:]
         var addresses = HostAddresses()
         var nextLook = Instant(nanoseconds: 0)
+        var nextMeasure = Instant(nanoseconds: 0)
+        var mtu: DeviceMTU
     }
 
     /// Between rounds while somebody is looked for, and while nobody is: milliseconds.
     private static let (hurry, calm): (Int32, Int32) = (50, 250)
     /// How often the host's own addresses are looked at.
     private static let addressPeriod = Duration.milliseconds(500)
+    /// How often the host is asked what leads to peers.
+    private static let measurePeriod = Duration.seconds(5)
 
     /// - Parameters:
     ///   - engine: with ``PathKeeper/lanes`` to spare.
-    ///   - underlay: where probes leave.
+    ///   - datapath: by whose port probes leave.
     ///   - tunnelled: what the host routes into the tunnel.
     init(
-        _ file: TunnelConfiguration, _ engine: Engine, by underlay: UnderlayTransport, tunnelled: [Prefix]
+        _ file: TunnelConfiguration, _ engine: Engine, _ datapath: any TunnelDatapath, tunnelled: [Prefix], _ log: Log
     ) throws {
         self.engine = engine
-        self.underlay = underlay
+        self.datapath = datapath
+        self.log = log
+        setsMTU = file.interface.mtu == nil
         arrival = try ArrivalEvent()
         wake = try WakeEvent()
-        state = Mutex(State(keeper: try PathKeeper(engine, mtu: file.interface.mtu)))
+        let (underlay, longest) = (datapath.transport, datapath.longestPacket)
+        let lengths: PathLengths =
+            file.interface.mtu.map { .fixed($0) }
+            ?? .automatic(least: InterfaceConfiguration.defaultMTU) { endpoint in
+                min(underlay.longestPacket(to: endpoint) ?? 0, longest)
+            }
+        state = Mutex(
+            State(keeper: try PathKeeper(engine, lengths), mtu: DeviceMTU(file.interface.firstMTU)))
         follow(file, tunnelled: tunnelled)
     }
 
@@ -101,7 +118,8 @@ final class PathService: NodeService {
             arrival.clear()
             let isBusy = work(&batch, at: SystemCall.now())
             // A probe that finds no way is one that isn't answered.
-            if !batch.runs.isEmpty { underlay.send(batch) { _, _, _ in } }
+            if !batch.runs.isEmpty { datapath.transport.send(batch) { _, _, _ in } }
+            if setsMTU { followMTU(at: SystemCall.now()) }
             _ = try? wake.wait(for: arrival.raw, events: POLLIN, timeout: isBusy ? Self.hurry : Self.calm)
         }
         engine.announcePathNews(by: nil)
@@ -120,9 +138,27 @@ final class PathService: NodeService {
                 state.nextLook = now.advanced(by: Self.addressPeriod)
                 lookAtAddresses(&state)
             }
+            if setsMTU, now >= state.nextMeasure {
+                state.nextMeasure = now.advanced(by: Self.measurePeriod)
+                state.keeper.measure()
+            }
             state.keeper.work(into: &state.batch, at: now)
             swap(&state.batch, &batch)
             return state.keeper.isBusy
+        }
+    }
+
+    /// Has the device take what paths do.
+    private func followMTU(at now: Instant) {
+        let mtu = state.withLock { state in
+            state.mtu.note(state.keeper.longest ?? InterfaceConfiguration.defaultMTU, at: now)
+        }
+        guard let mtu else { return }
+        do throws(DatapathError) {
+            try datapath.setMTU(mtu)
+            engine.setOverlayMTU(to: mtu)
+        } catch {
+            log.warning("the interface can't have an MTU of \(mtu): \(error)")
         }
     }
 

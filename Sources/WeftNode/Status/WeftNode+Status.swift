@@ -25,7 +25,7 @@ extension WeftNode {
                 name: name, publicKey: interface.identity?.publicKey.description,
                 addresses: interface.addresses.map(\.description), listenPort: interface.listenPort,
                 listenAddress: interface.listenAddress?.description,
-                mtu: interface.mtu, mark: mark, through: interface.through,
+                mtu: datapath.host.wants.mtu, mark: mark, through: interface.through,
                 answersStrangers: configuration.answersStrangers(servesKeys: servesKeys)),
             driver: datapath.capabilities, driverCounters: datapath.counters,
             cipher: "\(Suite.aes128GCM.name), \(engine.cipherName)",
