@@ -248,6 +248,7 @@ public final class HostKeeper: Sendable {
                 trouble.append("\(error)")
             }
         }
+        do { try host.refreshWays(after: done, &work.netlink) } catch { trouble.append("\(error)") }
         work.pacing.restored(at: now)
         if !done.isEmpty {
             work.report.note(restored: Set(done.map(\.kind)), at: now)

@@ -71,6 +71,15 @@ extension HostState {
         case .gone, .setting, .guardTable: return
         }
     }
+
+    /// Has connections that found another way while IPv6 routes were missing look theirs up again. A connection remembers its
+    /// IPv6 route, and a new one in another table doesn't tell it: it would stay outside, where the guard drops what it sends.
+    public func refreshWays(after restored: [HostDifference], _ netlink: inout Netlink) throws(LinkError) {
+        let isNeeded = restored.contains { difference in
+            if case .route(let route) = difference { route.prefix.family == .v6 } else { false }
+        }
+        if isNeeded { try netlink.refreshIPv6Ways() }
+    }
 }
 
 extension Netlink {

@@ -11,6 +11,14 @@ extension Netlink {
         try send(rule.message(Int32(RTM_NEWRULE), flags: NLM_F_CREATE), to: "add rule \(rule)")
     }
 
+    /// Makes all sockets look their IPv6 routes up again, as any change of rules does: by one that changes nothing, right before the kernel's
+    /// own for table main.
+    mutating func refreshIPv6Ways() throws(LinkError) {
+        let rule = Rule(family: .v6, priority: 32_765, table: RouteTable.main)
+        try addRule(rule)
+        try removeRule(rule)
+    }
+
     /// Removes the rules that Weft made for a tunnel's table: those that look it up, and those that look main up first
     /// on its behalf, which `RulePriority` tells apart. Anybody else's rules stay.
     public mutating func removeRules(table: UInt32) throws(LinkError) {

@@ -108,6 +108,24 @@ extension Integration {
             #expect(try await world.left.networkState() == before)
         }
 
+        @Test("A TCP connection over IPv6 that sent while its route was missing goes on")
+        func connection() async throws {
+            let world = try await World(
+                allowedIPs: "198.51.100.0/24, 2001:db8:99::/64", interface: ["Guard = on"])
+            try await world.bringUp()
+            let stream = try await SoakStream(from: world.left, to: world.right, at: "2001:db8:99::1")
+            defer { stream.end() }
+            let process = try await world.left.process()
+            // Who puts it back is stopped, so that the connection surely sends meanwhile.
+            try await world.left.shell(
+                """
+                t=\(HostChange.table); kill -STOP \(process); ip -6 route flush table $t; sleep 1; kill -CONT \(process)
+                """)
+            let rounds = stream.rounds
+            try await eventually("the stream to go on") { stream.rounds > rounds + 3 }
+            #expect(stream.breaks.isEmpty, "\(stream.breaks)")
+        }
+
         @Test("What others put there stays, and is told where it is in the way")
         func othersStay() async throws {
             let world = try await World(allowedIPs: "198.51.100.0/24, 2001:db8:99::/64")
