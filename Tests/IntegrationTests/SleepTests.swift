@@ -19,7 +19,8 @@ extension Integration {
                 .map { "\($0)" }.joined(separator: " ")
             let before = try #require(status.peers[0].agreement?.count)
             try await sleeper.shell("kill -STOP \(processes)")
-            try await Task.sleep(for: .seconds(35))
+            // An idle end sends something after 10 s, from which the 30 s count that it waits for an answer.
+            try await Task.sleep(for: .seconds(45))
             try await sleeper.shell("kill -CONT \(processes)")
             let clock = ContinuousClock()
             let woken = clock.now
