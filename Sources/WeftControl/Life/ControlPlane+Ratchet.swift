@@ -110,6 +110,8 @@ extension ControlPlane {
                 spi: awaited.transmitSPI, key: awaited.key, expiry: awaited.expiry, grace: life.peer.grace,
                 vni: awaited.vni, for: life.peer.network, at: now)
             try throwRefusal(of: life.peer.network, at: now)
+            // The responder has its older keys' last datagrams behind it by that, and sees where we are.
+            engine.requestKeepAlive(of: life.peer.network)
             agreed(life.session.flatMap { $0.id == awaited.session ? $0 : nil }, life, now)
         } catch {
             end(life, "\(error)", code: CloseCode.failed, at: now)
