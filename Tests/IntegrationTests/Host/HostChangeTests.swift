@@ -98,7 +98,7 @@ extension Integration {
                         let now = try await world.left.status().host.restored[change.kind]?.count ?? 0
                         return isWhole && now > count
                     }
-                    for address in World.addresses { try await world.left.expectAnswer(from: address) }
+                    for address in World.addresses { try await world.left.expectAnswer(from: address, within: 20) }
                 }
                 #expect(clear == 0, "\(change), by \(driver)")
             }
@@ -172,7 +172,7 @@ extension Integration {
                         let now = try await world.left.status().host.restored["interface"]?.count ?? 0
                         return isWhole && now > count
                     }
-                    for address in World.addresses { try await world.left.expectAnswer(from: address) }
+                    for address in World.addresses { try await world.left.expectAnswer(from: address, within: 20) }
                 }
                 #expect(clear == 0, "\(change)")
             }
@@ -223,7 +223,7 @@ extension Integration {
                 #expect(!output.standardError.contains("weft0: down"), "\(output)")
                 try await Task.sleep(for: .milliseconds(500))
                 try await world.left.up()
-                for address in World.addresses { try await world.left.expectAnswer(from: address) }
+                for address in World.addresses { try await world.left.expectAnswer(from: address, within: 20) }
             }
             #expect(clear == 0)
         }
