@@ -109,7 +109,7 @@ enum FileValues {
     /// An address at which a resolver can be asked.
     static func resolver(_ text: String) -> IPAddress? {
         guard let address = IPAddress(text), !address.isUnspecified, !address.isMulticast, !address.isBroadcast,
-            !address.isLinkLocalV6, !address.isMappedV4
+            !address.isLinkLocal, !address.isMapped
         else { return nil }
         return address
     }
@@ -121,12 +121,6 @@ extension IPAddress {
     /// 224.0.0.0/4 or ff00::/8.
     var isMulticast: Bool { family == .v4 ? high >> 60 == 0xE : high >> 56 == 0xFF }
 
-    /// fe80::/10, which means something only together with a link's name.
-    var isLinkLocalV6: Bool { family == .v6 && high >> 54 == 0xFE80 >> 6 }
-
     /// The IPv4 broadcast address.
     var isBroadcast: Bool { family == .v4 && v4Bits == UInt32.max }
-
-    /// An IPv4 address in IPv6's clothes, ::ffff:0:0/96.
-    var isMappedV4: Bool { family == .v6 && high == 0 && low >> 32 == 0xFFFF }
 }

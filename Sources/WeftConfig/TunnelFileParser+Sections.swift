@@ -272,9 +272,9 @@ extension TunnelFileParser {
         let wrong: String
         if address.isUnspecified || address.isMulticast || address.isBroadcast {
             wrong = "expected the address of one host"
-        } else if address.isLinkLocalV6 {
+        } else if address.isLinkLocal {
             wrong = "expected an address that needs no zone"
-        } else if address.isMappedV4 {
+        } else if address.isMapped {
             wrong = "expected the IPv4 address by itself"
         } else {
             return

@@ -125,5 +125,5 @@ extension KernelRoute {
 }
 
 extension Prefix {
-    fileprivate var isLinkLocal: Bool { family == .v6 && address.high >> 54 == 0xfe80 >> 6 && length >= 10 }
+    fileprivate var isLinkLocal: Bool { address.isLinkLocal && length >= 10 }
 }

@@ -11,10 +11,9 @@ extension Netlink {
         try send(rule.message(Int32(RTM_NEWRULE), flags: NLM_F_CREATE), to: "add rule \(rule)")
     }
 
-    /// Makes all sockets look their IPv6 routes up again, as any change of rules does: by one that changes nothing, right before the kernel's
-    /// own for table main.
+    /// Makes all sockets look their IPv6 routes up again, as any change of rules does.
     mutating func refreshIPv6Ways() throws(LinkError) {
-        let rule = Rule(family: .v6, priority: 32_765, table: RouteTable.main)
+        let rule = Rule(family: .v6, priority: RulePriority.passing, table: RouteTable.main)
         try addRule(rule)
         try removeRule(rule)
     }

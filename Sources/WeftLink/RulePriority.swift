@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Weft
 
-/// How Weft's rules share the priorities 14800...31511, and 32700...32763.
+/// How Weft's rules share the priorities 14800...31511, and 32700...32763 and 32765.
 ///
 /// First come, one slot for each table, the rules by which a tunnel's own datagrams go past all tunnels; the last of them, if
 /// they go through none, is the very last. See ``UnderlayWay``.
@@ -25,6 +25,9 @@ enum RulePriority {
     static func end(table: UInt32, isEarly: Bool) -> UInt32 {
         isEarly ? along(table: table) + slots : 32_700 + table % slots
     }
+
+    /// The priority of a rule that changes nothing and is gone at once: right before the kernel's own for table main.
+    static let passing: UInt32 = 32_765
 
     /// Whether a rule at `priority` is for tunnels' own datagrams.
     static func isWay(_ priority: UInt32) -> Bool {

@@ -22,13 +22,11 @@ public final class DNSSockets {
     private let port: UInt16
     private var servers: [ResolverFile.Server] = []
     private var sockets: [UInt32: SharedDescriptor] = [:]
-    private var allowance = Double(DNSSockets.burst)
-    private var allowanceSince = Instant(nanoseconds: 0)
+    private var questions = Allowance(atOnce: DNSSockets.burst, perSecond: 200)
     private var buffer = [UInt8](repeating: 0, count: DNSQuestion.longestAnswer)
 
-    /// Questions at once, and a second.
+    /// Questions at once.
     static let burst = 1000
-    static let rate = 200.0
     /// At most so many answers are taken in one go.
     private static let mostAnswers = 64
 
@@ -54,7 +52,7 @@ public final class DNSSockets {
     public func send(_ bytes: [UInt8], by number: UInt32, to address: IPAddress, at now: Instant) -> Outcome {
         guard DNSQuestion.isOne(bytes) else { return .refused }
         guard let server = servers.first(where: { $0.address == address }) else { return .failed }
-        guard admits(at: now) else { return .done }
+        guard questions.admits(at: now) else { return .done }
         guard let socket = sockets[number] ?? open(number, to: server) else { return .failed }
         let sent = unsafe Glibc.send(socket.raw, bytes, bytes.count, Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL))
         return sent >= 0 || errno == EAGAIN || errno == ENOBUFS ? .done : .failed
@@ -81,15 +79,6 @@ public final class DNSSockets {
                 break
             }
         }
-    }
-
-    private func admits(at now: Instant) -> Bool {
-        let passed = Double(now.nanoseconds &- min(allowanceSince, now).nanoseconds) / 1e9
-        allowance = min(Double(Self.burst), allowance + passed * Self.rate)
-        allowanceSince = now
-        guard allowance >= 1 else { return false }
-        allowance -= 1
-        return true
     }
 
     private func open(_ number: UInt32, to server: ResolverFile.Server) -> SharedDescriptor? {

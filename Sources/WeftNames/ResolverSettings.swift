@@ -51,8 +51,3 @@ public enum HostName {
         return lowered.hasSuffix(".") ? String(lowered.dropLast()) : lowered
     }
 }
-
-extension IPAddress {
-    /// fe80::/10.
-    var isLinkLocal: Bool { family == .v6 && high >> 54 == 0xFE80 >> 6 }
-}

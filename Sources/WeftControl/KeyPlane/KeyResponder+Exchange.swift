@@ -12,7 +12,7 @@ extension KeyResponder {
         var changed: Set<UInt32> = []
         var removed: Set<UInt32> = []
         var answers: [Answer] = []
-        /// While all of it is releases: until then they wait for a grant, whose step they need no more than.
+        /// Until when a release that came first waits for somebody's request, to go in one step with it; nil once there is one.
         var notBefore: Instant?
 
         var isEmpty: Bool { added.isEmpty && changed.isEmpty && removed.isEmpty && answers.isEmpty }

@@ -110,7 +110,7 @@ extension ControlPlane {
                 spi: awaited.transmitSPI, key: awaited.key, expiry: awaited.expiry, grace: life.peer.grace,
                 vni: awaited.vni, for: life.peer.network, at: now)
             try throwRefusal(of: life.peer.network, at: now)
-            // The responder has its older keys' last datagrams behind it by that, and sees where we are.
+            // So that the responder sees by data's way where we are, before there is data.
             engine.requestKeepAlive(of: life.peer.network)
             agreed(life.session.flatMap { $0.id == awaited.session ? $0 : nil }, life, now)
         } catch {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
 import WeftCommand
+import WeftConfig
 import WeftControl
 
 /// `weft genkey`: an identity, or with `--manual` a key for SendKey and ReceiveKey.
@@ -9,10 +10,7 @@ enum GenKey {
         let arguments = try Arguments(arguments, of: .genkey, options: ["force", "manual"], operands: 0...1)
         if arguments.has("manual") {
             guard arguments.operands.isEmpty else { throw CommandFailure(usage: Help.usage(of: .genkey)) }
-            var generator = SystemRandomNumberGenerator()
-            let bytes = (0..<16).map { _ in UInt8.random(in: 0...255, using: &generator) }
-            Console.print(Base64.encode(bytes))
-            return
+            return printKey(byteCount: ManualKey.byteCount)
         }
         do {
             let identity = try Identity.generate()
@@ -33,10 +31,14 @@ enum GenKey {
 enum GenPSK {
     static func run(_ arguments: [String]) throws(CommandFailure) {
         _ = try Arguments(arguments, of: .genpsk, operands: 0...0)
-        var generator = SystemRandomNumberGenerator()
-        let bytes = (0..<PresharedKey.byteCount).map { _ in UInt8.random(in: 0...255, using: &generator) }
-        Console.print(Base64.encode(bytes))
+        printKey(byteCount: PresharedKey.byteCount)
     }
+}
+
+/// Prints a random key in base64.
+private func printKey(byteCount: Int) {
+    var generator = SystemRandomNumberGenerator()
+    Console.print(Base64.encode((0..<byteCount).map { _ in UInt8.random(in: 0...255, using: &generator) }))
 }
 
 /// `weft pubkey`: the public key of an identity, as a peer's file names it.
