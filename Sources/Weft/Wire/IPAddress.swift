@@ -71,7 +71,7 @@ public struct IPAddress: Hashable, Sendable, BitwiseCopyable {
     public var isLoopback: Bool { family == .v4 ? high >> 56 == 127 : high == 0 && low == 1 }
 
     /// Whether it is of fe80::/10 (RFC 4291 section 2.5.6), which means something only together with a link's name.
-    package var isLinkLocal: Bool { family == .v6 && high >> 54 == 0xFE80 >> 6 }
+    public var isLinkLocal: Bool { family == .v6 && high >> 54 == 0xFE80 >> 6 }
 
     /// Whether it is an IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2), which sockets take for the IPv4 one.
     public var isMapped: Bool { family == .v6 && high == 0 && low >> 32 == 0xFFFF }
