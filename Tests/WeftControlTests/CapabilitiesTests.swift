@@ -40,6 +40,32 @@ struct CapabilitiesTests {
         }
     }
 
+    @Test("whether an end could call is said in one byte")
+    func calls() throws {
+        var capabilities = Capabilities.own
+        #expect(try capabilities.canCall() == nil)
+        for canCall in [true, false] {
+            capabilities.say(canCall: canCall)
+            #expect(try capabilities.canCall() == canCall)
+        }
+        for value: [UInt8] in [[], [2], [1, 1]] {
+            capabilities[4] = .init(version: 1, value: value)
+            #expect(throws: Capabilities.Fault.malformed(4)) { try capabilities.canCall() }
+            capabilities[4] = .init(version: 2, value: value)
+            #expect(try capabilities.canCall() == nil)
+        }
+    }
+
+    /// docs/weft-1.md has it.
+    @Test("all that an end says, as the document says it")
+    func wholeExample() {
+        var capabilities = Capabilities.own
+        capabilities.name(receiveVNI: 0x12_3456)
+        capabilities.say(canCall: true)
+        let head: [UInt8] = [0, 0x17, 1, 16, 0, 1, 1, 4, 0, 0x12, 0x34, 0x56]
+        #expect(capabilities.frame == head + [0, 3, 1, 0, 0, 4, 1, 1, 1, 0, 5, 1, 0])
+    }
+
     @Test("what is none isn't taken for any")
     func faults() {
         for bytes: [UInt8] in [[], [1], [2, 16], [1, 1]] {

@@ -78,6 +78,28 @@ struct TunnelLifeTests {
         #expect(time <= .milliseconds(2800))
     }
 
+    /// Its control process ended, and the next one called where the data process knew its peer to be: that it may do only then.
+    @Test func anEndThatCalledWithoutAnAddressOfItsOwnIsFoundToo() throws {
+        let tunnels = try Tunnels(dials: (false, true))
+        #expect(tunnels.time { tunnels.isUp } != nil)
+        tunnels.run(for: .seconds(30))
+        let other = tunnels.hosts[1]
+        func restart(knowing presences: [PublicKey: PeerPresence]) throws {
+            let fresh = try tunnels.hosts[0].restarted()
+            tunnels.hosts[0] = fresh
+            try tunnels.set(fresh, towards: other, dials: false)
+            fresh.control.resume(presences, at: tunnels.now)
+        }
+        try restart(knowing: [
+            other.identity.publicKey: PeerPresence(endpoint: other.address, receiveSPIs: [0x0000_0100])
+        ])
+        #expect(try #require(tunnels.time { tunnels.isUp }) <= .milliseconds(300))
+        tunnels.run(for: .seconds(30))
+        try restart(knowing: [:])
+        let time = try #require(tunnels.time { tunnels.isUp })
+        #expect(time <= .milliseconds(3000), "\(time)")
+    }
+
     @Test func whoWasCalledDoesNotCallBack() throws {
         let tunnels = try Tunnels(dials: (true, false))
         #expect(tunnels.time { tunnels.isUp } != nil)
@@ -137,7 +159,16 @@ struct TunnelLifeTests {
         // Each end's keep-alive is due every 10 s, and answers take as many datagrams.
         let quiet = 0...26
 
+        let equals = try Tunnels(dials: (true, true))
+        #expect(equals.time { equals.isUp } != nil)
+        equals.run(for: .seconds(5))
+        var before = equals.hosts.map(\.sent)
+        equals.run(for: minute)
+        #expect(equals.hosts.indices.allSatisfy { quiet.contains(equals.hosts[$0].sent - before[$0]) })
+
+        // Ends that don't say whether they could call are believed to be able to once they did.
         let both = try Tunnels(dials: (false, true))
+        for host in both.hosts { host.endpoint.greet { _ in .own } }
         #expect(both.time { both.isUp } != nil)
         // The one that was called now calls, and the other one needn't any more.
         try both.set(both.hosts[0], towards: both.hosts[1], dials: true)
@@ -147,7 +178,7 @@ struct TunnelLifeTests {
         both.hosts[0].isConnected = true
         both.run(for: .seconds(10))
         #expect(both.hosts[0].control.statuses()[0].state == .connected)
-        var before = both.hosts.map(\.sent)
+        before = both.hosts.map(\.sent)
         both.run(for: minute)
         #expect(both.hosts.indices.allSatisfy { quiet.contains(both.hosts[$0].sent - before[$0]) })
 

@@ -8,6 +8,7 @@ enum FirstMessages {
         let bytes = input.array()
         guard let capabilities = try? Capabilities(payload: bytes.span) else { return }
         if let vni = try? capabilities.receiveVNI() { check((1..<1 << 24).contains(vni), "\(vni) is no VNI") }
+        _ = try? capabilities.canCall()
         guard let frame = capabilities.frame else {
             return check(bytes.count > ControlFrame.maximumPayloadByteCount, "what was read can't be written")
         }

@@ -28,6 +28,9 @@ public struct ControlPeer: Hashable, Sendable {
     /// What a person carried to both ends beside the public keys; nil for nothing. Only between Weft's ends.
     public var presharedKey: PresharedKey?
 
+    /// Whether it can be called by what is written down, whatever was learned since.
+    var isCallable: Bool { endpoint != nil || isNamed }
+
     public static let defaultRekeyInterval = Duration.seconds(120)
 
     /// - Parameters:

@@ -29,6 +29,7 @@ extension ControlPlane {
         guard let life = lives[peer] else {
             return transport.close(id, code: CloseCode.failed, now: now)
         }
+        let capabilities = transport.capabilities(of: id)
         if !dialed { life.hasCalled = true }
         let isInitiators = dialed == (life.role == .initiator)
         if let old = life.session {
@@ -55,14 +56,16 @@ extension ControlPlane {
         }
         if life.call == id { life.call = nil }
         guard let keys = keys(of: id, with: life) else {
-            let isTooOld = transport.capabilities(of: id) == nil && life.peer.presharedKey != nil
+            let isTooOld = capabilities == nil && life.peer.presharedKey != nil
             transport.close(id, code: CloseCode.failed, now: now)
             return isTooOld ? fail(life, Self.needsRatchet, at: now) : ()
         }
         let vnis: SessionVNIs
+        let peerCanCall: Bool?
         do throws(Capabilities.Fault) {
+            peerCanCall = try capabilities?.canCall()
             vnis = try SessionVNIs(
-                life.peer, own: transport.ownCapabilities(of: id), peers: transport.capabilities(of: id))
+                life.peer, own: transport.ownCapabilities(of: id), peers: capabilities)
         } catch {
             transport.close(id, code: CloseCode.failed, now: now)
             return fail(life, SessionEnd.violation("\(error)").description, at: now)
@@ -70,13 +73,13 @@ extension ControlPlane {
         life.spis.begin()
         let idleGap = Silence.idleGap * (1 - 0.2 * jitter())
         let session = LiveSession(
-            id, at: place.remote, isInitiators: isInitiators, isDialed: dialed, idleGap: idleGap, vnis, keys, at: now)
+            id, at: place.remote, isInitiators: isInitiators, isDialed: dialed, peerCanCall: peerCanCall,
+            idleGap: idleGap, vnis, keys, at: now)
         life.session = session
         life.endResumption()
         life.silence.reset()
         life.due = now
         bySession[id] = life
-        let capabilities = transport.capabilities(of: id)
         engine.setAnswersProbes(capabilities?[Capabilities.probes] != nil, of: life.peer.network)
         engine.setECNMode(capabilities?.carriesECN == true ? .normal : .compatibility, of: life.peer.network)
         if !dialed, !life.peer.isPinned { follow(life, to: place, now) }

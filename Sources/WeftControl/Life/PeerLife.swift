@@ -23,7 +23,8 @@ final class PeerLife {
     var silence = Silence()
     /// Whether two hosts have its key.
     var twins = Twins()
-    /// Whether the peer has ever called us: it knows where we are, will call again after a restart, and nobody needs to look.
+    /// Whether the peer has ever called us, which counts where it doesn't say whether it could again: it knows where we are, will call
+    /// again after a restart, and nobody needs to look.
     var hasCalled = false
     /// Until when a peer that is known from before our start, or our sleep, is called where it was, whatever the file says of its endpoint.
     private var resumedUntil: Instant?
@@ -78,7 +79,7 @@ final class PeerLife {
     /// by our call whether it must look after us. Only what keeps peers in keys was restarted while the engine went on where
     /// that is said: then the peer doesn't know that it should call.
     var target: Endpoint? {
-        guard peer.endpoint != nil || peer.isNamed || resumedUntil != nil,
+        guard peer.isCallable || resumedUntil != nil,
             let endpoint = place
         else { return nil }
         guard let controlPort = peer.controlPort else { return endpoint }
@@ -103,10 +104,11 @@ final class PeerLife {
     }
 
     /// After how long a silence of both the peer is asked whether it still knows the session; nil where it isn't: who can
-    /// call us does so by itself.
+    /// call us does so by itself. A session that the peer dialled knows no token for its resets (RFC 9000 section 10.3), so that only
+    /// its silence tells: it is asked sooner.
     var idleGap: Duration? {
-        guard let session, session.isDialed, !hasCalled, !isICX else { return nil }
-        return session.idleGap
+        guard let session, !isICX, !(session.peerCanCall ?? (hasCalled || !session.isDialed)) else { return nil }
+        return session.isDialed ? session.idleGap : session.idleGap / 2
     }
 
     func status() -> ControlPeerStatus {
@@ -130,6 +132,8 @@ final class LiveSession {
     let isInitiators: Bool
     /// Whether we dialled it.
     let isDialed: Bool
+    /// Whether the peer says that it could call us after a restart.
+    let peerCanCall: Bool?
     /// How long nothing authentic may come before we ask a peer that can't call us whether it still knows the session.
     let idleGap: Duration
     let since: Instant
@@ -150,12 +154,13 @@ final class LiveSession {
     var offers = Allowance(atOnce: 20, perSecond: 20)
 
     init(
-        _ id: SessionID, at place: Endpoint, isInitiators: Bool, isDialed: Bool, idleGap: Duration, _ vnis: SessionVNIs,
-        _ keys: SessionKeys, at now: Instant
+        _ id: SessionID, at place: Endpoint, isInitiators: Bool, isDialed: Bool, peerCanCall: Bool?, idleGap: Duration,
+        _ vnis: SessionVNIs, _ keys: SessionKeys, at now: Instant
     ) {
         self.id = id
         self.place = place
         self.isDialed = isDialed
+        self.peerCanCall = peerCanCall
         self.idleGap = idleGap
         self.isInitiators = isInitiators
         self.vnis = vnis

@@ -22,11 +22,13 @@ extension SessionVNIs {
 }
 
 extension ControlPlane {
-    /// What a peer is told first: the VNI that we receive with in this session. A network without one of its own gets another
-    /// each time, so that whoever looks on can't tell by it whose sessions belong together.
+    /// What a peer is told first: the VNI that we receive with in this session, and whether we could call it again. A network without
+    /// a VNI of its own gets another each time, so that whoever looks on can't tell by it whose sessions belong together.
     func greeting(to peer: PublicKey) -> Capabilities {
         var capabilities = Capabilities.own
-        if let life = lives[peer] { capabilities.name(receiveVNI: life.peer.network.vni ?? drawFreeVNI()) }
+        guard let life = lives[peer] else { return capabilities }
+        capabilities.name(receiveVNI: life.peer.network.vni ?? drawFreeVNI())
+        capabilities.say(canCall: life.peer.isCallable)
         return capabilities
     }
 
