@@ -31,7 +31,7 @@ PROGRAMS = weft weft-control weft-map
 WEFT = .build/release/weft
 
 .PHONY: help build demo test test-exhaustive test-thread test-address test-control soak lint fuzz bench bench-packets bench-engine bench-keys \
-    bench-peers bench-floods bench-show bench-map install install-built deb check-programs test-deb test-reproducible debian13 release clean
+    bench-peers bench-floods bench-show bench-map install install-built uninstall deb check-programs test-deb test-reproducible debian13 release clean
 
 help: ## list the targets
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -151,6 +151,13 @@ install-built:
 	sed 's|@bindir@|$(PREFIX)/bin|' docs/systemd/weft-keyserve@.service > '$(unitdir)/weft-keyserve@.service'
 	sed 's|@bindir@|$(PREFIX)/bin|' docs/systemd/weft-tunnel-map@.service \
 	    > '$(unitdir)/weft-tunnel-map@.service'
+
+uninstall: ## remove what `make install` put there, also the first release's: PREFIX, DESTDIR; what is in /etc/weft and /var/lib/weft stays
+	rm -f '$(bindir)/weft' '$(bindir)/weft-map' '$(libexecdir)/weft-control' '$(mandir)/man8/weft.8' '$(mandir)/man8/weft-keyserve.8' \
+	    '$(mandir)/man8/weft-tunnel-map.8' '$(mandir)/man8/weft-map.8' '$(mandir)/man5/weft.conf.5' '$(bashdir)/weft' '$(zshdir)/_weft' \
+	    '$(fishdir)/weft.fish' '$(sysusersdir)/weft.conf' '$(unitdir)/weft@.service' '$(unitdir)/weft-keyserve@.service' \
+	    '$(unitdir)/weft-tunnel-map@.service'
+	[ ! -d '$(libexecdir)' ] || rmdir --ignore-fail-on-non-empty '$(libexecdir)'
 
 deb: build ## Debian packages of the programs and of the libraries' sources, for the Debian that runs here: .build/packages
 	@scripts/install-dependencies.sh deb
