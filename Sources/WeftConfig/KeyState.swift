@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Synchronization
+import Weft
 
 /// The memory of a manual key across restarts: which counters of the transmit key may have been used, and how far the
 /// receive key's have come.
@@ -16,7 +17,7 @@ public final class KeyState: Sendable {
     /// No counter from here on is ever usable: 2^60.
     public static let counterEnd: UInt64 = KeyStateRecord.counterEnd
     /// Packets that one key may seal, whatever its epochs: 2^36.
-    public static let mostSealed: UInt64 = 1 << 36
+    public static let mostSealed: UInt64 = SealingLimits.packets
     /// So many packets more than were written down make a write of their own worth while.
     static let sealedStep: UInt64 = 1 << 20
 

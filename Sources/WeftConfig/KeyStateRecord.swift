@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Weft
 
 /// What is kept about a transmit key, and its form in the state file:
 /// ```
@@ -26,7 +27,7 @@ struct KeyStateRecord: Hashable {
     }
 
     /// Counters stop here: 2^60.
-    static let counterEnd: UInt64 = 1 << 60
+    static let counterEnd: UInt64 = SealingLimits.counter
     /// No record is larger, in bytes.
     static let maximumSize = 1024
 

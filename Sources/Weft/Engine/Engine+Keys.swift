@@ -85,7 +85,7 @@ extension Engine {
             let slot = try slot(of: network, in: state)
             let vni = try Self.vni(nil, of: network)
             guard keys.epoch != 0 else { throw .zeroSPI }
-            guard keys.sealedBefore < TransmitSA.maximumMessages else {
+            guard keys.sealedBefore < SealingLimits.packets else {
                 throw .invalidKey("a key that has sealed all it may (2^36 packets)")
             }
             if let current = state.epochs[network], keys.epoch <= current {
@@ -95,8 +95,8 @@ extension Engine {
             guard !state.usedTransmitKeys.contains(fingerprint) else {
                 throw .transmitKeyUsedBefore(spi: keys.epoch)
             }
-            let used = min(keys.sentBefore, TransmitSA.maximumCounter)
-            let start = used + min(keys.skipped, TransmitSA.maximumCounter - used)
+            let used = min(keys.sentBefore, SealingLimits.counter)
+            let start = used + min(keys.skipped, SealingLimits.counter - used)
             let transmit = TransmitSA(
                 vni: vni, spi: keys.epoch, key: keys.sendKey, expiry: keys.expiry, after: start,
                 sealedBefore: keys.sealedBefore, ceiling: keys.ceiling,

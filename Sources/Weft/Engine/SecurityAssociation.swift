@@ -29,12 +29,6 @@ public struct SAPair: Sendable {
 
 /// The transmit direction's security association. All lanes share it; each takes counters of its own.
 final class TransmitSA: Sendable {
-    /// No counter is higher, so that none can wrap.
-    static let maximumCounter: UInt64 = 1 << 60
-    /// Messages that one key may seal: at most 2^48 blocks, with which GCM's output is told from random with a chance below 2^-32
-    /// (a block cipher is a permutation, and so many blocks without a repetition begin to show it).
-    static let maximumMessages: UInt64 = 1 << 36
-
     let vni: UInt32
     let spi: UInt32
     let key: PacketKey
@@ -63,8 +57,8 @@ final class TransmitSA: Sendable {
         self.expiry = expiry
         self.carried = carried
         last = Atomic(after)
-        let room = Self.maximumCounter - min(after, Self.maximumCounter)
-        end = Self.maximumCounter - room + min(Self.maximumMessages - min(sealedBefore, Self.maximumMessages), room)
+        let room = SealingLimits.counter - min(after, SealingLimits.counter)
+        end = SealingLimits.counter - room + min(SealingLimits.packets - min(sealedBefore, SealingLimits.packets), room)
         self.ceiling = Atomic(min(ceiling, end))
     }
 

@@ -52,7 +52,7 @@ enum DropScenarios {
         case .noRoute: packets.append(Packets.udp(Packets.host(.left, .v4), IPAddress(v4: 0x0B00_0001), count: 60))
         case .noTransmitKey: (packets, epoch) = ([good], nil)
         case .transmitKeyExpired: (packets, now) = ([good], End.start.advanced(byNanoseconds: 11))
-        case .countersExhausted: (packets, sentBefore) = ([good, good], TransmitSA.maximumCounter - 1)
+        case .countersExhausted: (packets, sentBefore) = ([good, good], SealingLimits.counter - 1)
         case .transmitKeyShared: (packets, epoch) = ([good], nil)
         case .noUnderlayAddress:
             end.hasEndpoint = false

@@ -66,7 +66,7 @@ struct NonceTests {
     @Test("a reservation that runs into the ceiling is cut short, and none goes beyond 2^60")
     func limits() throws {
         let key = try Keys.key(.left, epoch: 1)
-        let limit = TransmitSA.maximumCounter
+        let limit = SealingLimits.counter
         #expect(limit == 1 << 60)
         let last = TransmitSA(vni: 7, spi: 1, key: key, expiry: .distantFuture, after: limit - 3, ceiling: .max)
         #expect(last.reserve(2) == limit - 2..<limit)
@@ -90,7 +90,7 @@ struct NonceTests {
     @Test("a key seals 2^36 messages, those of earlier lives among them, wherever its counters begin")
     func volume() throws {
         let key = try Keys.key(.left, epoch: 1)
-        let most = TransmitSA.maximumMessages
+        let most = SealingLimits.packets
         #expect(most == 1 << 36)
         #expect(TransmitSA(vni: 7, spi: 1, key: key, expiry: .distantFuture).currentCeiling == most)
         let late = TransmitSA(
@@ -111,12 +111,12 @@ struct NonceTests {
 
     @Test("the 2^60th message goes out and the next is dropped", arguments: Scenario.Way.allCases)
     func lastMessage(way: Scenario.Way) throws {
-        let engine = try End(.left).engine(sentBefore: TransmitSA.maximumCounter - 2)
+        let engine = try End(.left).engine(sentBefore: SealingLimits.counter - 2)
         let packet = Packets.udp(from: .left)
         let scenario = Scenario(engine: engine, inputs: Array(repeating: .overlay(packet), count: 5))
         #expect(try scenario.run(way) == 2)
         #expect(engine.totals().drops == [.countersExhausted: 3])
-        #expect(engine.networks().first?.transmit?.lastCounter == TransmitSA.maximumCounter)
+        #expect(engine.networks().first?.transmit?.lastCounter == SealingLimits.counter)
     }
 
     @Test("a packet that is dropped before it is sealed takes no counter")
