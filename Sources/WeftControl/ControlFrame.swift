@@ -1,23 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Why a stream holds no control frame.
-public enum ControlFrameError: Error, Hashable, Sendable, CustomStringConvertible {
-    /// A payload of this many bytes, of which ``ControlFrame/maximumPayloadByteCount`` are allowed.
-    case tooLarge(Int)
-    /// The stream ended after this many bytes of a frame, its length included.
-    case truncated(Int)
-
-    public var description: String {
-        switch self {
-        case .tooLarge(let count):
-            "a control frame of \(count) bytes is too large (at most \(ControlFrame.maximumPayloadByteCount)): "
-                + "check that the peer speaks this protocol"
-        case .truncated(let count):
-            "the control stream ended \(count) bytes into a frame: try the exchange again"
-        }
-    }
-}
-
 /// The framing of control messages on a stream: a length of two bytes in network order, then the payload.
 public enum ControlFrame {
     /// The most bytes that a payload may have.
@@ -28,51 +10,5 @@ public enum ControlFrame {
     public static func encode(_ payload: [UInt8]) throws(ControlFrameError) -> [UInt8] {
         guard payload.count <= maximumPayloadByteCount else { throw .tooLarge(payload.count) }
         return bigEndian(UInt16(payload.count)) + payload
-    }
-}
-
-/// Takes one direction of one exchange's stream, in pieces of any size, and finds the one frame in it.
-///
-/// Whatever follows the frame is taken and forgotten, since a stream must be drained to give its credit back. It holds
-/// at most the frame's own bytes.
-public struct ControlFrameReader: Sendable {
-    private var frame: [UInt8] = []
-    private var isComplete = false
-    private var failure: ControlFrameError?
-
-    public init() {}
-
-    /// Takes the stream's next bytes; returns the frame's payload, once, when its last byte has arrived.
-    ///
-    /// Throws ``ControlFrameError/tooLarge(_:)`` as soon as the length says so, and from then on always.
-    public mutating func receive(_ bytes: Span<UInt8>) throws(ControlFrameError) -> [UInt8]? {
-        if let failure { throw failure }
-        for index in bytes.indices where !isComplete {
-            frame.append(bytes[index])
-            guard frame.count >= ControlFrame.headerByteCount else { continue }
-            let payloadCount = Int(frame.span.bigEndian(UInt16.self, at: 0))
-            guard payloadCount <= ControlFrame.maximumPayloadByteCount else {
-                failure = .tooLarge(payloadCount)
-                throw .tooLarge(payloadCount)
-            }
-            if frame.count == ControlFrame.headerByteCount + payloadCount {
-                isComplete = true
-                return Array(frame.dropFirst(ControlFrame.headerByteCount))
-            }
-        }
-        return nil
-    }
-
-    /// Takes and forgets all that follows: the stream was given up, and what is on its way still comes.
-    public mutating func drain() {
-        frame = []
-        isComplete = true
-        failure = nil
-    }
-
-    /// The peer ended the stream. Throws ``ControlFrameError/truncated(_:)`` if the frame isn't complete.
-    public func end() throws(ControlFrameError) {
-        if let failure { throw failure }
-        guard isComplete else { throw .truncated(frame.count) }
     }
 }

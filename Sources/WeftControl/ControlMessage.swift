@@ -1,36 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Weft
 
-/// An end's proposal for the SA that it'll receive with.
-///
-/// These are the numbers of the wire, whatever they are: ``SAAgreement`` judges them.
-public struct SAOffer: Hashable, Sendable {
-    /// The number of a ``Suite``.
-    public let suite: UInt8
-    /// The bits of an ``SPI``.
-    public let receiveSPI: UInt32
-
-    public init(suite: UInt8, receiveSPI: UInt32) {
-        self.suite = suite
-        self.receiveSPI = receiveSPI
-    }
-
-    public init(suite: Suite, receiveSPI: SPI) {
-        self.init(suite: suite.rawValue, receiveSPI: receiveSPI.rawValue)
-    }
-}
-
-/// How a responder answers a request.
-public enum ExchangeStatus: UInt8, Hashable, Sendable, CaseIterable {
-    case granted = 0
-    /// Refused; why isn't told.
-    case rejected = 1
-    /// No VNI is free now; another try may succeed later.
-    case vnisExhausted = 2
-    /// No SPI is left: the session is of no more use.
-    case spisExhausted = 3
-}
-
 /// One message of the control protocol; the payload of one ``ControlFrame``.
 ///
 /// A VNI is 1 to 2^24 - 1, but stands here as it came, so that a grant that can't be used can still be released.

@@ -1,14 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Weft
 
-/// Which of a session's two master keys an SA's key comes from; bit 31 of its SPI.
-///
-/// Only ``first`` is in use today; the other exists so that the key can be changed once the SPIs are used up.
-public enum MasterKeyIndex: Int, Hashable, Sendable, CaseIterable {
-    case first = 0
-    case second = 1
-}
-
 /// The two 256-bit keys that a session derives every SA's key from.
 public struct MasterKeys: ~Copyable, Sendable {
     /// The fewest bytes that a root secret may have. A session exports exactly this many.

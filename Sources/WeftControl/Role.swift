@@ -1,12 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Both ends have the same identity, so neither is the initiator.
-public struct RoleElectionError: Error, Hashable, Sendable, CustomStringConvertible {
-    public var description: String {
-        "both ends have the same identity key: generate a key of its own for each end"
-    }
-}
-
 /// Which end of a session this is; bit 30 of the SPIs that it gives out.
 public enum Role: UInt8, Hashable, Sendable, CaseIterable, CustomStringConvertible {
     /// Dials and writes first.

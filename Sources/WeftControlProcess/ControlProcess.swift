@@ -5,13 +5,6 @@ import WeftDNS
 import WeftPair
 import WeftQUIC
 
-/// Which endpoint a machine is, and what one source may cost it.
-public struct ControlPlace: Hashable, Sendable {
-    public var place = EndpointPlace()
-    public var handshakesPerSource = QUICEndpoint.Limits().handshakesPerSource
-    public var callsPerSource = QUICEndpoint.Limits().callsPerSource
-}
-
 /// What speaks with strangers: runs a tunnel's control machines over the pair, and nothing else.
 ///
 /// It opens no file and no socket. The data process tells it who the peers are, what came for them and how their networks are

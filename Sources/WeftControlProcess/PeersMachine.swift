@@ -4,13 +4,6 @@ import WeftControl
 import WeftNames
 import WeftPair
 
-/// The peers of a file that one machine serves, in a list that comes in parts.
-struct PeerList {
-    var peers: [ControlPeer] = []
-    var presences: [PublicKey: PeerPresence] = [:]
-    var tunnelled: [Prefix] = []
-}
-
 /// Agrees on keys with peers.
 final class PeersMachine: HostedMachine {
     let plane: ControlPlane

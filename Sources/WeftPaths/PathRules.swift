@@ -28,34 +28,3 @@ public struct PathRules: Hashable, Sendable {
         self.answering = answering
     }
 }
-
-/// Who suggested that a peer might be somewhere, the more telling the higher.
-public enum PathOrigin: Int, Hashable, Sendable, Comparable {
-    /// A datagram of its came from there.
-    case source
-    /// The file does, by an address or a name.
-    case name
-    /// Its control session does: QUIC has had answers from there.
-    case session
-    /// The file has come to say so, by another name.
-    case newName
-
-    public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
-}
-
-/// Which addresses no peer is followed to.
-public struct ForbiddenPlaces: Sendable {
-    /// The host's own, and those that are all hosts' of one of its networks. Only the file may name one.
-    public var addresses: Set<IPAddress> = []
-    /// What the host routes into the tunnel: what is sealed would be sealed again and again.
-    public var tunnelled: [Prefix] = []
-
-    public init() {}
-
-    /// Whether a datagram may be sent there because somebody, and not the file, suggested it.
-    func forbid(_ place: AddressPair) -> Bool {
-        let address = place.remote.address
-        return !place.remote.canBeReached || address.isLoopback || address.isMapped || addresses.contains(address)
-            || tunnelled.contains { $0.contains(address) }
-    }
-}

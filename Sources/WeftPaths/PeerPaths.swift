@@ -1,16 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Weft
 
-/// What a peer's paths ask for.
-public enum PathAction: Hashable, Sendable {
-    /// Send a sealed probe, whose text has so many bytes.
-    case probe(token: UInt64, to: AddressPair, length: Int)
-    /// The peer's data goes there from now on.
-    case move(to: AddressPair)
-    /// Inner packets of that length at most go whole; nil for no limit.
-    case limit(Int?)
-}
-
 /// One peer's paths: the present one, to which data goes, and others that it might be at.
 ///
 /// The present one is left when it has stopped to answer and another one has answered, or when another one answers that the file has

@@ -2,43 +2,6 @@
 import CWeftTunnelMap
 import Weft
 
-/// How packets get to a nexthop.
-public enum NexthopProtocol: String, CaseIterable, Codable, Hashable, Sendable {
-    /// A VXLAN device (RFC 7348) with `external`, which takes a tunnel key.
-    case vxlan
-    /// A Geneve device (RFC 8926) with `external`.
-    case geneve
-    /// An IPIP or IP6 tunnel device.
-    case ipip
-    case wireguard
-    /// Any other device.
-    case plain
-    /// Geneve without a device: the classifier makes the outer headers and sends them out of an underlay interface.
-    case geneveDirect = "geneve-direct"
-
-    var number: UInt32 {
-        switch self {
-        case .vxlan: UInt32(WEFT_PROTOCOL_VXLAN)
-        case .geneve: UInt32(WEFT_PROTOCOL_GENEVE)
-        case .ipip: UInt32(WEFT_PROTOCOL_IPIP)
-        case .wireguard: UInt32(WEFT_PROTOCOL_WIREGUARD)
-        case .plain: UInt32(WEFT_PROTOCOL_PLAIN)
-        case .geneveDirect: UInt32(WEFT_PROTOCOL_GENEVE_DIRECT)
-        }
-    }
-
-    init?(number: UInt32) {
-        guard let found = Self.allCases.first(where: { $0.number == number }) else { return nil }
-        self = found
-    }
-
-    /// Whether its devices are told VNI and addresses packet by packet.
-    public var takesKey: Bool { self == .vxlan || self == .geneve }
-
-    /// Whether there is an Ethernet frame inside, whose MAC addresses are derived.
-    var carriesFrames: Bool { takesKey || self == .geneveDirect }
-}
-
 /// One way to reach a prefix.
 public struct Nexthop: Hashable, Sendable {
     /// The other end's underlay address. May be missing where the device knows it.
@@ -95,21 +58,6 @@ public struct Nexthop: Hashable, Sendable {
         if !(1...63).contains(peer.utf8.count) || peer.utf8.contains(0) { return "a peer's name has 1 to 63 bytes" }
         if !(1...15).contains(interface.utf8.count) { return "an interface's name has 1 to 15 bytes" }
         return nil
-    }
-}
-
-/// A prefix and the nexthops that it is reached by.
-public struct TunnelMapEntry: Hashable, Sendable {
-    public var prefix: Prefix
-    /// 1 to 16, in any order: it means nothing. None at all, to drop what never leaves in the clear.
-    public var nexthops: [Nexthop]
-    /// Whether packets are dropped while no nexthop is healthy, rather than left to the kernel's routing.
-    public var neverInTheClear: Bool
-
-    public init(prefix: Prefix, nexthops: [Nexthop], neverInTheClear: Bool = false) {
-        self.prefix = prefix
-        self.nexthops = nexthops
-        self.neverInTheClear = neverInTheClear
     }
 }
 

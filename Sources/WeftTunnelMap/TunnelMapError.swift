@@ -58,30 +58,3 @@ extension TunnelMapError: CustomStringConvertible {
         }
     }
 }
-
-/// What a change of the maps wrote.
-public struct TunnelMapChanges: Hashable, Sendable {
-    /// Entries that were not there before.
-    public var added = 0
-    /// Entries that have other nexthops than before.
-    public var changed = 0
-    public var removed = 0
-    /// Elements written to or deleted from the kernel's maps.
-    public var writes = 0
-
-    public init() {}
-}
-
-/// A change that stopped half-way.
-public struct ReconcileError: Error, CustomStringConvertible {
-    /// What stopped it.
-    public let cause: TunnelMapError
-    /// What was done before, and stays.
-    public let applied: TunnelMapChanges
-
-    public var description: String {
-        guard applied != TunnelMapChanges() else { return "\(cause); nothing was changed" }
-        return "\(cause); before that \(applied.added) entries were added, \(applied.changed) changed and "
-            + "\(applied.removed) removed, in \(applied.writes) writes"
-    }
-}

@@ -1,21 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Synchronization
 
-/// A probe that came, authentic and fresh.
-public struct PathArrival: Hashable, Sendable {
-    public let probe: PathProbe
-    /// From where, and to which of our addresses.
-    public let place: AddressPair
-}
-
-/// What the packet path noticed of a peer's paths.
-public struct PathNews: Sendable {
-    public let network: NetworkID
-    public internal(set) var arrivals: [PathArrival] = []
-    /// Where something newer than all before came from, if that isn't the endpoint.
-    public internal(set) var sighting: AddressPair?
-}
-
 /// What came of one network's probes, and where its peer was seen, until somebody asks. What a peer can make us keep is bounded.
 final class PathInbox: Sendable {
     private struct State {
@@ -61,33 +46,6 @@ final class PathInbox: Sendable {
         }
         hasSighting.store(false, ordering: .relaxed)
         return news
-    }
-}
-
-/// The networks that have news of their paths, each once; so it is no longer than there are networks.
-final class PathNewsList: Sendable {
-    private struct State {
-        var waiting: [NetworkID] = []
-        var arrival: ArrivalEvent?
-    }
-
-    private let state = Mutex(State())
-
-    func attach(_ arrival: ArrivalEvent?) { state.withLock { $0.arrival = arrival } }
-
-    func add(_ network: NetworkID) {
-        let arrival = state.withLock { state in
-            state.waiting.append(network)
-            return state.arrival
-        }
-        arrival?.signal()
-    }
-
-    func take() -> [NetworkID] {
-        state.withLock { state in
-            defer { state.waiting.removeAll() }
-            return state.waiting
-        }
     }
 }
 

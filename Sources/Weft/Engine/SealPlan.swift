@@ -53,33 +53,3 @@ struct SealPlan: BitwiseCopyable {
         count == segments ? length + count * Geneve.overhead : count * (segmentLength + Geneve.overhead)
     }
 }
-
-/// Packets of a batch that follow one another to one network.
-struct SealRun: BitwiseCopyable {
-    private let first: Int
-    private let end: Int
-    let network: SealTarget
-
-    init(plans: Range<Int>, network: SealTarget) {
-        first = plans.lowerBound
-        end = plans.upperBound
-        self.network = network
-    }
-
-    /// Where their plans stand.
-    var plans: Range<Int> { first..<end }
-}
-
-/// Where a run's packets go.
-struct SealTarget: BitwiseCopyable {
-    let network: NetworkID
-    let endpoint: Endpoint
-    /// Which of our addresses they leave from.
-    let local: IPAddress?
-    /// The longest inner packet that goes whole.
-    let longestPacket: Int
-    /// The bits of inner traffic classes that outer headers get.
-    let copiedClass: UInt8
-    let association: NetworkView.Transmit
-    let counters: CounterBlocks.View
-}

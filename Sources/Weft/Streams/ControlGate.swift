@@ -1,20 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Synchronization
 
-/// What strangers may cost on the way to who takes control datagrams.
-public struct CallLimits: Hashable, Sendable {
-    /// First packets a second from one source: an IPv4 address, or an IPv6 network of 64 bits.
-    public var callsPerSource = 50
-    /// First packets a second from all sources.
-    public var calls = 8000
-    /// Short packets for none of our ids a second, from one source.
-    public var resetsPerSource = 10
-    /// The same from all sources.
-    public var resets = 2000
-
-    public init() {}
-}
-
 /// Decides on the thread that received them which control datagrams are taken at all, and by which queue: what bears a tag
 /// of ours, calls, and what may be a reset wait apart, so that none of them fills the others' room.
 public final class ControlGate: Sendable {
@@ -90,11 +76,4 @@ public final class ControlGate: Sendable {
             finish()
         }
     }
-}
-
-/// What became of a part of a batch.
-struct HandedOver {
-    var taken = 0
-    var strangers = 0
-    var overLimit = 0
 }

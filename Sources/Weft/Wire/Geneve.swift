@@ -97,26 +97,3 @@ public enum Geneve {
         return Header(protocolType: protocolType, vni: vni, spi: spi, nonceOffset: nonceOffset, length: length)
     }
 }
-
-/// EtherTypes (IEEE 802).
-enum EtherType {
-    static let ipv4: UInt16 = 0x0800
-    static let arp: UInt16 = 0x0806
-    static let ipv6: UInt16 = 0x86DD
-    // In Geneve envelopes only; neither is registered.
-    static let disco: UInt16 = 0x7A11
-    static let wireGuard: UInt16 = 0x7A12
-}
-
-/// IP protocol numbers (IANA).
-enum IPProtocol {
-    static let icmp: UInt8 = 1
-    static let tcp: UInt8 = 6
-    static let udp: UInt8 = 17
-    static let icmpv6: UInt8 = 58
-    // IPv6 extension headers.
-    static let hopByHop: UInt8 = 0
-    static let routing: UInt8 = 43
-    static let fragment: UInt8 = 44
-    static let destinationOptions: UInt8 = 60
-}

@@ -1,23 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a packet says of congestion: the two lowest bits of its traffic class (RFC 3168 section 5).
-enum ECN: UInt8, CaseIterable {
-    /// Who sent it doesn't react to marks.
-    case notECT = 0b00
-    case ect1 = 0b01
-    case ect0 = 0b10
-    /// A router was congested.
-    case ce = 0b11
-}
-
-/// What the outer header takes of an inner packet's ECN (RFC 6040 section 4.1).
-public enum ECNMode: Hashable, Sendable {
-    /// Nothing, since the other end may lose a mark: the outer header is Not-ECT.
-    case compatibility
-    /// All of it.
-    case normal
-}
-
 /// IPv4's type of service, which is IPv6's traffic class: the DSCP in the six upper bits (RFC 2474), ECN in the two lower ones.
 enum TrafficClass {
     static let ecn: UInt8 = 0b11
@@ -59,18 +41,6 @@ enum TrafficClass {
             packet.store(Checksum.updated(packet.bytes.load(at: 10), from: before, to: after), at: 10)
         case .v6:
             packet.store(before & ~(UInt16(ecn) << 4) | UInt16(combined.rawValue) << 4, at: 0)
-        }
-    }
-}
-
-extension ECN {
-    /// The one that a traffic class says.
-    init(_ trafficClass: UInt8) {
-        switch trafficClass & TrafficClass.ecn {
-        case Self.notECT.rawValue: self = .notECT
-        case Self.ect1.rawValue: self = .ect1
-        case Self.ect0.rawValue: self = .ect0
-        default: self = .ce
         }
     }
 }

@@ -49,11 +49,3 @@ public protocol EnginePort: AnyObject {
     /// The next thing that the engine answered.
     func nextEvent() -> EngineEvent?
 }
-
-/// What an engine answers to what was asked of it by an ``EnginePort``.
-public enum EngineEvent: Hashable, Sendable {
-    /// SAs of a network were refused, in words for people.
-    case refused(NetworkID, why: String)
-    /// A granted network couldn't be added.
-    case grantRefused(vni: UInt32)
-}

@@ -11,9 +11,3 @@ public struct FleetRights: Hashable, Sendable {
     /// Whether the nexthops that it names may send us Geneve without a device; not unless the file says so.
     public var namesSenders: Bool
 }
-
-/// Who may send Geneve without a device: an underlay address, and the VNI that it uses.
-public struct GeneveSender: Hashable, Sendable {
-    public let address: IPAddress
-    public let vni: UInt32
-}

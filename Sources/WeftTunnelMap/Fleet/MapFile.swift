@@ -3,25 +3,6 @@ import FoundationEssentials
 import Weft
 import WeftFiles
 
-/// What is wrong with a tunnel map's file, or with a value in etcd.
-public struct MapFileError: Error, Hashable, Sendable, CustomStringConvertible {
-    /// The file or key, and where in it.
-    public let place: String
-    public let message: String
-
-    public var description: String { "\(place): \(message)" }
-
-    public init(_ place: String, _ message: String) {
-        self.place = place
-        self.message = message
-    }
-
-    /// Why a file isn't read.
-    init(_ path: String, _ refusal: FileRefusal) {
-        self.init(path, refusal.path == path ? refusal.complaint : refusal.description)
-    }
-}
-
 /// The file of `weft tunnel-map run`: JSON (RFC 8259).
 ///
 /// All that is optional has a default; a key that nobody knows is an error, since it is likely a misspelt one.

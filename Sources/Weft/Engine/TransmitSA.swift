@@ -1,32 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Synchronization
 
-/// Both directions' keys of one virtual network, to be installed together.
-public struct SAPair: Sendable {
-    public let receiveSPI: UInt32
-    public let receiveKey: PacketKey
-    public let transmitSPI: UInt32
-    public let transmitKey: PacketKey
-    /// Both directions work up to and including this instant.
-    public let expiry: Instant
-    /// What datagrams that come bear, and those that go; nil for the VNI that is the network's own.
-    public let receiveVNI: UInt32?
-    public let transmitVNI: UInt32?
-
-    public init(
-        receiveSPI: UInt32, receiveKey: PacketKey, transmitSPI: UInt32, transmitKey: PacketKey, expiry: Instant,
-        receiveVNI: UInt32? = nil, transmitVNI: UInt32? = nil
-    ) {
-        self.receiveSPI = receiveSPI
-        self.receiveKey = receiveKey
-        self.transmitSPI = transmitSPI
-        self.transmitKey = transmitKey
-        self.expiry = expiry
-        self.receiveVNI = receiveVNI
-        self.transmitVNI = transmitVNI
-    }
-}
-
 /// The transmit direction's security association. All lanes share it; each takes counters of its own.
 final class TransmitSA: Sendable {
     let vni: UInt32
@@ -103,37 +77,5 @@ final class TransmitSA: Sendable {
             if exchanged { return current + 1..<current + 1 + granted }
             current = original
         }
-    }
-}
-
-/// The receive direction's security association, with the window that all lanes share.
-final class ReceiveSA: Sendable {
-    let vni: UInt32
-    let spi: UInt32
-    let key: PacketKey
-    private let expiryNanoseconds: Atomic<UInt64>
-    /// Held once per run of datagrams, never across a decryption.
-    let window: Mutex<ReplayWindow>
-
-    /// - Parameter highest: the highest counter that was received before; all up to it count as seen.
-    init(vni: UInt32, spi: UInt32, key: PacketKey, expiry: Instant, after highest: UInt64 = 0) {
-        self.vni = vni
-        self.spi = spi
-        self.key = key
-        expiryNanoseconds = Atomic(expiry.nanoseconds)
-        window = Mutex(ReplayWindow(after: highest))
-    }
-
-    var expiry: Instant { Instant(nanoseconds: expiryNanoseconds.load(ordering: .relaxed)) }
-
-    /// Whether a datagram can't tell the two apart.
-    func isNamed(as other: ReceiveSA) -> Bool { vni == other.vni && spi == other.spi }
-
-    /// Sets a new expiry, for a key that was installed again.
-    func renew(until instant: Instant) { expiryNanoseconds.store(instant.nanoseconds, ordering: .relaxed) }
-
-    /// Brings the expiry forward; never puts it off.
-    func expire(by instant: Instant) {
-        if instant < expiry { expiryNanoseconds.store(instant.nanoseconds, ordering: .relaxed) }
     }
 }
