@@ -28,3 +28,20 @@ static inline int weft_ares_without_cache(struct ares_options *options)
     return 0;
 #endif
 }
+
+/// Whether c-ares can read bytes as a message. A newer one takes those that it can't for its socket's fault, and asks all that was asked
+/// by it again, until it gives up.
+static inline int weft_ares_can_read(const unsigned char *bytes, size_t count)
+{
+#if ARES_VERSION >= 0x011600
+    ares_dns_record_t *message = NULL;
+    if (ares_dns_parse(bytes, count, 0, &message) != ARES_SUCCESS) {
+        return 0;
+    }
+    ares_dns_record_destroy(message);
+#else
+    (void)bytes;
+    (void)count;
+#endif
+    return 1;
+}
