@@ -1,8 +1,19 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Checks what a machine can check about the sources. Reports everything it finds, then fails if that was anything.
+# Checks what a machine can check about the sources. Reports everything it finds, then fails with 1 if that was anything, with 2 where a
+# tool is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+# What isn't there has found nothing: that is another failure than findings are.
+missing=()
+for tool in swift shellcheck groff; do
+    command -v "$tool" >/dev/null || missing+=("$tool")
+done
+if ((${#missing[@]} > 0)); then
+    echo "lint: not installed: ${missing[*]} (as root, scripts/install-dependencies.sh lint installs all but swift)" >&2
+    exit 2
+fi
 
 failures=0
 # fail WHAT FINDING...

@@ -74,7 +74,8 @@ public final class DNSChannel: NameQueries {
     /// A socket brought an answer.
     public func receive(_ bytes: [UInt8], by socket: UInt32) {
         // An empty one is none, and c-ares would take it for the socket's end. What is no message is nobody's answer.
-        guard !bytes.isEmpty, bytes.count <= DNSQuestion.longestAnswer, unsafe weft_ares_can_read(bytes, bytes.count) != 0,
+        guard !bytes.isEmpty, bytes.count <= DNSQuestion.longestAnswer,
+            unsafe weft_ares_can_read(bytes, bytes.count) != 0,
             let number = sockets.deliver(bytes, to: socket)
         else { return }
         unsafe ares_process_fd(channel, number, Self.none)
