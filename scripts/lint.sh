@@ -57,6 +57,28 @@ echo "traps"
 lines grep -rnE --include='*.swift' '^[^/]*(\btry!|\bas!|\bfatalError\()' Sources
 ((${#found[@]} == 0)) || fail "no try!, as! or fatalError( in Sources: an error says what to do, a trap doesn't" "${found[@]}"
 
+echo "modules"
+# ARCHITECTURE.md's table has each module of Sources, and none above one that needs it.
+declare -A row=()
+# shellcheck disable=SC2016 # The backquotes are Markdown's.
+while read -r module; do row[$module]=${#row[@]}; done < <(sed -nE '/^## The parts/,/^Inside/s/^\| `([Ww]eft[A-Za-z-]*)` \|.*/\1/p' ARCHITECTURE.md)
+while read -r module needed; do
+    [[ -d Sources/$module && $module != CWeft* && $module != bpf-embed ]] || continue
+    if [[ -z ${row[$module]:-} ]]; then
+        fail "ARCHITECTURE.md: its table of modules has no row for $module"
+        row[$module]=-1
+    elif [[ -n $needed && -n ${row[$needed]:-} ]] && ((${row[$needed]} < ${row[$module]})); then
+        fail "ARCHITECTURE.md: $module depends on $needed, which stands above it: dependencies point downwards"
+    fi
+done < <(swift package describe | awk '
+    /^Targets:/ { targets = 1 }
+    !targets { next }
+    /^    Name: / { name = $2 }
+    /^    Path: / { print name }
+    /^    [A-Z]/ { list = /^    Target dependencies:/ }
+    list && /^        / { needs[name] = needs[name] " " $1 }
+    END { for (name in needs) { n = split(needs[name], all, " "); for (i = 1; i <= n; i++) print name, all[i] } }')
+
 echo "tests that documents name"
 # named TEST FILE: whether a file has a suite or a test of that name.
 named() { grep -qF -e "\"$1\"" -e "struct $1 " -e "func $1(" "$2"; }
