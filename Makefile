@@ -30,7 +30,7 @@ RELEASE = -c release --static-swift-stdlib --disable-local-rpath -debug-info-for
 PROGRAMS = weft weft-control weft-map
 WEFT = .build/release/weft
 
-.PHONY: help build demo test test-exhaustive test-thread test-address test-control soak lint fuzz bench bench-packets bench-engine bench-keys \
+.PHONY: help build demo test test-exhaustive test-thread test-address test-control test-mtu soak lint fuzz bench bench-packets bench-engine bench-keys \
     bench-peers bench-floods bench-show bench-map install install-built uninstall deb check-programs test-deb test-reproducible debian13 release clean
 
 help: ## list the targets
@@ -76,6 +76,11 @@ soak: ## a year in an hour: WEFT_SOAK_EVENTS (500) events on four tunnels, each 
 	@scripts/install-dependencies.sh test
 	WEFT_SOAK_EVENTS="$${WEFT_SOAK_EVENTS:-500}" WEFT_SOAK_PATIENCE="$${WEFT_SOAK_PATIENCE:-3}" \
 	    $(SWIFT) test --filter 'Integration.Soak'
+
+test-mtu: ## paths of each length from 1,200 bytes to 1,500, and 9,000, with ICMP blocked and forged: a table of what is found, and how soon; as root
+	@[ "$$(id -u)" = 0 ] || { echo 'make test-mtu: run it as root: it makes network namespaces' >&2; exit 1; }
+	@scripts/install-dependencies.sh test
+	WEFT_MTU_SWEEP=1 $(SWIFT) test --filter 'Integration.MTU/each'
 
 lint: ## check format, scripts, licence lines, manual pages
 	@scripts/install-dependencies.sh lint

@@ -42,6 +42,8 @@ public final class HostKeeper: Sendable {
     private let hasRun = Atomic(false)
     private let published = Mutex(HostReport())
     private let work: Mutex<Work>
+    /// Where datagrams arrive, too; 0 for nowhere.
+    private let secondPort = Atomic<UInt16>(0)
 
     /// What looks share; used by one thread at a time.
     struct Work: ~Copyable {
@@ -279,6 +281,12 @@ public final class HostKeeper: Sendable {
 }
 
 extension HostKeeper {
+    /// Datagrams arrive at one more port from now on, or at none but the tunnel's own.
+    public func expectDatagrams(at port: UInt16?) throws {
+        guard secondPort.exchange(port ?? 0, ordering: .relaxed) != port ?? 0 else { return }
+        try work.withLock { work in _ = try filter?.apply(plan(for: host.wants.routes), &work.netlink) }
+    }
+
     /// Leads other prefixes into the interface. The guard holds all the while.
     public func update(to routes: TunnelRoutes) throws {
         try work.withLock { work in
@@ -301,7 +309,10 @@ extension HostKeeper {
 
     /// The filter's part for routes as they are, or are to be.
     func plan(for routes: TunnelRoutes) -> GuardPlan {
-        Self.plan(
+        var configuration = configuration
+        let second = secondPort.load(ordering: .relaxed)
+        if second != 0 { configuration.ports.append(second) }
+        return Self.plan(
             for: routes, host.wants.name, configuration, hasFirewalldFilter: filter?.hasFirewalldFilter() ?? false)
     }
 

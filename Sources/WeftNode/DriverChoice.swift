@@ -21,8 +21,11 @@ package protocol TunnelDatapath: Datapath {
     var host: HostState { get }
     /// Somebody removed the interface: makes it anew where that can be.
     func replaceInterface() -> HostKeeper.Loss
-    /// Goes on at a UDP port of the system's choice, and says at which; nil where the driver can't.
-    func changePort() throws(DatapathError) -> UInt16?
+    /// Has datagrams to these places leave from a second UDP port, of the system's choice, where what comes is taken, too; all others
+    /// leave from the tunnel's own.
+    /// - Parameter isFresh: whether it is to be another port than before.
+    /// - Returns: the port; nil where nothing leaves from it.
+    func serve(_ places: Set<Endpoint>, fromFreshPort isFresh: Bool) throws(DatapathError) -> UInt16?
     /// Bytes of the longest inner packet that it can carry.
     var longestPacket: Int { get }
     /// Has its device take inner packets of so many bytes from now on.
@@ -34,13 +37,7 @@ extension TunnelDatapath {
     package func replaceInterface() -> HostKeeper.Loss { .ended("its interface is gone: somebody removed it") }
 }
 
-extension XDPDatapath {
-    /// What the program lets through, and what frames bear, stays.
-    package func changePort() throws(DatapathError) -> UInt16? { nil }
-}
-
 extension TUNDatapath: TunnelDatapath {
-    package func changePort() throws(DatapathError) -> UInt16? { try movePort() }
     package var counters: [String: UInt64] { [:] }
     package var transport: UnderlayTransport { underlay }
 }

@@ -102,7 +102,9 @@ package final class WeftNode: Sendable {
                 : try PathService(
                     configuration, engine, datapath, tunnelled: routes.catchingAll, log)
             control = try Self.control(
-                name, gate, configuration, engine, datapath, routes, mark, servesKeys: servesKeys, paths, launcher, log)
+                name, gate, configuration, engine, datapath, host, routes, mark, servesKeys: servesKeys, paths,
+                launcher,
+                log)
         } catch {
             throw CommandFailure(.failed, "\(error)")
         }
@@ -176,7 +178,7 @@ package final class WeftNode: Sendable {
 
     private static func control(
         _ name: String, _ gate: ControlGate?, _ configuration: TunnelConfiguration, _ engine: Engine,
-        _ datapath: any TunnelDatapath,
+        _ datapath: any TunnelDatapath, _ host: HostKeeper,
         _ routes: TunnelRoutes, _ mark: UInt32, servesKeys: Bool, _ paths: PathService?,
         _ launcher: (any ControlLauncher)?, _ log: Log
     ) throws -> ControlService? {
@@ -195,7 +197,7 @@ package final class WeftNode: Sendable {
             configuration, name: name, tunnelled: routes.catchingAll, servesKeys: servesKeys)
         return try ControlService(
             served, engine, launcher, links: links, wake: wake, mark: mark, paths: paths,
-            mover: servesKeys ? nil : PortMover(configuration, datapath, log), log)
+            mover: servesKeys ? nil : PortMover(datapath, host, log), log)
     }
 
     func replaceConfiguration(with new: TunnelConfiguration) { current.withLock { $0 = new } }

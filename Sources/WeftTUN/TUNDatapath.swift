@@ -56,6 +56,8 @@ public final class TUNDatapath: Datapath {
     private let senders: [UDPSocket]
     private let fragments: UDPSocket
     private let separate: [UDPSocket]
+    private let second: SecondPort
+    private let wake: WakeEvent
     private let pumps: PumpedDatapath
     /// What the tunnel has put into the host.
     public let host: HostState
@@ -64,11 +66,8 @@ public final class TUNDatapath: Datapath {
     /// The kernel's limit (MAX_TAP_QUEUES).
     private static let mostQueues = 256
 
-    /// How many sockets peers are parted over once one is slow: more peers share them.
-    private static let partedPeers = 32
-
-    /// Lanes that its engine must have: two pumps a queue and the timer.
-    public static func lanes(queues: Int) -> Int { 2 * queues + 1 }
+    /// Lanes that its engine must have: two pumps a queue, the timer, and the second port.
+    public static func lanes(queues: Int) -> Int { 2 * queues + 2 }
 
     /// Queues for a number of processors, each of which has two threads.
     public static func queues(processors: Int) -> Int { min(max(processors / 2, 1), 8) }
@@ -94,9 +93,16 @@ public final class TUNDatapath: Datapath {
         self.devices = devices
         senders = try Self.senders(configuration)
         fragments = try Self.fragments(configuration, sockets)
-        separate = try Self.separate(configuration, port: sockets[0].port)
+        separate = try UDPSocket.separate(
+            of: sockets[0], address: configuration.listenAddress, mark: configuration.mark,
+            offloads: configuration.offloads)
+        let second = SecondPort(
+            address: configuration.listenAddress, mark: configuration.mark, offloads: configuration.offloads)
+        self.second = second
+        let ways = try DeviceWays.open(mark: configuration.mark)
         do throws(TransportError) {
             let wake = try WakeEvent()
+            self.wake = wake
             var queues: [PumpedDatapath.Queue] = []
             for (device, socket) in zip(devices, sockets) {
                 queues.append(
@@ -104,11 +110,14 @@ public final class TUNDatapath: Datapath {
                         fromOverlay: TUNReader(device, wake: wake), toOverlay: TUNWriter(device, wake: wake),
                         fromUnderlay: UDPReceiver(socket, wake: wake),
                         toUnderlay: UDPSender(
-                            socket, spread: senders, fragments: fragments, separate: separate, wake: wake)))
+                            socket, spread: senders, fragments: fragments, separate: separate,
+                            second: second, wake: wake, pathMTU: ways.mtu)))
             }
             pumps = PumpedDatapath(
                 engine: engine, queues: queues,
-                timerSender: UDPSender(sockets[0], fragments: fragments, separate: separate, wake: wake), wake: wake,
+                timerSender: UDPSender(
+                    sockets[0], fragments: fragments, separate: separate, second: second, wake: wake,
+                    pathMTU: ways.mtu), wake: wake,
                 pinsThreads: configuration.pinsThreads, onTick: onTick)
         } catch {
             throw .transport(error)
@@ -163,20 +172,6 @@ public final class TUNDatapath: Datapath {
         return fragments
     }
 
-    /// The sockets that peers are parted over once one is slow; what comes to their port goes to the others.
-    private static func separate(
-        _ configuration: TUNConfiguration, port: UInt16
-    ) throws(DatapathError) -> [UDPSocket] {
-        var sockets: [UDPSocket] = []
-        for _ in 0..<Self.partedPeers {
-            sockets.append(
-                try UDPSocket(
-                    port: port, address: configuration.listenAddress, mark: configuration.mark, role: .sendsBeside,
-                    offloads: configuration.offloads))
-        }
-        return sockets
-    }
-
     /// Readies the device, which stays down.
     private static func configure(_ configuration: TUNConfiguration) throws(LinkError) -> Int32 {
         var netlink = try Netlink()
@@ -214,6 +209,7 @@ public final class TUNDatapath: Datapath {
         defer {
             for device in devices { device.close() }
             for socket in sockets + senders + [fragments] + separate { socket.close() }
+            second.close()
         }
         do throws(DatapathError) {
             try pumps.run()
@@ -231,16 +227,13 @@ public final class TUNDatapath: Datapath {
 
     public func close() { pumps.close() }
 
-    /// Goes on at a port of the system's choice, under traffic; what waited at the old one is lost.
-    /// - Returns: the port.
-    public func movePort() throws(DatapathError) -> UInt16 {
-        let fresh = try Self.sockets(configuration, port: 0)
-        let freshFragments = try Self.fragments(configuration, fresh)
-        let freshSeparate = try Self.separate(configuration, port: fresh[0].port)
-        for (socket, other) in zip(sockets + [fragments] + separate, fresh + [freshFragments] + freshSeparate) {
-            try socket.become(other)
+    /// Has datagrams to these places leave from a second port, and takes what comes to it; all others leave from the tunnel's own.
+    /// - Parameter isFresh: whether it is to be another port than before.
+    /// - Returns: the port; nil where nothing leaves from it.
+    public func serve(_ places: Set<Endpoint>, fromFreshPort isFresh: Bool) throws(DatapathError) -> UInt16? {
+        try second.serve(places, isFresh: isFresh) { (socket) throws(DatapathError) in
+            try pumps.pump(UDPReceiver(socket, wake: wake), to: TUNWriter(devices[0], wake: wake))
         }
-        return sockets[0].port
     }
 
     /// Where other kinds of packets that come to the socket are consumed.

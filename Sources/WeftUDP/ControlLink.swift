@@ -42,8 +42,14 @@ public final class SharedPort: ControlLink {
         }
     }
 
+    /// Bytes of the longest datagram that every IPv4 path is taken to carry whole: 1,200 with its headers. QUIC's first ones are longer.
+    /// IPv6 carries all of QUIC's.
+    private static let longestWhole = 1200 - 20 - 8
+
     public func send(_ datagram: RawSpan, to place: AddressPair) {
-        _ = underlay.send(datagram, to: place.remote, from: place.local)
+        _ = underlay.send(
+            datagram, to: place.remote, from: place.local,
+            inFragments: place.remote.address.family == .v4 && datagram.byteCount > Self.longestWhole)
     }
 }
 
@@ -70,7 +76,7 @@ public final class OwnPort: ControlLink {
     public init(
         port: UInt16, address: IPAddress? = nil, mark: UInt32, _ plane: DataPlane, wake: WakeEvent
     ) throws(DatapathError) {
-        socket = try UDPSocket(port: port, address: address, mark: mark, offloads: [])
+        socket = try UDPSocket(port: port, address: address, mark: mark, offloads: [], inFragments: true)
         receiver = UDPReceiver(socket, wake: wake)
         way = .counted(plane.add(underlay: UDPSender(socket, wake: wake), name: "control"))
     }
@@ -80,7 +86,7 @@ public final class OwnPort: ControlLink {
 
     /// A port without a data plane; 0 lets the system choose.
     public init(port: UInt16 = 0, mark: UInt32 = 0, wake: WakeEvent) throws(DatapathError) {
-        socket = try UDPSocket(port: port, mark: mark, offloads: [])
+        socket = try UDPSocket(port: port, mark: mark, offloads: [], inFragments: true)
         receiver = UDPReceiver(socket, wake: wake)
         way = .bare
     }

@@ -14,20 +14,52 @@ struct SendSockets: Sendable {
     enum Place: Hashable, BitwiseCopyable {
         case common(Int)
         case separate(Int)
+        /// The tunnel's second port.
+        case second
     }
 
     /// Whether peers can be parted.
     var canPart: Bool { !separate.isEmpty }
 
     @inline(__always)
-    func place(of run: ToUnderlay.Run, isSeparate: Bool) -> Place {
-        isSeparate && canPart ? .separate(Int(run.network.rawValue) % separate.count) : .common(run.source)
+    func place(of run: ToUnderlay.Run, isSeparate: Bool, second: SecondPort.Use?) -> Place {
+        if let second, second.places.contains(run.destination) { return .second }
+        return place(of: run.network, source: run.source, isSeparate: isSeparate, second: nil)
     }
 
-    subscript(place: Place) -> UDPSocket {
+    /// - Parameter second: the second port, if it leaves from that.
+    @inline(__always)
+    func place(of network: NetworkID, source: Int = 0, isSeparate: Bool, second: SecondPort.Use?) -> Place {
+        if second != nil { return .second }
+        return isSeparate && canPart ? .separate(Int(network.rawValue) % separate.count) : .common(source)
+    }
+
+    func socket(_ place: Place, second: SecondPort.Use?) -> UDPSocket {
         switch place {
         case .common(let index): common[index]
         case .separate(let index): separate[index]
+        case .second: second?.socket ?? common[0]
         }
+    }
+}
+
+extension UDPSocket {
+    /// How many sockets peers are parted over once one is slow: more peers share them.
+    private static let partedPeers = 32
+
+    /// The sockets of a port that peers are parted over once one is slow; what comes to the port goes to the others, which have been
+    /// steered.
+    /// - Parameters:
+    ///   - address: the one of our addresses that they work with; nil for all.
+    ///   - mark: SO_MARK, as the port's.
+    public static func separate(
+        of socket: UDPSocket, address: IPAddress?, mark: UInt32, offloads: Offloads = []
+    ) throws(DatapathError) -> [UDPSocket] {
+        var sockets: [UDPSocket] = []
+        for _ in 0..<partedPeers {
+            sockets.append(
+                try UDPSocket(port: socket.port, address: address, mark: mark, role: .sendsBeside, offloads: offloads))
+        }
+        return sockets
     }
 }

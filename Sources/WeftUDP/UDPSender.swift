@@ -10,9 +10,12 @@ public final class UDPSender: UnderlaySender {
     private let socket: UDPSocket
     /// Where short datagrams leave that the device can't take whole; nil where those are refused.
     private let fragments: UDPSocket?
+    /// Where what goes to some places leaves from; nil where all leaves from one port.
+    private let second: SecondPort?
     private let wake: WakeEvent
     private let sendMessages: MessageBuffers.Send
     private let clock: @Sendable () -> Instant
+    private let pathMTU: (@Sendable (IPAddress) -> Int?)?
     private let state: Mutex<State>
 
     private struct State: ~Copyable {
@@ -24,6 +27,7 @@ public final class UDPSender: UnderlaySender {
         /// Which of the sockets the messages leave from.
         var place = SendSockets.Place.common(0)
         var congestion = Congestion()
+        var second = SecondPort.Copy()
         /// Whether none of them has been tried yet.
         var isUndecided = false
         /// An address that the kernel says isn't ours (any more): what should leave from it leaves from one of the kernel's choice.
@@ -46,7 +50,7 @@ public final class UDPSender: UnderlaySender {
     }
 
     /// What goes in fragments at most, QUIC's datagrams among it.
-    private static let longestFragmented = Lane.longestFragmentedPacket + Geneve.overhead
+    static let longestFragmented = Lane.longestFragmentedPacket + Geneve.overhead
 
     /// Where the next message begins.
     private struct Position {
@@ -60,26 +64,30 @@ public final class UDPSender: UnderlaySender {
     ///   - fragments: of the port of `socket`; nil refuses what the device can't take whole.
     ///   - separate: sockets that peers are parted over once one of them doesn't get rid of what it is sent; none has them in each
     ///     other's way.
+    ///   - second: the port that datagrams to some places leave from; nil sends all from the others.
     ///   - batch: messages that one call sends.
+    ///   - pathMTU: what the way to an address takes, in bytes of the IP packet; nil asks the kernel, which believes what ICMP says.
     public convenience init(
         _ socket: UDPSocket, spread: [UDPSocket] = [], fragments: UDPSocket? = nil, separate: [UDPSocket] = [],
-        wake: WakeEvent, batch: Int = 64
+        second: SecondPort? = nil, wake: WakeEvent, batch: Int = 64, pathMTU: (@Sendable (IPAddress) -> Int?)? = nil
     ) {
         unsafe self.init(
-            socket, spread: spread, fragments: fragments, separate: separate, wake: wake, batch: batch,
-            sendMessages: .init { unsafe weft_send_messages($0, $1, $2, 0) })
+            socket, spread: spread, fragments: fragments, separate: separate, second: second, wake: wake, batch: batch,
+            sendMessages: .init { unsafe weft_send_messages($0, $1, $2, 0) }, pathMTU: pathMTU)
     }
 
     init(
         _ socket: UDPSocket, spread: [UDPSocket] = [], fragments: UDPSocket? = nil, separate: [UDPSocket] = [],
-        wake: WakeEvent, batch: Int, sendMessages: MessageBuffers.Send,
-        clock: @escaping @Sendable () -> Instant = SystemCall.now
+        second: SecondPort? = nil, wake: WakeEvent, batch: Int, sendMessages: MessageBuffers.Send,
+        clock: @escaping @Sendable () -> Instant = SystemCall.now, pathMTU: (@Sendable (IPAddress) -> Int?)? = nil
     ) {
         self.socket = socket
         self.fragments = fragments
+        self.second = second
         sockets = SendSockets(common: spread.isEmpty ? [socket] : spread, separate: separate)
         self.wake = wake
         self.clock = clock
+        self.pathMTU = pathMTU
         self.sendMessages = sendMessages
         state = Mutex(State(messages: MessageBuffers(capacity: batch), contents: FixedArray(capacity: batch)))
     }
@@ -92,10 +100,13 @@ public final class UDPSender: UnderlaySender {
             state.suspect = nil
             state.isUndecided = false
             state.lostLocal = nil
+            second?.refresh(&state.second)
             if state.congestion.isSeparate { state.congestion.look(at: clock()) }
             while position.run < batch.runs.count {
                 if batch.runs[position.run].isTooLong {
-                    sendInFragments(batch, position.run, failed: failed)
+                    sendInFragments(
+                        batch, position.run, from: fragments(to: batch.runs[position.run].destination, state),
+                        failed: failed)
                     position = Position(run: position.run + 1)
                     continue
                 }
@@ -113,7 +124,10 @@ public final class UDPSender: UnderlaySender {
 
     public var sourcePorts: Int { sockets.common.count }
 
-    public func pathMTU(to endpoint: Endpoint) -> Int? { socket.pathMTU(to: endpoint) }
+    public func pathMTU(to endpoint: Endpoint) -> Int? {
+        if let pathMTU { return pathMTU(endpoint.address) }
+        return socket.pathMTU(to: endpoint)
+    }
 
     /// Fills messages from a position in the batch on, up to a run that can't be sent, and moves behind them.
     private func fill(_ state: inout State, from batch: borrowing ToUnderlay, _ position: inout Position) {
@@ -125,7 +139,7 @@ public final class UDPSender: UnderlaySender {
             while position.run < batch.runs.count, !state.contents.isFull {
                 let next = batch.runs[position.run]
                 if next.isTooLong { return }
-                let place = sockets.place(of: next, isSeparate: state.congestion.isSeparate)
+                let place = sockets.place(of: next, isSeparate: state.congestion.isSeparate, second: state.second.use)
                 if state.contents.isEmpty {
                     state.place = place
                 } else if place != state.place {
@@ -160,9 +174,16 @@ public final class UDPSender: UnderlaySender {
             to: content.target, socket.family)
     }
 
+    /// The socket whose datagrams to a place may go in fragments.
+    private func fragments(to place: Endpoint, _ state: borrowing State) -> UDPSocket? {
+        if let use = state.second.use, use.places.contains(place) { return use.fragments }
+        return fragments
+    }
+
     /// Sends a run that is too long for the way, datagram by datagram, as far as they may go in fragments.
     private func sendInFragments(
-        _ batch: borrowing ToUnderlay, _ index: Int, failed: (_ run: Int, _ datagrams: Int, SendFailure) -> Void
+        _ batch: borrowing ToUnderlay, _ index: Int, from fragments: UDPSocket?,
+        failed: (_ run: Int, _ datagrams: Int, SendFailure) -> Void
     ) {
         let run = batch.runs[index]
         for start in stride(from: 0, to: run.place.count, by: run.segmentSize) {
@@ -186,7 +207,7 @@ public final class UDPSender: UnderlaySender {
         _ state: inout State, _ position: inout Position,
         failed: (_ run: Int, _ datagrams: Int, SendFailure) -> Void
     ) {
-        let raw = sockets[state.place].raw
+        let raw = sockets.socket(state.place, second: state.second.use).raw
         var next = 0
         var hasWaited = false
         while next < state.contents.count {
@@ -239,7 +260,8 @@ public final class UDPSender: UnderlaySender {
                 position = Position(run: content.run, offset: content.offset)
                 return
             }
-            if code == EMSGSIZE, content.mayFragment, let fragments,
+            if code == EMSGSIZE, content.mayFragment,
+                let fragments = state.place == .second ? state.second.use?.fragments : fragments,
                 state.messages.send(fragments.raw, from: next, count: 1, by: sendMessages) == 1
             {
                 next += 1

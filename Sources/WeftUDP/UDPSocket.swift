@@ -71,13 +71,15 @@ public final class UDPSocket: Sendable {
     ///   - mark: SO_MARK for policy routing; 0 for none. Any other needs CAP_NET_ADMIN.
     ///   - role: what it shares its port with, and whether it receives.
     ///   - offloads: which of the kernel's offloads to use, where it has them.
+    ///   - inFragments: whether what the way doesn't take whole goes in fragments, as always with ``Role/fragments``.
     public init(
-        port: UInt16, address local: IPAddress? = nil, mark: UInt32 = 0, role: Role = .alone, offloads: Offloads = .all
+        port: UInt16, address local: IPAddress? = nil, mark: UInt32 = 0, role: Role = .alone, offloads: Offloads = .all,
+        inFragments: Bool = false
     ) throws(DatapathError) {
         do throws(TransportError) {
             let (raw, family) = try Self.open()
             let descriptor = FileDescriptor(owning: raw)
-            try Self.configure(raw, family, mark: mark, role)
+            try Self.configure(raw, family, mark: mark, role, inFragments: inFragments || role == .fragments)
             let any = family == .v4Only ? IPAddress(v4: 0) : IPAddress(v6: 0, 0)
             guard var address = SocketAddress(Endpoint(local ?? any, port: port), family) else {
                 throw TransportError("bind UDP port \(port)", code: EADDRNOTAVAIL)
@@ -169,10 +171,10 @@ public final class UDPSocket: Sendable {
     private static let leastMTU: Int32 = 1280
 
     private static func configure(
-        _ raw: Int32, _ family: SocketFamily, mark: UInt32, _ role: Role
+        _ raw: Int32, _ family: SocketFamily, mark: UInt32, _ role: Role, inFragments: Bool
     ) throws(TransportError) {
         if [.sharesPort, .sendsBeside, .fragments].contains(role) { try share(raw) }
-        try setFragmentation(raw, family, fragments: role == .fragments)
+        try setFragmentation(raw, family, fragments: inFragments)
         // Tells to which of our addresses a datagram came; a kernel that can't leaves the choice of ours to itself.
         // And what routers said of congestion.
         _ = set(raw, Int32(IPPROTO_IP), IP_RECVTOS, 1)

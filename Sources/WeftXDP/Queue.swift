@@ -35,15 +35,14 @@ struct Queue: ~Copyable, Sendable {
     var tooBigLeft = Self.tooBigPerTick
     var missedBefore: UInt64 = 0
     var sentByKernel: UInt64 = 0
-    private let socket: UDPSocket
-    /// Where datagrams leave that are too long for the device and not too long to go in fragments.
-    private let fragments: UDPSocket
+    /// Sends what can't leave in a frame.
+    private var kernel: SingleSender
     private var lost: FrameDropper?
 
     /// Makes the overlay's socket and, when the interface is there, the underlay's.
     init(
         _ number: UInt32, frameSize: Int, overlay overlayLink: DeviceLink, link: DeviceLink, program: XDPProgram,
-        socket: UDPSocket, fragments: UDPSocket, _ options: XDPOptions, dropper: FrameDropper? = nil
+        kernel: SingleSender, _ options: XDPOptions, dropper: FrameDropper? = nil
     ) throws(TransportError) {
         // Each ring may be full at a time.
         var pool = try FramePool(count: options.ringSize * 4, frameSize: frameSize)
@@ -60,8 +59,7 @@ struct Queue: ~Copyable, Sendable {
         self.program = program
         self.link = link
         self.overlayLink = overlayLink
-        self.socket = socket
-        self.fragments = fragments
+        self.kernel = kernel
         self.pool = pool
         self.overlay = overlay
         self.underlay = underlay
@@ -185,7 +183,7 @@ struct Queue: ~Copyable, Sendable {
             switch outcome {
             case .forward(let place):
                 if let endpoint = lane.lastEndpoint {
-                    sendByKernel(place, of: frame, to: endpoint, &lane)
+                    sendByKernel(place, of: frame, to: endpoint, &lane, now)
                     continue
                 }
                 guard underlay != nil else {
@@ -208,20 +206,18 @@ struct Queue: ~Copyable, Sendable {
     /// Leaves a datagram to the kernel's socket: for an endpoint whose next hop isn't known (yet), or which another
     /// interface leads to. It makes the kernel look for the next hop.
     private mutating func sendByKernel(
-        _ place: Range<Int>, of frame: consuming Frame, to endpoint: Endpoint, _ lane: inout Lane
+        _ place: Range<Int>, of frame: consuming Frame, to endpoint: Endpoint, _ lane: inout Lane, _ now: Instant
     ) {
         sentByKernel &+= 1
         let (local, isTooLong, trafficClass) = (lane.lastLocalAddress, lane.lastIsTooLong, lane.lastTrafficClass)
+        let network = lane.lastNetwork
+        var sender = kernel
         let failure = pool.withBytes(of: frame) { bytes in
-            let datagram = bytes.bytes.extracting(place)
-            let failure =
-                isTooLong
-                ? .tooLong : socket.send(datagram, to: endpoint, from: local, trafficClass: trafficClass)
-            guard failure == .tooLong, place.count <= Lane.longestFragmentedPacket + Geneve.overhead else {
-                return failure
-            }
-            return fragments.send(datagram, to: endpoint, from: local, trafficClass: trafficClass)
+            sender.send(
+                bytes.bytes.extracting(place), to: endpoint, from: local, trafficClass: trafficClass, of: network,
+                isTooLong: isTooLong, at: now)
         }
+        kernel = sender
         pool.put(frame)
         switch failure {
         case nil: break

@@ -3,6 +3,7 @@ import Glibc
 import Synchronization
 import Weft
 import WeftLink
+import WeftUDP
 
 /// Follows the underlay: whether its interface is there, which addresses it has, and at which link-layer address each
 /// network's next hop is.
@@ -20,6 +21,7 @@ final class UnderlayMonitor: Sendable {
     private let engine: Engine
     private let program: XDPProgram
     private let link: DeviceLink
+    private let second: SecondPort
     private let options: XDPOptions
     private let state: Mutex<State>
 
@@ -35,7 +37,7 @@ final class UnderlayMonitor: Sendable {
     /// Attaches to the interface, which must be there, and looks for the first time.
     init(
         interface name: String, mark: UInt32, listenAddress: IPAddress?, engine: Engine, program: XDPProgram,
-        link: DeviceLink, _ options: XDPOptions
+        link: DeviceLink, second: SecondPort, _ options: XDPOptions
     ) throws(DatapathError) {
         self.name = name
         self.mark = mark
@@ -43,6 +45,7 @@ final class UnderlayMonitor: Sendable {
         self.engine = engine
         self.program = program
         self.link = link
+        self.second = second
         self.options = options
         state = Mutex(State())
         do throws(LinkError) {
@@ -139,8 +142,14 @@ final class UnderlayMonitor: Sendable {
         var paths: [NetworkID: UnderlayPath] = [:]
         var families: Set<IPAddress.Family> = []
         for network in engine.networks() {
-            guard let endpoint = network.endpoint?.address else { continue }
+            guard let place = network.endpoint else { continue }
+            let endpoint = place.address
             families.insert(endpoint.family)
+            // Frames bear the tunnel's own port.
+            guard !second.serves(place) else {
+                paths[network.id] = UnderlayPath()
+                continue
+            }
             paths[network.id] = try path(
                 to: endpoint, from: network.localAddress ?? listenAddress, over: status, addresses, &netlink, now)
         }

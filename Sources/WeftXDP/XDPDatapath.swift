@@ -16,6 +16,8 @@ public final class XDPDatapath: Datapath {
     private let engine: Engine
     private let socket: UDPSocket
     private let fragments: UDPSocket
+    private let separate: [UDPSocket]
+    private let second: SecondPort
     let program: XDPProgram
     private let link = DeviceLink()
     let overlayLink = DeviceLink()
@@ -53,8 +55,8 @@ public final class XDPDatapath: Datapath {
     /// The most queues that a device may have.
     public static let mostQueues = XDPProgram.mostQueues
 
-    /// Lanes that its engine must have for a device of so many queues: one each, the kernel's way and the timer.
-    public static func lanes(queues: Int) -> Int { queues + 2 }
+    /// Lanes that its engine must have for a device of so many queues: one each, the kernel's way, the timer and the second port.
+    public static func lanes(queues: Int) -> Int { queues + 3 }
 
     /// MAC addresses of the overlay, for the engine: of the neighbour that all of the overlay's hosts are, and of the
     /// host's interface. Locally administered, at random.
@@ -103,24 +105,28 @@ public final class XDPDatapath: Datapath {
             port: socket.port, address: configuration.listenAddress, mark: configuration.mark, role: .fragments,
             offloads: [])
         try socket.steer(receivers: 1)
+        separate = try UDPSocket.separate(of: socket, address: configuration.listenAddress, mark: configuration.mark)
+        second = SecondPort(address: configuration.listenAddress, mark: configuration.mark, offloads: [])
         program = try XDPProgram(port: socket.port, longest: FramePool.longestPacket(frameSize: frameSize))
         monitor = try UnderlayMonitor(
             interface: underlay, mark: configuration.mark, listenAddress: configuration.listenAddress, engine: engine,
-            program: program, link: link, options)
+            program: program, link: link, second: second, options)
         let count = min(Int(unsafe weft_receive_queues(underlay)), Self.mostQueues)
         virtualPair = VirtualPair(
             name: configuration.name, mac: host, peerName: OverlayPair.peerName(of: configuration.name),
             peerMAC: neighbor, queues: count, mtu: configuration.mtu)
         let pair = try Self.makePair(virtualPair)
         overlayLink.set(pair.peer)
+        let ways = try DeviceWays.open(mark: configuration.mark)
         do throws(TransportError) {
             wake = try WakeEvent()
             var queues: [QueueBox] = []
             var reports: [QueueReport] = []
+            let kernelSender = SingleSender(socket, fragments: fragments, separate: separate, second: second)
             for number in 0..<UInt32(count) {
                 let queue = try Queue(
                     number, frameSize: frameSize, overlay: overlayLink, link: link, program: program,
-                    socket: socket, fragments: fragments, options, dropper: dropper)
+                    kernel: kernelSender, options, dropper: dropper)
                 reports.append(QueueReport(queue.firstStatus))
                 queues.append(QueueBox(queue))
             }
@@ -129,7 +135,10 @@ public final class XDPDatapath: Datapath {
             kernel = KernelPath(socket, wake: wake)
             writer = try FrameWriter(overlay: pair.peer, to: host, from: neighbor)
             timer = PumpedDatapath(
-                engine: engine, queues: [], timerSender: UDPSender(socket, fragments: fragments, wake: wake),
+                engine: engine, queues: [],
+                timerSender: UDPSender(
+                    socket, fragments: fragments, separate: separate, second: second, wake: wake,
+                    pathMTU: ways.mtu),
                 wake: wake,
                 onTick: onTick)
         } catch {
@@ -283,6 +292,15 @@ public final class XDPDatapath: Datapath {
     /// The port's socket in the kernel, for whoever answers a packet.
     public var transport: UnderlayTransport { timer.underlay }
 
+    /// As ``TUNDatapath`` does: has datagrams to these places leave from a second port. It's the kernel's way in both directions.
+    /// - Parameter isFresh: whether it is to be another port than before.
+    /// - Returns: the port; nil where nothing leaves from it.
+    public func serve(_ places: Set<Endpoint>, fromFreshPort isFresh: Bool) throws(DatapathError) -> UInt16? {
+        try second.serve(places, isFresh: isFresh) { (socket) throws(DatapathError) in
+            try timer.pump(UDPReceiver(socket, wake: wake), to: writer)
+        }
+    }
+
     /// Keeps the first error and stops everything.
     private func fail(_ error: DatapathError) {
         failure.withLock { $0 = $0 ?? error }
@@ -296,6 +314,8 @@ public final class XDPDatapath: Datapath {
         pair.withLock { $0 = nil }
         socket.close()
         fragments.close()
+        for socket in separate { socket.close() }
+        second.close()
     }
 
     /// A started thread, so that an array can hold it.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Foundation
 import Testing
 
 @testable import WeftNode
@@ -90,6 +91,33 @@ extension Integration {
                 #expect(try await hosts.left.echo(payload, by: hosts.right, at: address) == payload, "\(address)")
             }
             #expect((try await hosts.left.status().peers[0].path?.mtu ?? 0) <= 1224)
+        }
+
+        @Test("The longest that passes is found, and all passes, whatever becomes of ICMP", arguments: MTUSweep.few)
+        func few(sweep: MTUSweep) async throws {
+            _ = try await sweep.run(bytes: 300_000)
+        }
+
+        @Test(
+            "So it is for each length from the least on",
+            .enabled(if: ProcessInfo.processInfo.environment["WEFT_MTU_SWEEP"] == "1"))
+        func each() async throws {
+            var table =
+                "| driver, path and ICMP | found | seconds to it | 10 MB there and back by inner IPv4, IPv6 |\n| --- | ---: | ---: | ---: |\n"
+            for sweep in MTUSweep.all {
+                do {
+                    let outcome = try await sweep.run(bytes: 10_000_000)
+                    let line = String(
+                        format: "| \(sweep) | %d | %.1f | %.1f, %.1f s |\n", min(outcome.found.0, outcome.found.1),
+                        outcome.toFullSize, outcome.transfers[0], outcome.transfers[1])
+                    // Who waits for all of it sees each at once.
+                    FileHandle.standardOutput.write(Data(line.utf8))
+                    table += line
+                } catch {
+                    Issue.record("\(sweep): \(error)")
+                }
+            }
+            print(table)
         }
 
         @Test("Without a word the interface takes what the path does, as that changes", arguments: ["tun", "xdp"])

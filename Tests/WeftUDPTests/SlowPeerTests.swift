@@ -112,8 +112,8 @@ struct SlowPeerTests {
         try first.steer(receivers: receivers)
         let families = [IPAddress(v4: 0x7F00_0001), IPAddress(v6: 0, 1)]
         var flows = 0
-        for _ in 0..<60 {
-            let stranger = try UDPSocket(port: 0)
+        // All at once, so that none has the port of another.
+        for stranger in try (0..<60).map({ _ in try UDPSocket(port: 0) }) {
             for address in families {
                 let bytes: [UInt8] = [1, 2, 3]
                 let lost = (0..<2).compactMap { _ in

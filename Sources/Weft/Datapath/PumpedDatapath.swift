@@ -45,6 +45,8 @@ public final class PumpedDatapath: Datapath {
     private let hasRun = Atomic(false)
     private let isClosing = Atomic(false)
     private let failure = Mutex<DatapathError?>(nil)
+    /// Pumps that were added while it ran.
+    private let added = Mutex<[RunningThread]>([])
 
     /// - Parameters:
     ///   - engine: needs two lanes a queue and one more.
@@ -89,7 +91,7 @@ public final class PumpedDatapath: Datapath {
                     try start("weft-tx", 2 * index) { [self] () throws(DatapathError) in try pumpFromOverlay(queue) })
                 threads.append(
                     try start("weft-rx", 2 * index + 1) { [self] () throws(DatapathError) in
-                        try pumpFromUnderlay(queue)
+                        try pumpFromUnderlay(queue.fromUnderlay, to: queue.toOverlay)
                     })
             }
         } catch {
@@ -100,7 +102,8 @@ public final class PumpedDatapath: Datapath {
         } catch {
             fail(error)
         }
-        for thread in threads { thread.join() }
+        // Nobody adds another one once closing began.
+        for thread in threads + added.withLock(\.self) { thread.join() }
         plane.removeAll()
         if let error = failure.withLock({ $0 }) { throw error }
     }
@@ -138,6 +141,24 @@ public final class PumpedDatapath: Datapath {
         }
     }
 
+    /// Takes what comes by one more end, on a thread of its own, from now until it's closed; then it is refused.
+    ///
+    /// It takes a lane of the engine's.
+    /// - Parameter overlay: where opened packets go; an end that this pump alone uses.
+    public func pump(_ receiver: any UnderlayReceiver, to overlay: any OverlaySender) throws(DatapathError) {
+        do throws(TransportError) {
+            try added.withLock { (added) throws(TransportError) in
+                if isClosing.load(ordering: .acquiring) { return }
+                added.append(
+                    try start("weft-rx", 2 * queues.count) { [self] () throws(DatapathError) in
+                        try pumpFromUnderlay(receiver, to: overlay)
+                    })
+            }
+        } catch {
+            throw .transport(error)
+        }
+    }
+
     private func pumpFromOverlay(_ queue: Queue) throws(DatapathError) {
         var end = FromOverlayEnd(overlay, try makeLane(), underlay: queue.toUnderlay, overlay: queue.toOverlay)
         var packets = FromOverlay()
@@ -154,14 +175,16 @@ public final class PumpedDatapath: Datapath {
         }
     }
 
-    private func pumpFromUnderlay(_ queue: Queue) throws(DatapathError) {
-        var end = FromUnderlayEnd(underlay, try makeLane(), overlay: queue.toOverlay)
+    private func pumpFromUnderlay(
+        _ receiver: any UnderlayReceiver, to overlay: any OverlaySender
+    ) throws(DatapathError) {
+        var end = FromUnderlayEnd(underlay, try makeLane(), overlay: overlay)
         var datagrams = FromUnderlay()
         var backoff = Backoff()
         while !isClosing.load(ordering: .acquiring) {
             do throws(TransportError) {
                 datagrams.removeAll()
-                try queue.fromUnderlay.receive(into: &datagrams, timeout: Self.patience)
+                try receiver.receive(into: &datagrams, timeout: Self.patience)
                 backoff.succeeded()
             } catch {
                 try backoff.failed(error, wake)
@@ -179,12 +202,12 @@ public final class PumpedDatapath: Datapath {
     }
 
     /// A started thread, so that an array can hold it.
-    private final class RunningThread {
-        private var thread: WorkerThread?
+    private final class RunningThread: Sendable {
+        private let thread: Mutex<WorkerThread?>
 
-        init(_ thread: consuming WorkerThread) { self.thread = consume thread }
+        init(_ thread: consuming WorkerThread) { self.thread = Mutex(consume thread) }
 
-        func join() { thread.take()?.join() }
+        func join() { thread.withLock { $0.take() }?.join() }
     }
 
     private func start(

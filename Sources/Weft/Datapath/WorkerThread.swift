@@ -4,7 +4,7 @@ import Glibc
 
 /// A thread that runs one function to its end.
 @safe
-public struct WorkerThread: ~Copyable {
+public struct WorkerThread: ~Copyable, Sendable {
     private let thread: pthread_t
 
     private final class Work {

@@ -94,10 +94,15 @@ extension SendFailure {
 extension ToUnderlay {
     /// Appends a datagram that is sent past routing: it is of no network.
     /// - Precondition: the batch has room for the run and its bytes.
-    public mutating func append(_ datagram: RawSpan, to destination: Endpoint, from local: IPAddress? = nil) {
+    /// - Parameter inFragments: whether it goes without don't-fragment.
+    public mutating func append(
+        _ datagram: RawSpan, to destination: Endpoint, from local: IPAddress? = nil, inFragments: Bool = false
+    ) {
         let start = reserved
         var room = arena.mutableBytes
         room.copy(datagram, to: start)
-        _ = append(start..<start + datagram.byteCount, to: destination, from: local, network: .none)
+        _ = append(
+            start..<start + datagram.byteCount, to: destination, from: local, network: .none,
+            longestPacket: inFragments ? 0 : .max)
     }
 }

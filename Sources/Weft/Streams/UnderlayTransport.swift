@@ -40,13 +40,17 @@ public final class UnderlayTransport: Sendable {
     }
 
     /// Sends a datagram past routing, from any thread; waits while others do. Nil when the transport took it.
-    /// - Parameter local: the address of ours that it leaves from; nil for the kernel's choice.
-    public func send(_ datagram: RawSpan, to destination: Endpoint, from local: IPAddress? = nil) -> SendFailure? {
+    /// - Parameters:
+    ///   - local: the address of ours that it leaves from; nil for the kernel's choice.
+    ///   - inFragments: whether it goes in fragments, by the host or by routers, where the way doesn't take it whole.
+    public func send(
+        _ datagram: RawSpan, to destination: Endpoint, from local: IPAddress? = nil, inFragments: Bool = false
+    ) -> SendFailure? {
         direct.withLock { direct in
             guard let sender = direct.sender else { return .removed }
             guard !datagram.isEmpty, datagram.byteCount <= ToUnderlay.largestRun else { return .tooLong }
             direct.batch.removeAll()
-            direct.batch.append(datagram, to: destination, from: local)
+            direct.batch.append(datagram, to: destination, from: local, inFragments: inFragments)
             var failure: SendFailure?
             sender.send(direct.batch) { _, _, reason in failure = reason }
             direct.traffic.count(failure == nil ? 1 : 0, of: 1)

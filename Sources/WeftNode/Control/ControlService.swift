@@ -78,7 +78,7 @@ final class ControlService: NodeService {
     ///   - wake: what ends the links' waits.
     ///   - mark: of the tunnel's own datagrams.
     ///   - paths: who follows peers; nil leaves them where the control process says.
-    ///   - mover: leaves a port that nobody answers at; nil stays.
+    ///   - mover: chooses another port for calls in vain; nil calls all from the tunnel's own.
     init(
         _ served: ServedConfiguration, _ engine: Engine, _ launcher: any ControlLauncher,
         links: [LinkKind: any ControlLink], wake: WakeEvent, mark: UInt32 = 0, paths: PathService? = nil,
@@ -338,7 +338,7 @@ final class ControlService: NodeService {
         run.published = new
         run.nextPublication = now.advanced(by: Self.publicationPeriod)
         let status = run.executor.status
-        mover?.look(at: status.peers.values.map(\.state), now)
+        mover?.look(at: status, run.served, now)
         let process = ControlStatus.Process(
             id: run.processID, workingSince: run.supervision.workingSince, ends: run.supervision.ends,
             lastEnd: run.supervision.lastEnd?.cause, lastEndAt: run.supervision.lastEnd?.at,

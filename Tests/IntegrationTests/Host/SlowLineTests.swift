@@ -9,8 +9,11 @@ import Weft
 extension Integration {
     @Suite("A peer behind a slow line")
     struct SlowLines {
-        /// A line of 1 Mbit/s with room for everything, to a peer that isn't there.
+        /// A line of 1 Mbit/s with room for everything, to a peer that isn't there; and a device that leads nowhere.
         private static let line = """
+            ip link add idle type veth peer name end
+            ip link set idle up
+            ip link set end up
             ip link add slow type veth peer name nowhere
             ip address add 198.51.100.1/24 dev slow
             ip link set slow up
@@ -22,7 +25,11 @@ extension Integration {
 
         @Test(
             "holds up nobody else, however much is sent to it",
-            arguments: [["Queues = 1"], ["Queues = 2"], ["Queues = 2", "SourcePorts = 4"]])
+            arguments: [
+                ["Queues = 1"], ["Queues = 2"], ["Queues = 2", "SourcePorts = 4"],
+                // What other devices lead to is the kernel's to send.
+                ["Driver = xdp", "Underlay = idle"],
+            ])
         func one(options: [String]) async throws {
             let hosts = try await HostPair()
             try await hosts.left.shell(Self.line)
