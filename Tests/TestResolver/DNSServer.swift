@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import Glibc
+import Foundation
 import Synchronization
 import Weft
 
@@ -13,6 +13,8 @@ package final class DNSServer: Sendable {
         case nonsense([UInt8])
         /// As many addresses as fit, marked as cut off.
         case truncated([IPAddress])
+        /// Cut off in datagrams, without any address; whole by a stream.
+        case long([IPAddress])
         /// The name stands for another one, that for the next, and the last for addresses.
         case aliases([String], [IPAddress])
         /// Nobody asked so: another number.
@@ -21,13 +23,19 @@ package final class DNSServer: Sendable {
 
     package let port: UInt16
     private let descriptor: FileDescriptor
+    private let file: String?
     private let isClosing = Atomic(false)
+    var isClosed: Bool { isClosing.load(ordering: .acquiring) }
     package let zone: Mutex<[String: Answer]>
     /// The names that were asked for.
     package let asked = Mutex<[String]>([])
 
-    package init(_ zone: [String: Answer], at address: String = "127.0.0.1", port wanted: UInt16 = 0) throws {
+    /// - Parameter file: knows the names that the zone doesn't: lines with an address and a name each, read at each question.
+    package init(
+        _ zone: [String: Answer] = [:], file: String? = nil, at address: String = "127.0.0.1", port wanted: UInt16 = 0
+    ) throws {
         self.zone = Mutex(zone)
+        self.file = file
         let raw = socket(AF_INET, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         descriptor = FileDescriptor(owning: raw)
         var patience = timeval(tv_sec: 0, tv_usec: 20_000)
@@ -61,7 +69,7 @@ package final class DNSServer: Sendable {
                     unsafe recvfrom(descriptor.raw, &buffer, buffer.count, 0, $0, &size)
                 }
             }
-            guard count > 12, let reply = answer(Array(buffer[..<count])) else { continue }
+            guard count > 12, let reply = answer(Array(buffer[..<count]), isStream: false) else { continue }
             _ = unsafe withUnsafePointer(to: source) { pointer in
                 unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                     unsafe sendto(descriptor.raw, reply, reply.count, 0, $0, size)
@@ -70,7 +78,8 @@ package final class DNSServer: Sendable {
         }
     }
 
-    private func answer(_ question: [UInt8]) -> [UInt8]? {
+    /// - Parameter isStream: whether it came by a stream.
+    func answer(_ question: [UInt8], isStream: Bool) -> [UInt8]? {
         var labels: [String] = []
         var at = 12
         while at < question.count, question[at] != 0, at + 1 + Int(question[at]) < question.count {
@@ -105,8 +114,10 @@ package final class DNSServer: Sendable {
             for record in records { add(family == .v6 ? 28 : 1, record.bytes) }
             return bytes
         }
-        switch zone.withLock({ $0[name] }) {
+        switch zone.withLock({ $0[name] }) ?? addresses(inFileFor: name) {
         case .addresses(let addresses): return reply(question[0...1], 0, addresses)
+        case .long(let addresses):
+            return reply(question[0...1], 0, isStream ? addresses : [], isCut: !isStream)
         case .truncated(let addresses): return reply(question[0...1], 0, addresses, isCut: true)
         case .aliases(let names, let addresses): return reply(question[0...1], 0, addresses, aliases: names)
         case .forged(let addresses): return reply([question[0] ^ 1, question[1]], 0, addresses)
@@ -115,5 +126,14 @@ package final class DNSServer: Sendable {
         case .silence: return nil
         case nil: return reply(question[0...1], 3, [])
         }
+    }
+
+    private func addresses(inFileFor name: String) -> Answer? {
+        guard let text = file.flatMap({ try? String(contentsOfFile: $0, encoding: .utf8) }) else { return nil }
+        let addresses = text.split(separator: "\n").compactMap { line -> IPAddress? in
+            let words = line.split(separator: " ")
+            return words.count == 2 && words[1] == name ? IPAddress(String(words[0])) : nil
+        }
+        return addresses.isEmpty ? nil : .addresses(addresses)
     }
 }

@@ -13,25 +13,6 @@ extension Integration {
     struct Names {
         private static let good = IPAddress(v4: 0xC000_0202)
 
-        /// A resolver on a host, at an address of its own, by whose default route others reach it.
-        private func resolver(_ zone: [String: DNSServer.Answer], on host: Host, at address: String) async throws
-            -> DNSServer
-        {
-            try await host.run("ip", "address", "replace", "\(address)/32", "dev", "lo")
-            let server = try await host.inNetwork { try DNSServer(zone, at: address, port: 53) }
-            Thread { server.run() }.start()
-            return server
-        }
-
-        /// Has a host read these files instead of its own.
-        private func files(of host: Host, hosts: String = "", resolvers: String) async throws {
-            for (name, text) in [("hosts", hosts), ("resolv.conf", resolvers)] {
-                try host.write(text, to: name, mode: 0o644)
-                try await host.run("mount", "--bind", "\(host.folder)/\(name)", "/etc/\(name)")
-            }
-            try await host.shell("mkdir -p /run/systemd && mount -t tmpfs none /run/systemd")
-        }
-
         private func endpoint(_ hosts: HostPair) async throws -> String? {
             try await hosts.left.status().peers.first?.endpoint
         }
@@ -40,13 +21,13 @@ extension Integration {
         func badNames() async throws {
             let hosts = try await HostPair()
             try await hosts.left.run("ip", "route", "add", "default", "via", "192.0.2.2")
-            let server = try await resolver(
+            let server = try await hosts.right.startResolver(
                 [
                     "good.example": .addresses([Self.good]), "bad1.example": .silence, "bad2.example": .silence,
                     "bad3.example": .silence,
-                ], on: hosts.right, at: "198.18.0.53")
+                ], at: "198.18.0.53")
             defer { server.close() }
-            try await files(of: hosts.left, resolvers: "nameserver 198.18.0.53\n")
+            try await hosts.left.readNames(resolvers: "nameserver 198.18.0.53\n")
             var left = AgreeingText(1, peerKey: try await hosts.right.makeIdentity())
             left.endpoint = "good.example:6081"
             var text = left.text
@@ -77,8 +58,7 @@ extension Integration {
         @Test("Of several addresses the one that answers is found, and called first the next time")
         func severalAddresses() async throws {
             let hosts = try await HostPair()
-            try await files(
-                of: hosts.left,
+            try await hosts.left.readNames(
                 hosts: "fd00::99 server.example\n192.0.2.3 server.example\n192.0.2.2 Server.Example.\n", resolvers: "")
             var left = AgreeingText(1, peerKey: try await hosts.right.makeIdentity())
             left.endpoint = "server.example:6081"
@@ -97,11 +77,11 @@ extension Integration {
             let hosts = try await HostPair()
             try await hosts.right.run("ip", "address", "add", "192.0.2.10/32", "dev", "underlay")
             try await hosts.left.run("ip", "route", "add", "default", "via", "192.0.2.10", "dev", "underlay", "onlink")
-            let server = try await resolver(
-                ["server.example": .addresses([Self.good])], on: hosts.right, at: "198.18.0.53")
+            let server = try await hosts.right.startResolver(
+                ["server.example": .addresses([Self.good])], at: "198.18.0.53")
             defer { server.close() }
             // The host's own resolver is passed over for those that it asks.
-            try await files(of: hosts.left, resolvers: "nameserver 127.0.0.53\n")
+            try await hosts.left.readNames(resolvers: "nameserver 127.0.0.53\n")
             try await hosts.left.shell(
                 "mkdir /run/systemd/resolve && echo nameserver 198.18.0.53 >/run/systemd/resolve/resolv.conf")
             let rightKey = try await hosts.right.makeIdentity()
@@ -133,10 +113,10 @@ extension Integration {
         func changes() async throws {
             let hosts = try await HostPair()
             try await hosts.left.run("ip", "route", "add", "default", "via", "192.0.2.2")
-            let server = try await resolver(
-                ["server.example": .addresses([Self.good])], on: hosts.right, at: "198.18.0.53")
+            let server = try await hosts.right.startResolver(
+                ["server.example": .addresses([Self.good])], at: "198.18.0.53")
             defer { server.close() }
-            try await files(of: hosts.left, resolvers: "")
+            try await hosts.left.readNames(resolvers: "")
             var left = AgreeingText(1, peerKey: try await hosts.right.makeIdentity())
             left.endpoint = "server.example:6081"
             try hosts.left.write(left.text)

@@ -7,12 +7,16 @@ final class ProbeSocket: Sendable {
     private let address: String
     private let port: UInt16
     private let echoType: UInt8?
+    private let length: Int
 
-    /// - Parameter echoType: of an ICMP echo request, or nil for UDP.
-    init(to address: String, port: UInt16, echoType: UInt8?) throws {
+    /// - Parameters:
+    ///   - echoType: of an ICMP echo request, or nil for UDP.
+    ///   - length: bytes of a question; at least 8.
+    init(to address: String, port: UInt16, echoType: UInt8?, length: Int) throws {
         self.address = address
         self.port = port
         self.echoType = echoType
+        self.length = length
         let isIPv6 = address.contains(":")
         let transport = echoType == nil ? IPPROTO_UDP : isIPv6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP
         descriptor = socket(
@@ -26,7 +30,7 @@ final class ProbeSocket: Sendable {
     func send(_ number: UInt64) {
         // The kernel fills in checksum and identifier.
         let header: [UInt8] = echoType.map { [$0, 0, 0, 0, 0, 0, 0, 0] } ?? []
-        let bytes = header + (0..<8).map { UInt8(truncatingIfNeeded: number >> ($0 * 8)) }
+        let bytes = header + (0..<length).map { $0 < 8 ? UInt8(truncatingIfNeeded: number >> ($0 * 8)) : 0 }
         unsafe withSocketAddress(address, port) { name, length in
             unsafe bytes.withUnsafeBytes { _ = unsafe sendto(descriptor, $0.baseAddress, $0.count, 0, name, length) }
         }

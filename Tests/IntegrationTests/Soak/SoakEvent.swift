@@ -21,6 +21,10 @@ struct SoakEvent: Sendable {
     let change: String
     /// What puts the change back, a moment later; empty where Weft does, or where nothing is to be put back.
     let restoration: String
+    /// Whether all is back before it is put back, too, and that is waited for.
+    let isBearable: Bool
+    /// Seconds that it may take, if those are more than the soak's patience.
+    let patience: Double
     /// Nil where it can happen anywhere.
     let need: Need?
 
@@ -30,18 +34,33 @@ struct SoakEvent: Sendable {
         case ownClock
         /// AF_XDP's pair of interfaces.
         case pair
+        /// A router that translates addresses, and a name for the peer.
+        case translation
+        /// A peer that knows its host by its address, and an address for the peer.
+        case noTranslation
     }
 
+    /// - Parameters:
+    ///   - restoration: a moment later.
+    ///   - laterRestoration: once all is back, instead.
     init(
         _ name: String, at place: Place = .left, _ change: String, then restoration: String = "",
-        needs need: Need? = nil
+        afterwards laterRestoration: String? = nil, needs need: Need? = nil, within patience: Double = 0
     ) {
         self.name = name
         self.place = place
         self.change = change
-        self.restoration = restoration
+        self.restoration = laterRestoration ?? restoration
+        isBearable = laterRestoration != nil
+        self.patience = patience
         self.need = need
     }
 
-    static let all = hostEvents + underlayEvents + processEvents + neighborEvents + clockEvents
+    static let all = hostEvents + underlayEvents + processEvents + neighborEvents + clockEvents + pathEvents
+
+    /// Those with a text in their names, or "paths": all that happen between a host and its peer.
+    static func chosen(by text: String?) -> [SoakEvent] {
+        guard let text else { return all }
+        return text == "paths" ? pathEvents + addresses : all.filter { $0.name.contains(text) }
+    }
 }

@@ -2,7 +2,7 @@
 
 extension SoakEvent {
     /// What others do to what the tunnel has put into its host.
-    static let hostEvents: [SoakEvent] = rules + routes + addresses + interface + filter + settings
+    static let hostEvents: [SoakEvent] = rules + routes + ownAddresses + interface + filter + settings
 
     private static let rules = [
         SoakEvent(
@@ -39,7 +39,7 @@ extension SoakEvent {
             "ip -4 route flush type unreachable table $table; ip -6 route flush type unreachable table $table"),
     ]
 
-    private static let addresses = [
+    private static let ownAddresses = [
         SoakEvent("addresses flushed", "ip address flush dev weft0 scope global"),
         SoakEvent("one address deleted", "ip address delete 10.77.0.1/24 dev weft0"),
         SoakEvent(

@@ -4,7 +4,8 @@ extension SoakEvent {
     /// What becomes of the way to the peer.
     static let underlayEvents: [SoakEvent] = addresses + links + way
 
-    private static let addresses = [
+    /// Of the host's own.
+    static let addresses = [
         SoakEvent("another address by DHCP", "lease 192.0.2.$((10 + n))"),
         SoakEvent(
             "an address lost, and had again", "ip address flush dev underlay scope global", then: "lease $address"),
@@ -71,6 +72,6 @@ extension SoakEvent {
         SoakEvent(
             "another mapping by NAT", at: .router,
             "nft \"flush chain ip nat out; add rule ip nat out oifname right0 udp sport 6081 masquerade to :$((20000 + n))\"; conntrack -F >/dev/null 2>&1",
-            then: "nft flush chain ip nat out; conntrack -F >/dev/null 2>&1"),
+            then: "nft flush chain ip nat out; conntrack -F >/dev/null 2>&1", needs: .noTranslation),
     ]
 }

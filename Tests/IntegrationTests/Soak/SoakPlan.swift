@@ -28,20 +28,20 @@ struct SoakPlan: Sendable {
     /// By topology, in ``SoakTopology/Kind/all``'s order.
     let steps: [[Step]]
 
-    /// As the environment says: WEFT_SOAK_SEED, WEFT_SOAK_EVENTS, WEFT_SOAK_PATIENCE in seconds, and WEFT_SOAK_ONLY, a part of events' names.
+    /// As the environment says: WEFT_SOAK_SEED, WEFT_SOAK_EVENTS, WEFT_SOAK_PATIENCE in seconds, and WEFT_SOAK_ONLY, a
+    /// part of events' names or "paths".
     static func fromEnvironment() -> SoakPlan {
         let environment = ProcessInfo.processInfo.environment
-        let only = environment["WEFT_SOAK_ONLY"]
         let patience = environment["WEFT_SOAK_PATIENCE"].flatMap { Double($0) }
         return SoakPlan(
             seed: environment["WEFT_SOAK_SEED"].flatMap { UInt64($0) } ?? .random(in: 0...UInt64.max),
             count: environment["WEFT_SOAK_EVENTS"].flatMap { Int($0) } ?? 25,
             // A busy machine that tests takes long; what users are promised a soak asks for.
             patience: patience ?? 60, isMeasuring: patience != nil,
-            of: SoakEvent.all.filter { only.map($0.name.contains) ?? true })
+            of: SoakEvent.chosen(by: environment["WEFT_SOAK_ONLY"]))
     }
 
-    /// Every kind occurs once before one occurs again; those that need AF_XDP may be late.
+    /// Every kind occurs once before one occurs again; those that not all topologies can have may be late.
     init(seed: UInt64, count: Int, patience: Double, isMeasuring: Bool, of events: [SoakEvent]) {
         self.seed = seed
         self.patience = patience
@@ -50,10 +50,11 @@ struct SoakPlan: Sendable {
         let kinds = SoakTopology.Kind.all
         var steps = [[Step]](repeating: [], count: kinds.count)
         var deck: [SoakEvent] = []
-        for number in 0..<(events.isEmpty ? 0 : count) {
-            let turn = number % kinds.count
+        let turns = kinds.indices.filter { kind in events.contains { kinds[kind].has($0.need) } }
+        for number in 0..<(turns.isEmpty ? 0 : count) {
+            let turn = turns[number % turns.count]
             // What this topology can't have waits for the next one.
-            func isPossible(_ event: SoakEvent) -> Bool { event.need != .pair || kinds[turn].driver == "xdp" }
+            func isPossible(_ event: SoakEvent) -> Bool { kinds[turn].has(event.need) }
             if !deck.contains(where: isPossible) { deck = events.shuffled(using: &generator) + deck }
             let chance = Chance(
                 pause: Double.random(in: 0...6, using: &generator),

@@ -15,12 +15,16 @@ final class SoakProbes: Sendable {
         let destination: String
         /// By which echoes are asked for, or nil for a UDP datagram.
         let echoType: UInt8?
+        /// Bytes of a question.
+        var length = 8
 
         static let all = [
             Channel(name: "ping", destination: SoakTopology.world[0], echoType: 8),
             Channel(name: "IPv6 ping", destination: SoakTopology.world[1], echoType: 128),
             Channel(name: "UDP", destination: SoakTopology.world[0], echoType: nil),
             Channel(name: "IPv6 UDP", destination: SoakTopology.world[1], echoType: nil),
+            Channel(name: "long UDP", destination: SoakTopology.world[0], echoType: nil, length: 1300),
+            Channel(name: "long IPv6 UDP", destination: SoakTopology.world[1], echoType: nil, length: 1300),
         ]
     }
 
@@ -44,7 +48,7 @@ final class SoakProbes: Sendable {
         self.responders = responders
         for (number, channel) in Channel.all.enumerated() {
             let socket = try await host.inNetwork {
-                try ProbeSocket(to: channel.destination, port: 7, echoType: channel.echoType)
+                try ProbeSocket(to: channel.destination, port: 7, echoType: channel.echoType, length: channel.length)
             }
             Thread { [weak self] in
                 while let self, !self.isEnding.load(ordering: .relaxed) { self.ask(number, socket) }

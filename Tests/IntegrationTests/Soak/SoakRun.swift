@@ -87,24 +87,17 @@ struct SoakRun {
         let place = name(of: step)
         let context = try await topology.context(of: step)
         try await topology.run(step.event.change, context)
-        if !step.event.restoration.isEmpty {
+        var slowest = ("", 0.0)
+        if step.event.isBearable {
+            slowest = try await recovery(probes)
+            try await topology.run(step.event.restoration, context)
+        } else if !step.event.restoration.isEmpty {
             try await Task.sleep(for: .seconds(step.chance.pause))
             try await topology.run(step.event.restoration, context)
         }
         let end = ContinuousClock.now
-        var slowest = ("", 0.0)
-        while true {
-            let recoveries = probes.recoveries(after: end)
-            if recoveries.allSatisfy({ $0.seconds != nil }) {
-                for (name, seconds) in recoveries where seconds ?? 0 > slowest.1 { slowest = (name, seconds ?? 0) }
-                break
-            }
-            guard ContinuousClock.now < end + .seconds(Self.hopeless) else {
-                let missing = recoveries.filter { $0.seconds == nil }.map(\.name).joined(separator: ", ")
-                throw TestFailure("no answers for \(Self.hopeless) s: \(missing)")
-            }
-            try await Task.sleep(for: .milliseconds(25))
-        }
+        let last = try await recovery(probes)
+        if last.1 >= slowest.1 { slowest = last }
         // What serves nobody at the moment is put back, too.
         try await eventually("weft check --live", within: Self.hopeless) {
             try await topology.left.weft("check", "--live", "weft0").status == 0
@@ -116,7 +109,8 @@ struct SoakRun {
                 stream.lastRound > end
             }
         }
-        #expect(slowest.1 <= plan.patience, "\(place): \(slowest.0) is back after \(slowest.1) s")
+        #expect(
+            slowest.1 <= max(plan.patience, step.event.patience), "\(place): \(slowest.0) is back after \(slowest.1) s")
         for line in try await watch.look() { Issue.record("\(place): \(line)") }
         if plan.isMeasuring {
             // Who watches a soak sees each at once.
@@ -124,6 +118,22 @@ struct SoakRun {
             FileHandle.standardOutput.write(Data((place + line).utf8))
         }
         return SoakReport.Outcome(kind: step.event.name, topology: "\(kind)", recovery: slowest.1)
+    }
+
+    /// Waits until all is back: what was the last, and after how many seconds.
+    private func recovery(_ probes: SoakProbes) async throws -> (String, Double) {
+        let end = ContinuousClock.now
+        while true {
+            let recoveries = probes.recoveries(after: end)
+            if recoveries.allSatisfy({ $0.seconds != nil }) {
+                return recoveries.map { ($0.name, $0.seconds ?? 0) }.max { $0.1 < $1.1 } ?? ("", 0)
+            }
+            guard ContinuousClock.now < end + .seconds(Self.hopeless) else {
+                let missing = recoveries.filter { $0.seconds == nil }.map(\.name).joined(separator: ", ")
+                throw TestFailure("no answers for \(Self.hopeless) s: \(missing)")
+            }
+            try await Task.sleep(for: .milliseconds(25))
+        }
     }
 
     private func name(of step: SoakPlan.Step) -> String {

@@ -4,7 +4,8 @@ import Synchronization
 
 /// TCP streams into the world that live through all events: numbered bytes go there and must come back, in order.
 final class SoakStream: Sendable {
-    private static let chunk = 512
+    /// More than a packet holds.
+    private static let chunk = 4096
 
     private struct State {
         var breaks: [String] = []

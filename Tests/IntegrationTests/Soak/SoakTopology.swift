@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
+import TestResolver
 
 @testable import WeftNode
 @testable import weft
@@ -8,17 +9,33 @@ import Foundation
 ///
 /// The world, 198.51.100.1 and 2001:db8:99::1, is at the peer; the router knows a way there past the tunnel. Each tunnel is started
 /// again a second after it ended with an error, and what is left of its processes is killed, as by its systemd unit.
+///
+/// In some of them the router translates addresses, nobody beyond has a way to what is behind it, and the host knows its peer by a
+/// name, which the router's resolvers know: 198.18.0.53 and 198.18.0.54.
 final class SoakTopology: Sendable {
     struct Kind: Sendable, CustomStringConvertible {
         let driver: String
         let isFull: Bool
+        let isTranslated: Bool
 
-        var description: String { "\(isFull ? "full" : "split"), \(driver)" }
+        var description: String { "\(isFull ? "full" : "split"), \(driver)\(isTranslated ? ", behind NAT" : "")" }
 
         static let all = [
-            Kind(driver: "tun", isFull: true), Kind(driver: "xdp", isFull: false), Kind(driver: "xdp", isFull: true),
-            Kind(driver: "tun", isFull: false),
+            Kind(driver: "tun", isFull: true, isTranslated: true),
+            Kind(driver: "xdp", isFull: false, isTranslated: false),
+            Kind(driver: "xdp", isFull: true, isTranslated: true),
+            Kind(driver: "tun", isFull: false, isTranslated: false),
         ]
+
+        /// Whether an event can happen here at all.
+        func has(_ need: SoakEvent.Need?) -> Bool {
+            switch need {
+            case nil, .ownClock: true
+            case .pair: driver == "xdp"
+            case .translation: isTranslated
+            case .noTranslation: !isTranslated
+            }
+        }
     }
 
     let kind: Kind
@@ -27,6 +44,7 @@ final class SoakTopology: Sendable {
     let right: Host
     /// Whether the two hosts with tunnels have wall clocks of their own.
     let hasOwnClocks: Bool
+    private let resolvers: [DNSServer]
 
     static let world = ["198.51.100.1", "2001:db8:99::1"]
 
@@ -37,103 +55,59 @@ final class SoakTopology: Sendable {
         right = try await Host("right")
         let hasOne = try await left.makeOwnClock()
         hasOwnClocks = try await right.makeOwnClock() && hasOne
+        let zone = "\(router.folder)/zone"
+        if kind.isTranslated {
+            let router = router
+            resolvers = [
+                try await router.startResolver(file: zone, at: "198.18.0.53"),
+                try await router.startResolver(file: zone, at: "198.18.0.54"),
+            ]
+            try await left.readNames(resolvers: "nameserver 198.18.0.53\n")
+        } else {
+            resolvers = []
+        }
         try await outside("join_left; join_right")
         try await router.shell(Self.routerScript)
+        if kind.isTranslated { try await router.shell(Self.translationScript) }
+        try await reset()
         // One that never was up has no queue discipline to come back to.
         try await left.shell("ip link set spare up; ip link set spare down")
         // Each echo's answer finds the socket that asked; the end of one address isn't that of the next.
         try await left.shell("sysctl -qw net.ipv4.ping_group_range='0 0' net.ipv4.conf.all.promote_secondaries=1")
         try await right.shell(
-            "ip address add 198.51.100.1/32 dev lo; ip address add 2001:db8:99::1/128 dev lo nodad")
+            "sysctl -qw net.ipv4.conf.all.promote_secondaries=1; ip address add 198.51.100.1/32 dev lo; ip address add 2001:db8:99::1/128 dev lo nodad"
+        )
+        // What the kernel learned of a path's length it forgets soon, so that each change is felt.
+        for host in [left, right] {
+            try await host.shell("sysctl -qw net.ipv4.route.mtu_expires=5 net.ipv6.route.mtu_expires=5")
+        }
         try await writeFiles()
     }
-
-    private static let routerScript = """
-        sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
-        ip route add 198.51.100.0/24 via 203.0.113.2
-        ip -6 route add 2001:db8:99::/64 via fd00:2::2
-        nft -f - <<'END'
-        table inet watch {
-            chain arrivals {
-                type filter hook prerouting priority -400
-                iifname { left0, left1 } ip daddr 198.51.100.0/24 counter
-                iifname { left0, left1 } ip6 daddr 2001:db8:99::/64 counter
-                iifname right0 ip saddr 198.51.100.0/24 counter
-                iifname right0 ip6 saddr 2001:db8:99::/64 counter
-                ip saddr 10.77.0.0/24 counter
-                ip daddr 10.77.0.0/24 counter
-                ip6 saddr fd77::/64 counter
-                ip6 daddr fd77::/64 counter
-            }
-        }
-        table ip nat {
-            chain out { type nat hook postrouting priority 100; }
-        }
-        END
-        """
-
-    /// What the links between the hosts are made of, for scripts outside of them.
-    private var links: String {
-        """
-        left=\(left.processIdentifier) router=\(router.processIdentifier) right=\(right.processIdentifier)
-        in_left() { nsenter --net=/proc/$left/ns/net "$@"; }
-        in_right() { nsenter --net=/proc/$right/ns/net "$@"; }
-        in_router() { nsenter --net=/proc/$router/ns/net sh -c "$1"; }
-        join_left() {
-            ip link add underlay address 02:00:00:00:01:01 netns $left type veth \
-                peer name left0 address 02:00:00:00:02:01 netns $router
-            ip link add spare netns $left type veth peer name left1 netns $router 2>/dev/null || true
-            in_router '\(Self.connect)'
-            in_left sh -c '\(Self.lease)
-                lease 192.0.2.2'
-        }
-        join_right() {
-            ip link add underlay address 02:00:00:00:03:01 netns $right type veth \
-                peer name right0 address 02:00:00:00:04:01 netns $router
-            in_router 'ip link set right0 up addrgenmode none; ip address add 203.0.113.1/24 dev right0
-                ip address add fd00:2::1/64 dev right0 nodad; ip address add fe80::1/64 dev right0 nodad'
-            in_right sh -c 'ip link set underlay up addrgenmode none; ip address add 203.0.113.2/24 dev underlay
-                ip address add fd00:2::2/64 dev underlay nodad; ip address add fe80::2/64 dev underlay nodad
-                ip route add default via 203.0.113.1
-                ip -6 route add default via fd00:2::1'
-        }
-
-        """
-    }
-
-    /// The router's end towards the host. Who forwards IPv6 asks for neighbours from a link-local address.
-    private static let connect = """
-        ip link set left0 up addrgenmode none
-        for a in 192.0.2.1/24 192.0.2.254/24; do ip address replace $a dev left0; done
-        ip address replace fd00:1::1/64 dev left0 nodad
-        ip address replace fe80::1/64 dev left0 nodad
-        ip link set left1 up addrgenmode none
-        ip address replace 192.0.3.1/24 dev left1
-        """
-
-    /// The host's own address, as a DHCP client would set it: the new one first, the old one's end last.
-    private static let lease = """
-        lease() {
-            ip link set underlay up addrgenmode none
-            ip address replace $1/24 dev underlay
-            ip address replace fd00:1::2/64 dev underlay nodad
-            ip address replace fe80::2/64 dev underlay nodad
-            for a in $(ip -4 -o address show dev underlay | sed -n "s/.* inet \\([^ ]*\\).*/\\1/p"); do
-                [ $a = $1/24 ] || ip address delete $a dev underlay
-            done
-            ip route replace default via 192.0.2.1
-            ip -6 route replace default via fd00:1::1
-        }
-        """
 
     /// Runs a script outside of all hosts.
     func outside(_ script: String) async throws {
         try await run(script, Context(host: nil, prelude: "set -e\n" + links))
     }
 
-    /// Gives the host its first addresses again.
+    deinit {
+        for resolver in resolvers { resolver.close() }
+    }
+
+    /// Gives both hosts their first addresses again, and the way between them what it had at first.
     func reset() async throws {
-        try await left.shell("\(Self.lease)\nip link set underlay address 02:00:00:00:01:01\nlease 192.0.2.2")
+        try await left.shell(
+            """
+            \(Self.lease)
+            ip link set spare down
+            ip address flush dev spare
+            ip link set underlay address 02:00:00:00:01:01
+            lease 192.0.2.2
+            """)
+        try await right.shell("\(Self.place)\nplace 203.0.113.2")
+        try await outside("all_pass")
+        guard kind.isTranslated else { return }
+        try await outside("translate masquerade; name 203.0.113.2; deaf 198.18.0.99")
+        try await left.shell("echo nameserver 198.18.0.53 >\(left.folder)/resolv.conf")
     }
 
     /// How many packets passed the router that should have been sealed.
@@ -147,7 +121,7 @@ extension SoakTopology {
     private func writeFiles() async throws {
         let (leftKey, rightKey) = (try await left.makeIdentity(), try await right.makeIdentity())
         var one = AgreeingText(1, peerKey: rightKey)
-        one.endpoint = "203.0.113.2:6081"
+        one.endpoint = kind.isTranslated ? "server.example:6081" : "203.0.113.2:6081"
         one.moreOfInterface = ["Driver = \(kind.driver)", "Underlay = underlay", "Guard = on"]
         one.moreOfPeer = ["PersistentKeepalive = 25"]
         var text = one.text
@@ -197,14 +171,17 @@ extension SoakTopology {
         return loops
     }
 
-    func has(_ need: SoakEvent.Need?) -> Bool { need != .ownClock || hasOwnClocks }
+    func has(_ need: SoakEvent.Need?) -> Bool { kind.has(need) && (need != .ownClock || hasOwnClocks) }
 
     /// What comes before an event's scripts; it names the processes as they are before it.
     func context(of step: SoakPlan.Step) async throws -> Context {
         let number = "set -e\nn=\(step.chance.number)\n"
         switch step.event.place {
         case .outside: return Context(host: nil, prelude: links + number)
-        case .router: return Context(host: router, prelude: "\(number)connect() {\n\(Self.connect)\n}\n")
+        case .router:
+            return Context(
+                host: router,
+                prelude: "\(number)connect() {\n\(Self.connect)\n}\nin_router() { sh -c \"$1\"; }\n\(way)\n")
         case .left, .right:
             let host = step.event.place == .left ? left : right
             let status = try await host.status()
@@ -214,7 +191,9 @@ extension SoakTopology {
                 data=\(status.processID) control=\(status.control?.processID ?? 0) spawner=\(status.control?.spawnerID ?? 0)
                 # 0 stands for who is gone.
                 signal() { s=$1; shift; for p; do [ $p = 0 ] || kill -$s $p; done; }
+                zone='\(router.folder)/zone'
                 \(Self.lease)
+                \(Self.place)
                 \(Host.ownClockScript)
 
                 """
