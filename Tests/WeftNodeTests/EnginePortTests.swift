@@ -161,6 +161,9 @@ struct EnginePortTests {
         #expect(fixture.port.nextEvent() == .grantRefused(vni: 7))
         #expect(Set(fixture.engine.networks().map(\.vni)) == [7, 100])
         #expect(fixture.network?.transmit == nil)
+        fixture.port.setECNMode(.normal, of: .vni(100))
+        try fixture.carry()
+        #expect(fixture.engine.networks().first { $0.vni == 100 }?.ecn == .normal)
         changes = GrantChanges()
         changes.changed = [granted(100, 0x0A50_0001, receiveOnly: true)]
         changes.added = [granted(101, 0x0A50_0001)]

@@ -12,6 +12,8 @@ public struct KeyGrant: Sendable {
     /// Where the responder takes data.
     public let endpoint: Endpoint
     public let keys: SAPair
+    /// Whether the responder carries marks of congestion inwards, so that outer headers may be marked.
+    public let carriesECN: Bool
 
     /// The network as engines know it.
     public var id: NetworkID { .vni(vni) }
@@ -35,6 +37,7 @@ public struct KeyGrant: Sendable {
             changes.changed = [receiving]
         }
         try engine.apply(changes)
+        if carriesECN { engine.setECNMode(of: id, to: .normal) }
     }
 
     private func network(_ prefixes: [Prefix], _ keepAliveInterval: Duration?) -> NetworkConfiguration {

@@ -166,7 +166,8 @@ extension KeyRequester {
             let endpoint = configuration.dataPort.map { Endpoint(configuration.endpoint.address, port: $0) }
             return KeyGrant(
                 vni: vni, overlayAddress: asked.address, endpoint: endpoint ?? configuration.endpoint,
-                keys: try SAPair(agreed, until: now.advanced(by: configuration.lifetime)))
+                keys: try SAPair(agreed, until: now.advanced(by: configuration.lifetime)),
+                carriesECN: transport.capabilities(of: session.id)?.carriesECN == true)
         } catch {
             release(vni, at: now)
             throw error

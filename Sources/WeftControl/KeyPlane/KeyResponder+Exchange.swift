@@ -169,6 +169,12 @@ extension KeyResponder {
         if !changes.isEmpty {
             takeStep(at: now)
             engine.apply(changes)
+            for network in changes.added {
+                guard let session = grants[network.vni]?.session,
+                    transport.capabilities(of: session.id)?.carriesECN == true
+                else { continue }
+                engine.setECNMode(.normal, of: .vni(network.vni))
+            }
         }
         handleRefusals(of: answers, at: now)
     }

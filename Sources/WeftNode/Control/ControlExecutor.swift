@@ -151,7 +151,7 @@ final class ControlExecutor {
         case .answersProbes(let network, let answers):
             peers[network] == nil ? refuse() : paths?.setAnswers(answers, of: network)
         case .ecnMode(let network, let mode):
-            peers[network] == nil ? refuse() : local.setECNMode(mode, of: network)
+            peers[network] == nil && !grants.has(network) ? refuse() : local.setECNMode(mode, of: network)
         case .keepAlive(let network): peers[network] == nil ? refuse() : local.requestKeepAlive(of: network)
         case .question(let socket, let resolver, let bytes):
             if !names.ask(bytes, by: socket, of: resolver, at: now) { refuse() }

@@ -18,6 +18,9 @@ struct GrantBooks {
 
     var all: [GrantRecord] { Array(granted.values) }
 
+    /// Whether a network is one of them.
+    func has(_ network: NetworkID) -> Bool { network.vni.map { granted[$0] != nil } ?? false }
+
     mutating func remove(_ vni: UInt32) {
         // Its place is free at once: what comes for it in the same step needs none of its own.
         guard let grant = granted[vni], staged.removed.insert(vni).inserted else { return }

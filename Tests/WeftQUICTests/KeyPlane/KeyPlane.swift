@@ -82,7 +82,8 @@ final class KeyPlane {
     @discardableResult
     func add(
         prefixes: [String] = ["10.9.0.0/16"], networks: Int = AuthorizedInitiator.defaultNetworks,
-        suites: (asks: Suite, gets: Suite) = (.aes128GCM, .aes128GCM), isListed: Bool = true
+        suites: (asks: Suite, gets: Suite) = (.aes128GCM, .aes128GCM), isListed: Bool = true,
+        speaks: PeerProtocol = .icx
     ) throws -> Initiator {
         let identity = try Identity.generate()
         let number = UInt32(initiators.count + 2)
@@ -94,7 +95,7 @@ final class KeyPlane {
             policies.append(
                 AuthorizedInitiator(
                     publicKey: initiator.key, prefixes: prefixes.map { Self.prefix($0) }, networks: networks,
-                    suite: suites.gets))
+                    suite: suites.gets, speaks: speaks))
         }
         responder.setInitiators(policies, at: now)
         return initiator

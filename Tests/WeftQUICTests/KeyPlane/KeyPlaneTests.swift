@@ -25,6 +25,19 @@ struct KeyPlaneTests {
         try expectPassage(from: plane.engine, "10.3.2.1", to: initiator.engine, "10.9.1.1")
     }
 
+    @Test("Outer headers are marked where both ends said by weft/1 that they carry marks of congestion inwards")
+    func ecn() throws {
+        for (speaks, mode) in [(PeerProtocol.weft, ECNMode.normal), (.icx, .compatibility)] {
+            let plane = try KeyPlane()
+            let initiator = try plane.add(speaks: speaks)
+            plane.ask(initiator, for: "10.9.1.1")
+            let grant = try #require(initiator.grants.first)
+            try grant.add(to: initiator.engine, prefixes: [KeyPlane.prefix("10.0.0.0/8")])
+            #expect(plane.network(grant.vni)?.ecn == mode)
+            #expect(initiator.engine.networks().map(\.ecn) == [mode])
+        }
+    }
+
     @Test("The engine has the network before the initiator reads of it")
     func order() throws {
         let plane = try KeyPlane()

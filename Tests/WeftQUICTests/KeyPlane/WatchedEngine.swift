@@ -23,7 +23,7 @@ final class WatchedEngine: EnginePort {
         at now: Instant
     ) {}
     func setAnswersProbes(_ answers: Bool, of network: NetworkID) {}
-    func setECNMode(_ mode: ECNMode, of network: NetworkID) {}
+    func setECNMode(_ mode: ECNMode, of network: NetworkID) { engine.setECNMode(mode, of: network) }
     func updateEndpoint(of network: NetworkID, to place: AddressPair) {}
     func requestKeepAlive(of network: NetworkID) {}
     func activities(of networks: [NetworkID]) -> [NetworkActivity?] { engine.activities(of: networks) }
