@@ -19,7 +19,7 @@ final class RemoteNames {
         book = NameBook(channel) { end.send(.log($0)) }
         channel.setWay(
             .init(
-                send: { end.send(.question(socket: $1, resolver: $2, $0)) },
+                send: { end.send(.question(socket: $1, resolver: $2, $3, $0)) },
                 close: { end.send(.questionDone(socket: $0)) }))
     }
 

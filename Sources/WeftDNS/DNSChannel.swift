@@ -11,11 +11,14 @@ public final class DNSChannel: NameQueries {
     /// Where c-ares' datagrams go.
     public struct Way {
         /// Sends a question by the socket of that number, which exists from its first question on.
-        public let send: (_ bytes: [UInt8], _ socket: UInt32, _ resolver: IPAddress) -> Void
+        public let send: (_ bytes: [UInt8], _ socket: UInt32, _ resolver: IPAddress, _ transport: DNSTransport) -> Void
         public let close: (_ socket: UInt32) -> Void
 
         public init(
-            send: @escaping (_ bytes: [UInt8], _ socket: UInt32, _ resolver: IPAddress) -> Void,
+            send:
+                @escaping (
+                    _ bytes: [UInt8], _ socket: UInt32, _ resolver: IPAddress, _ transport: DNSTransport
+                ) -> Void,
             close: @escaping (_ socket: UInt32) -> Void
         ) {
             self.send = send
@@ -39,7 +42,7 @@ public final class DNSChannel: NameQueries {
     public init() throws(DNSChannelError) {
         guard ares_library_init(ARES_LIB_INIT_NONE) == 0 else { throw DNSChannelError() }
         var options = unsafe ares_options()
-        unsafe options.flags = ARES_FLAG_IGNTC | ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_EDNS
+        unsafe options.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_EDNS
         unsafe options.timeout = Self.timeout
         unsafe options.tries = Self.tries
         unsafe options.ednspsz = Self.answerSize
@@ -78,13 +81,29 @@ public final class DNSChannel: NameQueries {
             unsafe weft_ares_can_read(bytes, bytes.count) != 0,
             let number = sockets.deliver(bytes, to: socket)
         else { return }
-        unsafe ares_process_fd(channel, number, Self.none)
+        process(number)
+    }
+
+    /// Has c-ares take what waits at a socket, of a stream piece by piece.
+    private func process(_ number: ares_socket_t) {
+        var before: Int
+        var after = sockets.waiting(at: number)
+        repeat {
+            before = after
+            unsafe ares_process_fd(channel, number, Self.none)
+            after = sockets.waiting(at: number)
+        } while after > 0 && after < before
+        flush()
+    }
+
+    /// Streams always take what c-ares has for them, which it is to be told.
+    private func flush() {
+        for number in sockets.streams { unsafe ares_process_fd(channel, Self.none, number) }
     }
 
     /// A socket will bring nothing: c-ares goes on with another resolver at once.
     public func fail(_ socket: UInt32) {
-        guard let number = sockets.fail(socket) else { return }
-        unsafe ares_process_fd(channel, number, Self.none)
+        if let number = sockets.fail(socket) { process(number) }
     }
 
     /// As ``fail(_:)``, with the next ``advance()``: for who is asked to send, which is within a call of c-ares'.
@@ -189,7 +208,9 @@ public final class DNSChannel: NameQueries {
         let late = failed
         failed.removeAll()
         for socket in late { fail(socket) }
-        if answers.open > 0 { unsafe ares_process_fd(channel, Self.none, Self.none) }
+        guard answers.open > 0 else { return }
+        unsafe ares_process_fd(channel, Self.none, Self.none)
+        flush()
     }
 
     public func nextAnswer() -> (number: UInt64, answer: NameAnswer)? {

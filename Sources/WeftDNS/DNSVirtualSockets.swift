@@ -8,10 +8,19 @@ import WeftNames
 @safe
 final class DNSVirtualSockets {
     private struct Socket {
+        let transport: DNSTransport
         var resolver: IPAddress?
+        /// Of a stream, each message with its length before it.
         var received: [[UInt8]] = []
         var hasFailed = false
+        /// Of a stream: what isn't a whole message yet, and the numbers of questions without an answer.
+        var outgoing: [UInt8] = []
+        var asked: Set<UInt16> = []
     }
+
+    /// Answers that were cut off, by their questions' numbers: taken as far as they go where a resolver's TCP brings none.
+    private var cut: [UInt16: [UInt8]] = [:]
+    private static let mostCut = 64
 
     private var sockets: [ares_socket_t: Socket] = [:]
     private var last: ares_socket_t = 0
@@ -27,11 +36,8 @@ final class DNSVirtualSockets {
         unsafe functions.initialize(
             to: ares_socket_functions(
                 asocket: { _, type, _, context in
-                    // Without TCP: an answer that was cut off is taken as far as it goes.
-                    guard let own = unsafe DNSVirtualSockets.own(context), type == Int32(SOCK_DGRAM.rawValue) else {
-                        return failure(EPROTONOSUPPORT)
-                    }
-                    return own.make()
+                    guard let own = unsafe DNSVirtualSockets.own(context) else { return failure(EPROTONOSUPPORT) }
+                    return own.make(type == Int32(SOCK_STREAM.rawValue) ? .stream : .datagram)
                 },
                 aclose: { socket, context in
                     unsafe DNSVirtualSockets.own(context)?.remove(socket)
@@ -71,9 +77,9 @@ final class DNSVirtualSockets {
 
     // MARK: What c-ares does
 
-    private func make() -> ares_socket_t {
+    private func make(_ transport: DNSTransport) -> ares_socket_t {
         repeat { last = last == .max ? 1 : last + 1 } while sockets[last] != nil
-        sockets[last] = Socket()
+        sockets[last] = Socket(transport: transport)
         return last
     }
 
@@ -83,14 +89,35 @@ final class DNSVirtualSockets {
     }
 
     private func send(_ socket: ares_socket_t, _ parts: UnsafeBufferPointer<iovec>) -> Int {
-        guard let resolver = sockets[socket]?.resolver else { return Int(failure(ENOTCONN)) }
+        guard let known = sockets[socket], let resolver = known.resolver else { return Int(failure(ENOTCONN)) }
         var bytes: [UInt8] = []
         // Safe: c-ares lends the bytes for the call.
         unsafe parts.forEach { part in
             unsafe bytes += UnsafeRawBufferPointer(start: part.iov_base, count: part.iov_len)
         }
-        way?.send(bytes, UInt32(bitPattern: socket), resolver)
+        if known.transport == .stream {
+            sendMessages(socket, resolver, of: known.outgoing + bytes)
+        } else {
+            way?.send(bytes, UInt32(bitPattern: socket), resolver, .datagram)
+        }
         return bytes.count
+    }
+
+    /// Sends what is whole of a stream's bytes, and keeps the rest.
+    private func sendMessages(_ socket: ares_socket_t, _ resolver: IPAddress, of bytes: [UInt8]) {
+        var rest = bytes[...]
+        while let length = Self.word(rest).map(Int.init), rest.count >= 2 + length {
+            let question = Array(rest.dropFirst(2).prefix(length))
+            rest = rest.dropFirst(2 + length)
+            if let number = Self.word(question[...]) { sockets[socket]?.asked.insert(number) }
+            way?.send(question, UInt32(bitPattern: socket), resolver, .stream)
+        }
+        sockets[socket]?.outgoing = Array(rest)
+    }
+
+    /// The first two bytes as a number.
+    private static func word(_ bytes: ArraySlice<UInt8>) -> UInt16? {
+        bytes.count < 2 ? nil : UInt16(bytes[bytes.startIndex]) << 8 | UInt16(bytes[bytes.startIndex + 1])
     }
 
     private func receive(
@@ -106,6 +133,9 @@ final class DNSVirtualSockets {
         }
         let count = min(bytes.count, buffer.count)
         unsafe buffer.copyBytes(from: bytes.prefix(count))
+        if known.transport == .stream, count < bytes.count {
+            sockets[socket]?.received.insert(Array(bytes.dropFirst(count)), at: 0)
+        }
         return count
     }
 
@@ -114,16 +144,50 @@ final class DNSVirtualSockets {
     /// Keeps an answer until c-ares takes it; the socket's number for c-ares, nil where there is no such socket.
     func deliver(_ bytes: [UInt8], to socket: UInt32) -> ares_socket_t? {
         let number = ares_socket_t(bitPattern: socket)
-        guard sockets[number]?.resolver != nil else { return nil }
-        sockets[number]?.received.append(bytes)
+        guard let known = sockets[number], known.resolver != nil else { return nil }
+        let question = Self.word(bytes[...])
+        if known.transport == .stream {
+            if let question { sockets[number]?.asked.remove(question) }
+            append(bytes, to: number)
+        } else {
+            sockets[number]?.received.append(bytes)
+            // The header's bit TC (RFC 1035 section 4.1.1).
+            if let question, bytes.count > 2, bytes[2] & 2 != 0 {
+                if cut.count >= Self.mostCut { cut.removeAll() }
+                cut[question] = bytes
+            }
+        }
         return number
+    }
+
+    /// Appends a message to what a stream brought.
+    private func append(_ bytes: [UInt8], to number: ares_socket_t) {
+        sockets[number]?.received.append(
+            [UInt8(truncatingIfNeeded: bytes.count >> 8), UInt8(truncatingIfNeeded: bytes.count)] + bytes)
     }
 
     func fail(_ socket: UInt32) -> ares_socket_t? {
         let number = ares_socket_t(bitPattern: socket)
-        guard sockets[number]?.resolver != nil else { return nil }
-        sockets[number]?.hasFailed = true
+        guard let known = sockets[number], known.resolver != nil else { return nil }
+        var isWithoutAny = known.asked.isEmpty
+        for question in known.asked {
+            if let answer = cut.removeValue(forKey: question) {
+                append(answer, to: number)
+            } else {
+                isWithoutAny = true
+            }
+        }
+        sockets[number]?.asked.removeAll()
+        if isWithoutAny { sockets[number]?.hasFailed = true }
         return number
+    }
+
+    /// Bytes that wait at a socket.
+    func waiting(at socket: ares_socket_t) -> Int { sockets[socket]?.received.reduce(0) { $0 + $1.count } ?? 0 }
+
+    /// Streams that are there.
+    var streams: [ares_socket_t] {
+        sockets.filter { $0.value.transport == .stream && $0.value.resolver != nil }.map(\.key)
     }
 
     // MARK: Addresses

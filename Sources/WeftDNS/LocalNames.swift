@@ -28,8 +28,9 @@ public final class LocalNames {
         book = NameBook(channel, log: log)
         channel.setWay(
             .init(
-                send: { [unowned channel] bytes, socket, resolver in
-                    if sockets.send(bytes, by: socket, to: resolver, at: SystemCall.now()) != .done {
+                send: { [unowned channel] bytes, socket, resolver, transport in
+                    let now = SystemCall.now()
+                    if sockets.send(bytes, by: socket, to: resolver, over: transport, at: now) != .done {
                         // Not from within c-ares' own call.
                         channel.failLater(socket)
                     }
@@ -52,7 +53,7 @@ public final class LocalNames {
     /// Does what is due; what became of names since the last time. Call it every 50 ms.
     public func advance(to now: Instant) -> [NameBook.Change] {
         if files.changed(at: now) { tell(at: now) }
-        sockets.receive { socket, answer in
+        sockets.receive(at: now) { socket, answer in
             if let answer { channel.receive(answer, by: socket) } else { channel.fail(socket) }
         }
         book.advance(to: now)

@@ -2,7 +2,7 @@
 import Glibc
 import Weft
 
-/// UDP sockets to resolvers, for somebody who isn't trusted with them: few, each connected to a resolver that is known here, and
+/// Sockets to resolvers, for somebody who isn't trusted with them: few, each connected to a resolver that is known here, and
 /// only so many questions a second. They bear a tunnel's mark, so that they go past it. One thread uses it.
 public final class DNSSockets {
     /// At most so many sockets are open; one for each resolver does.
@@ -22,6 +22,7 @@ public final class DNSSockets {
     private let port: UInt16
     private var servers: [ResolverFile.Server] = []
     private var sockets: [UInt32: SharedDescriptor] = [:]
+    private var streams: [UInt32: DNSStream] = [:]
     private var questions = Allowance(atOnce: DNSSockets.burst, perSecond: 200)
     private var buffer = [UInt8](repeating: 0, count: DNSQuestion.longestAnswer)
 
@@ -42,29 +43,45 @@ public final class DNSSockets {
     public func setServers(_ servers: [ResolverFile.Server]) {
         guard servers != self.servers else { return }
         self.servers = servers
-        sockets.removeAll()
+        closeAll()
     }
 
     /// Readable (POLLIN) when an answer waits.
-    public var descriptors: [Int32] { sockets.values.map(\.raw) }
+    public var descriptors: [Int32] { sockets.values.map(\.raw) + streams.values.map(\.raw) }
 
     /// Sends a question to a resolver by the socket of that number, which is made if need be.
-    public func send(_ bytes: [UInt8], by number: UInt32, to address: IPAddress, at now: Instant) -> Outcome {
+    public func send(
+        _ bytes: [UInt8], by number: UInt32, to address: IPAddress, over transport: DNSTransport, at now: Instant
+    ) -> Outcome {
         guard DNSQuestion.isOne(bytes) else { return .refused }
         guard let server = servers.first(where: { $0.address == address }) else { return .failed }
         guard questions.admits(at: now) else { return .done }
+        if transport == .stream {
+            guard let stream = streams[number] ?? openStream(number, to: server, at: now) else { return .failed }
+            return stream.ask(bytes, at: now) ? .done : .failed
+        }
         guard let socket = sockets[number] ?? open(number, to: server) else { return .failed }
         let sent = unsafe Glibc.send(socket.raw, bytes, bytes.count, Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL))
         return sent >= 0 || errno == EAGAIN || errno == ENOBUFS ? .done : .failed
     }
 
     /// Closes a socket.
-    public func close(_ number: UInt32) { sockets[number] = nil }
+    public func close(_ number: UInt32) {
+        sockets[number] = nil
+        streams[number] = nil
+    }
 
-    public func closeAll() { sockets.removeAll() }
+    public func closeAll() {
+        sockets.removeAll()
+        streams.removeAll()
+    }
 
-    /// Hands over the answers that wait, or nil for a socket that will bring none.
-    public func receive(_ take: (_ number: UInt32, _ answer: [UInt8]?) -> Void) {
+    /// Hands over the answers that wait, or nil for a socket that will bring none. Streams go on by it: call it every 50 ms.
+    public func receive(at now: Instant, _ take: (_ number: UInt32, _ answer: [UInt8]?) -> Void) {
+        for (number, stream) in streams where !stream.advance(at: now, { take(number, $0) }) {
+            streams[number] = nil
+            take(number, nil)
+        }
         for (number, socket) in sockets {
             for _ in 0..<Self.mostAnswers {
                 let count = unsafe buffer.withUnsafeMutableBytes { bytes in
@@ -82,7 +99,7 @@ public final class DNSSockets {
     }
 
     private func open(_ number: UInt32, to server: ResolverFile.Server) -> SharedDescriptor? {
-        guard sockets.count < Self.most,
+        guard hasRoom,
             let socket = Self.connected(to: Endpoint(server.address, port: port), zone: server.zone, mark: mark)
         else { return nil }
         let shared = SharedDescriptor(socket)
@@ -90,10 +107,24 @@ public final class DNSSockets {
         return shared
     }
 
-    /// A socket that is connected to an endpoint; nil where there is no way.
-    static func connected(to endpoint: Endpoint, zone: String? = nil, mark: UInt32) -> FileDescriptor? {
+    private func openStream(_ number: UInt32, to server: ResolverFile.Server, at now: Instant) -> DNSStream? {
+        guard hasRoom,
+            let socket = Self.connected(
+                SOCK_STREAM, to: Endpoint(server.address, port: port), zone: server.zone, mark: mark)
+        else { return nil }
+        let stream = DNSStream(socket, at: now)
+        streams[number] = stream
+        return stream
+    }
+
+    private var hasRoom: Bool { sockets.count + streams.count < Self.most }
+
+    /// A socket that is connected to an endpoint, or will be if it's a stream; nil where there is no way.
+    static func connected(
+        _ kind: __socket_type = SOCK_DGRAM, to endpoint: Endpoint, zone: String? = nil, mark: UInt32
+    ) -> FileDescriptor? {
         let family = endpoint.address.family == .v4 ? AF_INET : AF_INET6
-        let type = Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+        let type = Int32(kind.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
         let raw = socket(family, type, 0)
         guard raw >= 0 else { return nil }
         let descriptor = FileDescriptor(owning: raw)
@@ -102,7 +133,7 @@ public final class DNSSockets {
             let size = socklen_t(MemoryLayout<UInt32>.size)
             guard unsafe setsockopt(raw, SOL_SOCKET, SO_MARK, &mark, size) == 0 else { return nil }
         }
-        guard connect(raw, endpoint, zone) == 0 else { return nil }
+        guard connect(raw, endpoint, zone) == 0 || errno == EINPROGRESS else { return nil }
         return descriptor
     }
 

@@ -61,7 +61,7 @@ public enum ToControl: Sendable {
     case name(NetworkID, NameBook.Wanted)
     /// The names since the last time are all, and are looked up so.
     case namesComplete(ResolverSettings)
-    /// What a resolver sent to a socket that ``ToData/question(socket:resolver:_:)`` named; nil if nothing will come there.
+    /// What a resolver sent to a socket that ``ToData/question(socket:resolver:_:_:)`` named; nil if nothing will come there.
     case answer(socket: UInt32, [UInt8]?)
 }
 

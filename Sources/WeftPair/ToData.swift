@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Weft
 import WeftControl
+import WeftNames
 
 /// What the control process tells the data process, which believes no more of it than the words say.
 ///
@@ -39,15 +40,15 @@ public enum ToData: Sendable {
     /// All peers were told; the control process ends.
     case closed
 
-    /// A datagram to a resolver, by a socket of that number, which is made with the first one.
-    case question(socket: UInt32, resolver: IPAddress, [UInt8])
+    /// A question to a resolver, by a socket of that number, which is made with the first one.
+    case question(socket: UInt32, resolver: IPAddress, DNSTransport, [UInt8])
     /// That socket has brought all that was wanted of it.
     case questionDone(socket: UInt32)
     /// What became of a peer's name.
     case nameStatus(NetworkID, NameStatusRecord)
 
     /// What both processes speak; they come from one build.
-    public static let version: UInt32 = 8
+    public static let version: UInt32 = 9
     static let longestText = 1024
 }
 

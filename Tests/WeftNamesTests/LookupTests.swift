@@ -104,6 +104,57 @@ struct LookupTests {
         #expect(fixture.places[9] == [] && fixture.places[7] == [], "what nobody asked for isn't believed")
     }
 
+    @Test("ask by TCP where no datagram holds the answer, and take what a datagram holds where nobody answers by TCP")
+    func streams() throws {
+        let many = (1...60).map { IPAddress(v4: 0xC000_0200 + $0) }
+        let fixture = try Fixture(["long.example": .long(many), "cut.example": .truncated(Self.one)])
+        let streams = try DNSStreamServer(fixture.server)
+        let thread = Thread { streams.run() }
+        thread.start()
+        fixture.set([1: "long.example", 2: "cut.example"], resolvers: [Self.loopback])
+        try fixture.until("all of a long answer") { (fixture.places[1]?.count ?? 0) == HostsFile.mostAddresses }
+        try fixture.until("the other") { fixture.places[2]?.count == 2 }
+    }
+
+    @Test(
+        "don't wait for a resolver's TCP that is silent or says nonsense",
+        arguments: [[], [0, 3, 1, 2, 3], [255, 255, 1]])
+    func badStreams(answer: [UInt8]) throws {
+        let fixture = try Fixture(["cut.example": .truncated(Self.one)])
+        let listener = try RawListener(beside: fixture.server, answer: answer)
+        defer { listener.close() }
+        fixture.set([1: "cut.example"], resolvers: [Self.loopback])
+        try fixture.until("what a datagram holds") { fixture.places[1]?.count == 2 }
+    }
+
+    /// Takes connections at a resolver's port, and says always the same.
+    private final class RawListener: Sendable {
+        private let descriptor: Int32
+
+        init(beside server: DNSServer, answer: [UInt8]) throws {
+            let raw = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+            descriptor = raw
+            var own = sockaddr_in()
+            var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+            let status = unsafe withUnsafeMutablePointer(to: &own) { pointer in
+                unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    unsafe getsockname(server.raw, $0, &size) == 0 ? bind(raw, $0, size) : -1
+                }
+            }
+            guard status == 0, listen(raw, 8) == 0 else { throw TransportError("listen", code: errno) }
+            Thread {
+                while case let connection = accept(raw, nil, nil), connection >= 0 {
+                    if !answer.isEmpty { _ = unsafe send(connection, answer, answer.count, Int32(MSG_NOSIGNAL)) }
+                }
+            }.start()
+        }
+
+        func close() {
+            shutdown(descriptor, Int32(SHUT_RDWR))
+            _ = Glibc.close(descriptor)
+        }
+    }
+
     @Test("go on with the next resolver where the first isn't there")
     func nextResolver() throws {
         let fixture = try Fixture(["good.example": .addresses(Self.one)])
@@ -170,20 +221,24 @@ struct LookupTests {
         let now = SystemCall.now()
         let question = [7, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 97, 0, 0, 1, 0, 1] as [UInt8]
         #expect(DNSQuestion.isOne(question))
-        #expect(sockets.send(question, by: 1, to: IPAddress(v4: 0xC000_0201), at: now) == .failed)
+        #expect(sockets.send(question, by: 1, to: IPAddress(v4: 0xC000_0201), over: .datagram, at: now) == .failed)
         var changed = question
         for (index, value) in [(2, 0x81), (2, 0x29), (2, 0x03), (5, 2), (7, 1), (9, 1), (4, 1)] as [(Int, UInt8)] {
             changed = question
             changed[index] = value
-            #expect(sockets.send(changed, by: 1, to: Self.loopback, at: now) == .refused, "\(index) \(value)")
+            #expect(
+                sockets.send(changed, by: 1, to: Self.loopback, over: .datagram, at: now) == .refused,
+                "\(index) \(value)")
         }
         for bad in [[], Array(question.prefix(16)), question + [UInt8](repeating: 0, count: 512)] {
-            #expect(sockets.send(bad, by: 1, to: Self.loopback, at: now) == .refused)
+            #expect(sockets.send(bad, by: 1, to: Self.loopback, over: .datagram, at: now) == .refused)
         }
         #expect(sockets.descriptors.isEmpty)
-        for number in 0..<100 as Range<UInt32> { _ = sockets.send(question, by: number, to: Self.loopback, at: now) }
+        for number in 0..<100 as Range<UInt32> {
+            _ = sockets.send(question, by: number, to: Self.loopback, over: .datagram, at: now)
+        }
         #expect(sockets.descriptors.count == DNSSockets.most)
-        for _ in 0..<5000 { _ = sockets.send(question, by: 1, to: Self.loopback, at: now) }
+        for _ in 0..<5000 { _ = sockets.send(question, by: 1, to: Self.loopback, over: .datagram, at: now) }
         var arrived = 0
         var buffer = [UInt8](repeating: 0, count: 512)
         while unsafe recv(server.raw, &buffer, buffer.count, 0) > 0 { arrived += 1 }

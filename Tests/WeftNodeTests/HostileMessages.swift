@@ -88,6 +88,7 @@ struct HostileMessages {
             let question = [7, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 97, 0, 0, 1, 0, 1] as [UInt8]
             return .question(
                 socket: .random(in: 0...30, using: &random), resolver: endpoint(&random).address,
+                Bool.random(using: &random) ? .stream : .datagram,
                 Bool.random(using: &random)
                     ? question : [UInt8](repeating: .random(in: 0...255, using: &random), count: 40))
         case 7: return .grantRemoved(link, vni: vni)

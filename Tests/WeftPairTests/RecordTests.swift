@@ -94,7 +94,8 @@ struct RecordTests {
                     sessions: 1, endpoint: v4, networks: 2, quarantined: 3, grants: 4, releases: 5, delayed: 6,
                     refusals: [.held: 1])),
             .turnedAway(.shared, 8), .statusTold(5), .log("a line"), .closed,
-            .question(socket: 7, resolver: v4.address, [UInt8](0...99)), .questionDone(socket: 7),
+            .question(socket: 7, resolver: v4.address, .datagram, [UInt8](0...99)),
+            .question(socket: 8, resolver: v6.address, .stream, [UInt8](0...99)), .questionDone(socket: 7),
             .nameStatus(
                 .number(7), NameStatusRecord(addresses: [v6.address, v4.address], failure: nil, isRenamed: true)),
             .nameStatus(.number(7), NameStatusRecord(addresses: [], failure: "no answer from 192.0.2.53")),

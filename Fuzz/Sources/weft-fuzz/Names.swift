@@ -45,7 +45,8 @@ final class DNSAnswers {
 
     init() throws {
         channel = try DNSChannel()
-        channel.setWay(.init(send: { [unowned self] bytes, socket, _ in question = (socket, bytes) }, close: { _ in }))
+        channel.setWay(
+            .init(send: { [unowned self] bytes, socket, _, _ in question = (socket, bytes) }, close: { _ in }))
         channel.setResolvers([IPAddress(v4: 0xC000_0235)])
     }
 
@@ -59,6 +60,8 @@ final class DNSAnswers {
             var answer = Array(question.bytes.prefix(kept)) + input.array(from: 1)
             if kept > 2 { answer[2] |= 0x80 }
             channel.receive(answer, by: question.socket)
+            // What is cut off is asked for again by a stream.
+            if let again = self.question, again.socket != question.socket { channel.receive(answer, by: again.socket) }
         }
         channel.advance()
         while let (_, answer) = channel.nextAnswer() {

@@ -153,8 +153,8 @@ final class ControlExecutor {
         case .ecnMode(let network, let mode):
             peers[network] == nil && !grants.has(network) ? refuse() : local.setECNMode(mode, of: network)
         case .keepAlive(let network): peers[network] == nil ? refuse() : local.requestKeepAlive(of: network)
-        case .question(let socket, let resolver, let bytes):
-            if !names.ask(bytes, by: socket, of: resolver, at: now) { refuse() }
+        case .question(let socket, let resolver, let transport, let bytes):
+            if !names.ask(bytes, by: socket, of: resolver, over: transport, at: now) { refuse() }
         case .questionDone(let socket): names.finish(socket)
         case .nameStatus(let network, let name):
             guard let file = served.names[network], peers[network] != nil else { return refuse() }

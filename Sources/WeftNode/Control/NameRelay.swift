@@ -56,7 +56,7 @@ final class NameRelay {
         guard !served.names.isEmpty else { return }
         if files.changed(at: now) { tell(end, at: now) }
         var answers: [(UInt32, [UInt8]?)] = []
-        sockets.receive { answers.append(($0, $1)) }
+        sockets.receive(at: now) { answers.append(($0, $1)) }
         answers += failed.map { ($0, nil) }
         failed.removeAll()
         // Resolvers are asked again, as after any loss.
@@ -64,8 +64,10 @@ final class NameRelay {
     }
 
     /// Sends a question; whether it was one.
-    func ask(_ bytes: [UInt8], by socket: UInt32, of resolver: IPAddress, at now: Instant) -> Bool {
-        switch sockets.send(bytes, by: socket, to: resolver, at: now) {
+    func ask(
+        _ bytes: [UInt8], by socket: UInt32, of resolver: IPAddress, over transport: DNSTransport, at now: Instant
+    ) -> Bool {
+        switch sockets.send(bytes, by: socket, to: resolver, over: transport, at: now) {
         case .done: return true
         case .failed:
             if failed.count < Self.mostFailed { failed.append(socket) }

@@ -41,7 +41,9 @@ extension ToData: WireRecord {
         case .answersProbes: return .answersProbes(try reader.network(), try reader.flag())
         case .ecnMode: return .ecnMode(try reader.network(), try reader.flag() ? .normal : .compatibility)
         case .question:
-            return .question(socket: try reader.number(), resolver: try reader.address(), try reader.rest())
+            return .question(
+                socket: try reader.number(), resolver: try reader.address(),
+                try reader.flag() ? .stream : .datagram, try reader.rest())
         case .questionDone: return .questionDone(socket: try reader.number())
         case .nameStatus: return .nameStatus(try reader.network(), try reader.nameStatus())
         }
@@ -125,9 +127,10 @@ extension ToData: WireRecord {
             writer.number(number)
             writer.initiatorStatus(status)
         case .log(let text): writer.text(text, most: Self.longestText)
-        case .question(let socket, let resolver, let bytes):
+        case .question(let socket, let resolver, let transport, let bytes):
             writer.number(socket)
             writer.address(resolver)
+            writer.flag(transport == .stream)
             writer.array(bytes)
         case .questionDone(let socket): writer.number(socket)
         case .nameStatus(let network, let status):
