@@ -19,6 +19,7 @@ bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 unitdir = $(DESTDIR)$(PREFIX)/lib/systemd/system
+userunitdir = $(DESTDIR)$(PREFIX)/lib/systemd/user
 sysusersdir = $(DESTDIR)$(PREFIX)/lib/sysusers.d
 
 # The programs carry the runtimes of Swift and of C++ along, so that they run where no toolchain is. Nothing in them says where they were
@@ -140,7 +141,7 @@ install: build install-built ## install the programs, their manual pages, comple
 # Without building first.
 install-built:
 	install -d '$(bindir)' '$(libexecdir)' '$(mandir)/man8' '$(mandir)/man5' '$(bashdir)' '$(zshdir)' '$(fishdir)' '$(unitdir)' \
-	    '$(sysusersdir)'
+	    '$(userunitdir)' '$(sysusersdir)'
 	install -m 755 $(WEFT) $(WEFT)-map '$(bindir)'
 	install -m 755 $(WEFT)-control '$(libexecdir)'
 	install -m 644 docs/man/weft.8 '$(mandir)/man8/weft.8'
@@ -153,6 +154,7 @@ install-built:
 	$(WEFT) completion fish > '$(fishdir)/weft.fish'
 	install -m 644 docs/systemd/weft.sysusers '$(sysusersdir)/weft.conf'
 	sed 's|@bindir@|$(PREFIX)/bin|' docs/systemd/weft@.service > '$(unitdir)/weft@.service'
+	sed 's|@bindir@|$(PREFIX)/bin|' docs/systemd/weft-user@.service > '$(userunitdir)/weft@.service'
 	sed 's|@bindir@|$(PREFIX)/bin|' docs/systemd/weft-keyserve@.service > '$(unitdir)/weft-keyserve@.service'
 	sed 's|@bindir@|$(PREFIX)/bin|' docs/systemd/weft-tunnel-map@.service \
 	    > '$(unitdir)/weft-tunnel-map@.service'
@@ -161,7 +163,7 @@ uninstall: ## remove what `make install` put there, also the first release's: PR
 	rm -f '$(bindir)/weft' '$(bindir)/weft-map' '$(libexecdir)/weft-control' '$(mandir)/man8/weft.8' '$(mandir)/man8/weft-keyserve.8' \
 	    '$(mandir)/man8/weft-tunnel-map.8' '$(mandir)/man8/weft-map.8' '$(mandir)/man5/weft.conf.5' '$(bashdir)/weft' '$(zshdir)/_weft' \
 	    '$(fishdir)/weft.fish' '$(sysusersdir)/weft.conf' '$(unitdir)/weft@.service' '$(unitdir)/weft-keyserve@.service' \
-	    '$(unitdir)/weft-tunnel-map@.service'
+	    '$(unitdir)/weft-tunnel-map@.service' '$(userunitdir)/weft@.service'
 	[ ! -d '$(libexecdir)' ] || rmdir --ignore-fail-on-non-empty '$(libexecdir)'
 
 deb: build ## Debian packages of the programs and of the libraries' sources, for the Debian that runs here: .build/packages

@@ -33,6 +33,8 @@ let package = Package(
         .library(name: "Weft", targets: ["Weft"]),
         .library(name: "WeftTUN", targets: ["WeftTUN"]),
         .library(name: "WeftUDP", targets: ["WeftUDP"]),
+        .library(name: "WeftSockets", targets: ["WeftSockets"]),
+        .library(name: "WeftPrivate", targets: ["WeftPrivate"]),
         .library(name: "WeftXDP", targets: ["WeftXDP"]),
         .library(name: "WeftLink", targets: ["WeftLink"]),
         .library(name: "WeftGuard", targets: ["WeftGuard"]),
@@ -69,6 +71,8 @@ let package = Package(
         module("Weft", ["CWeftOpenSSL", "CWeftLinux"] + ipsecMB),
         module("WeftUDP", ["Weft", "CWeftLinux"]),
         module("WeftTUN", ["Weft", "WeftUDP", "WeftLink", "CWeftLinux"]),
+        module("WeftSockets", ["Weft", "CWeftLinux"]),
+        module("WeftPrivate", ["WeftSockets", "WeftTUN", "WeftLink", "Weft", "CWeftLinux"]),
         module("WeftLink", ["Weft", "CWeftNetlink"]),
         module("WeftGuard", ["Weft", "WeftLink", "CWeftNftables", "CWeftNetlink"]),
         moduleWithBPF("WeftXDP", ["Weft", "WeftUDP", "WeftLink", "CWeftBPF", "CWeftLinux"]),
@@ -93,12 +97,13 @@ let package = Package(
         module(
             "WeftNode",
             [
-                "WeftCommand", "Weft", "WeftTUN", "WeftUDP", "WeftXDP", "WeftLink", "WeftGuard", "WeftControl",
+                "WeftCommand", "Weft", "WeftTUN", "WeftPrivate", "WeftSockets", "WeftUDP", "WeftXDP", "WeftLink",
+                "WeftGuard", "WeftControl",
                 "WeftPair", "WeftPaths", "WeftNames", "WeftConfig", "WeftFiles",
                 "WeftDiscovery", "WeftSandbox", "CWeftLinux",
             ]),
         module("WeftKeys", ["WeftControl", "WeftQUIC", "WeftUDP", "Weft"]),
-        module("WeftCommand", ["Weft", "WeftControl", "CWeftCapability", "CWeftLinux"]),
+        module("WeftCommand", ["Weft", "WeftControl", "WeftFiles", "CWeftCapability", "CWeftLinux"]),
     ],
     swiftLanguageModes: [.v6]
 )
@@ -122,7 +127,8 @@ package.targets += [
     .executableTarget(
         name: "weft",
         dependencies: [
-            "WeftCommand", "WeftNode", "WeftSandbox", "Weft", "WeftControl", "WeftConfig", "WeftDiscovery",
+            "WeftCommand", "WeftNode", "WeftPrivate", "WeftFiles", "WeftSandbox", "Weft", "WeftControl", "WeftConfig",
+            "WeftDiscovery",
             "WeftCapture", "CWeftCapability", "CWeftLinux", "SanitizedMutex",
         ],
         swiftSettings: swiftSettings),

@@ -7,11 +7,19 @@ package struct Log: Sendable {
     /// The tunnel's name, in front of each line.
     package let name: String
 
-    package init(name: String) { self.name = name }
+    /// Whether only warnings are for anybody to read.
+    private let isQuiet: Bool
+
+    package init(name: String, isQuiet: Bool = false) {
+        self.name = name
+        self.isQuiet = isQuiet
+    }
 
     private static let usesSystemLog = Atomic(false)
 
-    package func info(_ text: String) { write(text, LOG_INFO) }
+    package func info(_ text: String) {
+        if !isQuiet { write(text, LOG_INFO) }
+    }
 
     package func warning(_ text: String) { write("warning: \(text)", LOG_WARNING) }
 

@@ -17,6 +17,9 @@ package enum Privileges {
         }
     }
 
+    /// Whether the calling thread may make interfaces and routes in its network.
+    package static var mayConfigureNetwork: Bool { has(CAP_NET_ADMIN) }
+
     private static func has(_ capability: cap_value_t) -> Bool {
         guard let capabilities = unsafe cap_get_proc() else { return false }
         defer { unsafe cap_free(UnsafeMutableRawPointer(capabilities)) }

@@ -27,13 +27,19 @@ package struct Signals {
 
     /// Waits at most `seconds` for a signal.
     package mutating func wait(seconds: Int) -> Arrival {
-        var patience = timespec(tv_sec: seconds, tv_nsec: 0)
-        let signal = unsafe sigtimedwait(&set, nil, &patience)
-        return switch signal {
+        switch number(seconds: seconds) {
         case SIGHUP: .reload
         case SIGUSR1: .endBeforeStart
-        case let other: other > 0 ? .end : .none
+        case let other: other == nil ? .none : .end
         }
+    }
+
+    /// Waits at most `seconds` for a signal.
+    /// - Returns: its number; nil where none came.
+    package mutating func number(seconds: Int) -> Int32? {
+        var patience = timespec(tv_sec: seconds, tv_nsec: 0)
+        let signal = unsafe sigtimedwait(&set, nil, &patience)
+        return signal > 0 ? signal : nil
     }
 
     /// Wakes the thread that waits.

@@ -3,6 +3,7 @@ import Synchronization
 import Weft
 import WeftControl
 import WeftDiscovery
+import WeftFiles
 
 /// What a tunnel file says, checked.
 public struct TunnelConfiguration: Sendable {
@@ -65,7 +66,11 @@ public struct InterfaceConfiguration: Sendable {
     /// Bytes of an inner packet where paths say how many, until they do: fits through almost every underlay.
     public static let defaultMTU = 1280
     /// Where key states are kept when the file names no folder.
-    public static let defaultStateDirectory = "/var/lib/weft"
+    /// Whoever the process becomes later, it stays what it was at first.
+    public static let defaultStateDirectory: String = {
+        let system = "/var/lib/weft"
+        return UserFolders.isOurs(system) ? system : UserFolders.state ?? system
+    }()
     /// A queue takes two threads.
     public static let mostQueues = 64
     public static let mostSourcePorts = 64
@@ -114,6 +119,8 @@ public struct InterfaceConfiguration: Sendable {
     public let resolvers: [IPAddress]
     /// Whether we answer those who ask the same.
     public let respondsToSTUN: Bool
+    /// What a private network does for those outside of it.
+    public let services: OverlayServices
     /// Our key pair; nil if no peer needs one, or if files weren't to be looked at.
     public let identity: SharedIdentity?
     /// How often keys are renewed.
@@ -135,12 +142,19 @@ public struct InterfaceConfiguration: Sendable {
     /// Largest inner packet in bytes at first.
     public var firstMTU: Int { mtu ?? Self.defaultMTU }
 
+    /// Whether it asks for what only the host's own network can give.
+    public var needsHost: Bool {
+        table != .automatic || guarding == .on || through != nil || firewallMark != nil || underlay != nil
+    }
+
     /// What carries a tunnel's packets.
     public enum Driver: String, Hashable, Sendable, CaseIterable {
-        /// AF_XDP where it is the faster one, else a TUN device.
+        /// AF_XDP where it is the faster one, else a TUN device; without privileges that of a private network.
         case auto
         case tun
         case xdp
+        /// A TUN device in a network namespace of the process' own, which takes no privilege.
+        case privateNamespace = "private"
     }
 
     /// Whether what a tunnel should carry goes nowhere while the tunnel can't carry it.

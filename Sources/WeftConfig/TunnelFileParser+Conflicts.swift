@@ -64,6 +64,8 @@ extension TunnelFileParser {
                 "Through: AF_XDP sends by an Ethernet device alone: take Driver = tun (line \(interface.lines[.driver]))"
             )
         }
+        checkPrivateRouting(interface)
+        checkOverlayServices(interface)
         guard let table = interface.table, table != .automatic else { return }
         for (key, isWanted) in [
             (InterfaceKey.guarding, interface.guarding == .on), (.through, interface.through != nil),
@@ -72,6 +74,17 @@ extension TunnelFileParser {
             diagnostics.add(
                 line: interface.lines[key],
                 "\(key.rawValue): needs Table = auto (line \(interface.lines[.table])): leave one of them out")
+        }
+    }
+
+    /// A private network has no routes but the tunnel's, and its datagrams go as this user's others do.
+    private mutating func checkPrivateRouting(_ interface: InterfaceDraft) {
+        guard interface.driver == .privateNamespace else { return }
+        for (key, isWanted) in interface.hostKeys where isWanted {
+            diagnostics.add(
+                line: interface.lines[key],
+                "\(key.rawValue): is of the host's routes, and Driver = private (line \(interface.lines[.driver])) makes none there: "
+                    + "leave one of them out")
         }
     }
 

@@ -30,6 +30,7 @@ struct InterfaceDraft {
     /// 0 for off.
     var busyPoll: UInt32?
     var stunServers: ItemList<STUNServerName>?
+    var services = OverlayServicesDraft()
     var resolvers: ItemList<IPAddress>?
     var respondsToSTUN: Bool?
     var identity: SharedIdentity?
@@ -37,6 +38,14 @@ struct InterfaceDraft {
     var controlPort: UInt32?
     var callLimit: UInt32?
     var handshakeLimit: UInt32?
+
+    /// What concerns the host's own routes, and whether the file asks for it.
+    var hostKeys: [(key: InterfaceKey, isWanted: Bool)] {
+        [
+            (.table, table.map { $0 != .automatic } ?? false), (.guarding, guarding == .on), (.through, through != nil),
+            (.firewallMark, firewallMark.map { $0 != 0 } ?? false),
+        ]
+    }
 
     private var callLimits: CallLimits {
         var limits = CallLimits()
@@ -86,6 +95,7 @@ struct InterfaceDraft {
             stunServers: stunServers?.items ?? [],
             resolvers: resolvers?.items ?? [],
             respondsToSTUN: respondsToSTUN ?? false,
+            services: services.complete,
             identity: identity,
             rekeyInterval: rekeyInterval.map { .seconds(Int($0)) } ?? ControlPeer.defaultRekeyInterval,
             controlPort: controlPort.flatMap { UInt16(exactly: $0) },
@@ -181,6 +191,7 @@ extension TunnelFileParser {
         draft.busyPoll = value(of: .busyPoll, in: entries) { FileValues.numberOrOff($0, in: 1...1_000_000) }
         draft.stunServers = list(of: .stun, in: entries, identity: \.self) { STUNServerName($0) }
         draft.resolvers = resolvers(in: entries)
+        draft.services = overlayServices(in: entries)
         draft.respondsToSTUN = value(of: .stunResponder, in: entries, FileValues.onOrOff)
         draft.rekeyInterval = value(of: .rekeyInterval, in: entries) { FileValues.number($0, in: 1...21_600) }
         draft.controlPort = value(of: .controlPort, in: entries) { FileValues.number($0, in: 1...65535) }

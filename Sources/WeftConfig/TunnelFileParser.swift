@@ -114,7 +114,7 @@ struct TunnelFileParser {
     private static func list(_ names: [String]) -> String { names.joined(separator: ", ") }
 
     private static let wireGuardOnly = [
-        "DNS", "PreUp", "PostUp", "PreDown", "PostDown", "SaveConfig",
+        "PreUp", "PostUp", "PreDown", "PostDown", "SaveConfig",
     ]
 }
 

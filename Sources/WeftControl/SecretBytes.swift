@@ -43,6 +43,8 @@ public struct SecretBytes: ~Copyable, @unchecked Sendable {
         unsafe pages.initializeMemory(as: UInt8.self, repeating: 0)
         unsafe mlock(pages.baseAddress, pages.count)
         unsafe madvise(pages.baseAddress, pages.count, MADV_DONTDUMP)
+        // Whoever is forked off this process finds zeros.
+        unsafe madvise(pages.baseAddress, pages.count, MADV_WIPEONFORK)
         self.count = count
     }
 
@@ -50,6 +52,7 @@ public struct SecretBytes: ~Copyable, @unchecked Sendable {
         // Safe: the last use of pages that this value alone owns. Other owners of these pages get them as they were.
         unsafe OPENSSL_cleanse(pages.baseAddress, pages.count)
         unsafe madvise(pages.baseAddress, pages.count, MADV_DODUMP)
+        unsafe madvise(pages.baseAddress, pages.count, MADV_KEEPONFORK)
         // Where all memory is locked the pages' next owner may count on that.
         if !ProcessMemory.isLocked { unsafe munlock(pages.baseAddress, pages.count) }
         unsafe pages.deallocate()

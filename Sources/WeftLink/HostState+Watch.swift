@@ -19,7 +19,7 @@ extension HostState {
         if link.mtu != wants.mtu { found.append(.mtu(link.mtu)) }
         if !link.isUp { found.append(.down) }
         if link.group != InterfaceGroup.tunnels { found.append(.group) }
-        let carriesIPv6 = Self.hasIPv6(link.name)
+        let carriesIPv6 = hasIPv6(link.name)
         state.withLock { $0.carriesIPv6 = carriesIPv6 }
         if !carriesIPv6 { wants = wants.withoutIPv6(isKnown: Self.knowsIPv6) }
         let addresses = Set(try netlink.addresses(of: device))

@@ -41,13 +41,18 @@ public final class HostState: Sendable {
     }
 
     let state: Mutex<State>
+    /// Where all of it is; nil for the network of the threads that call.
+    let namespace: (any LinkNamespace)?
     private let isAbandoned = Atomic(false)
 
     /// Configures an interface and leads the routes into it; when that fails nothing is left behind but the interface.
-    /// - Parameter device: the interface's index.
-    public init(_ wants: HostWants, device: Int32) throws(LinkError) {
+    /// - Parameters:
+    ///   - device: the interface's index.
+    ///   - namespace: where it is; nil for the calling thread's network.
+    public init(_ wants: HostWants, device: Int32, in namespace: (any LinkNamespace)? = nil) throws(LinkError) {
         state = Mutex(State(wants: wants, device: device))
-        var netlink = try Netlink()
+        self.namespace = namespace
+        var netlink = try Netlink(in: namespace)
         // A life that was killed leaves its rules behind, though not its routes.
         try netlink.removeStrayRules()
         try netlink.removeStrayWays()
@@ -59,7 +64,7 @@ public final class HostState: Sendable {
         // Before anything leads there.
         try netlink.joinTunnels(device)
         try netlink.setUp(device, mtu: wants.mtu)
-        let carriesIPv6 = Self.hasIPv6(wants.name)
+        let carriesIPv6 = hasIPv6(wants.name)
         state.withLock { $0.carriesIPv6 = carriesIPv6 }
         if !carriesIPv6 { wants = wants.withoutIPv6(isKnown: Self.knowsIPv6) }
         let taken = try netlink.routesTaken(of: wants, device: device)
@@ -94,10 +99,10 @@ public final class HostState: Sendable {
         var new = old
         new.routes = routes
         let wanted = new
-        if !Self.hasIPv6(old.name) {
+        if !hasIPv6(old.name) {
             (old, new) = (old.withoutIPv6(isKnown: Self.knowsIPv6), new.withoutIPv6(isKnown: Self.knowsIPv6))
         }
-        var netlink = try Netlink()
+        var netlink = try Netlink(in: namespace)
         if let taken = try netlink.routesTaken(of: new, device: device) { throw taken }
         let (before, after) = (Set(old.allRoutes(into: device)), Set(new.allRoutes(into: device)))
         let (rulesBefore, rulesAfter) = (Set(old.rules), Set(new.rules))
@@ -123,14 +128,14 @@ public final class HostState: Sendable {
             state.wants.mtu = mtu
             return state.device
         }
-        var netlink = try Netlink()
+        var netlink = try Netlink(in: namespace)
         try netlink.setUp(device, mtu: mtu)
     }
 
     /// The interface was made anew: configures that one and leads the routes into it.
     public func move(to device: Int32) throws(LinkError) {
         state.withLock { $0.device = device }
-        var netlink = try Netlink()
+        var netlink = try Netlink(in: namespace)
         try install(&netlink)
     }
 
@@ -150,7 +155,7 @@ public final class HostState: Sendable {
 
     /// Takes rules and routes away; what is gone already is fine, and twice is harmless.
     public func remove() {
-        guard var netlink = try? Netlink() else { return }
+        guard var netlink = try? Netlink(in: namespace) else { return }
         let (wants, device) = state.withLock { ($0.wants, $0.device) }
         try? netlink.take(wants, from: device)
     }
@@ -159,8 +164,9 @@ public final class HostState: Sendable {
     static var knowsIPv6: Bool { HostSetting.value(at: "net/ipv6/conf/all/disable_ipv6") != nil }
 
     /// Whether an interface may have IPv6.
-    static func hasIPv6(_ name: String) -> Bool {
-        HostSetting.value(at: "net/ipv6/conf/\(name)/disable_ipv6") == "0"
+    func hasIPv6(_ name: String) -> Bool {
+        let path = "net/ipv6/conf/\(name)/disable_ipv6"
+        return (namespace.map { $0.setting(at: path) } ?? HostSetting.value(at: path)) == "0"
     }
 }
 

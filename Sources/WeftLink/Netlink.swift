@@ -30,14 +30,23 @@ public struct Netlink: ~Copyable {
     }
 
     /// Opens and binds the socket.
-    public init() throws(LinkError) {
+    /// - Parameter namespace: whose links it works on; nil for the calling thread's.
+    public init(in namespace: (any LinkNamespace)? = nil) throws(LinkError) {
         let socket = try unsafe NetlinkObject(nl_socket_alloc(), release: nl_socket_free)
         let answers = Answers()
         // SAFETY: `answers` lives as long as the socket that holds this unretained reference.
         let context = unsafe Unmanaged.passUnretained(answers).toOpaque()
         unsafe nl_socket_modify_cb(socket.pointer, NL_CB_VALID, NL_CB_CUSTOM, keepAnswer, context)
         unsafe nl_socket_modify_err_cb(socket.pointer, NL_CB_CUSTOM, keepError, context)
-        let status = unsafe nl_connect(socket.pointer, NETLINK_ROUTE)
+        let status: Int32
+        if let namespace {
+            let descriptor = try namespace.netlinkSocket()
+            // Closes what it is given with itself, so that it gets a descriptor of its own.
+            let own = fcntl(descriptor.raw, F_DUPFD_CLOEXEC, 0)
+            status = own < 0 ? -NLE_NOMEM : unsafe nl_socket_set_fd(socket.pointer, NETLINK_ROUTE, own)
+        } else {
+            status = unsafe nl_connect(socket.pointer, NETLINK_ROUTE)
+        }
         guard status >= 0 else { throw answers.failure(status, during: "open a netlink socket") }
         self.socket = socket
         self.answers = answers

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
 import Weft
+import WeftCommand
 import WeftConfig
 import WeftGuard
 import WeftLink
+import WeftPrivate
 import WeftTUN
 import WeftXDP
 
@@ -58,6 +60,8 @@ struct DriverChoice {
     enum Driver: Equatable {
         case tun
         case xdp
+        /// A TUN device in a network of the process' own.
+        case privateNamespace
     }
 
     let driver: Driver
@@ -68,13 +72,28 @@ struct DriverChoice {
     private let endpoints: [IPAddress]
     private let underlay: String?
 
-    init(_ configuration: TunnelConfiguration) {
+    /// - Parameters:
+    ///   - isPrivate: whether a private network is what the caller wants, where the file leaves it open.
+    ///   - mayConfigure: whether the process may make interfaces and routes in its network.
+    init(
+        _ configuration: TunnelConfiguration, isPrivate: Bool = false,
+        mayConfigure: Bool = Privileges.mayConfigureNetwork
+    ) {
         let interface = configuration.interface
         underlay = interface.underlay
         endpoints = configuration.peers.compactMap(\.endpoint?.address)
         switch interface.driver {
         case .tun: (driver, reason) = (.tun, "")
         case .xdp: (driver, reason) = (.xdp, "")
+        case .privateNamespace: (driver, reason) = (.privateNamespace, "")
+        case .auto where isPrivate: (driver, reason) = (.privateNamespace, "")
+        // What only the host's own network can give is asked of that, which says what is missing.
+        case .auto where !mayConfigure && !interface.needsHost:
+            (driver, reason) = (
+                .privateNamespace,
+                "Driver = auto: private, since this user may not make interfaces (CAP_NET_ADMIN): the overlay reaches this end, and "
+                    + "`weft run` the overlay, but not the host itself"
+            )
         case .auto where interface.through != nil:
             (driver, reason) = (.tun, "Driver = auto: tun, since it goes through a tunnel")
         case .auto:
@@ -105,16 +124,17 @@ struct DriverChoice {
 
     func datapath(
         _ name: String, _ configuration: TunnelConfiguration, routes: TunnelRoutes, mark: UInt32, engine: Engine,
-        isTakenOver: Bool
+        isTakenOver: Bool, in namespace: PrivateNamespace?
     ) throws(DatapathError) -> any TunnelDatapath {
         let interface = configuration.interface
         switch driver {
-        case .tun:
+        case .tun, .privateNamespace:
             // Of a life with the other driver that was killed.
-            XDPDatapath.removeLeftover(name)
+            if namespace == nil { XDPDatapath.removeLeftover(name) }
             var tun = TUNConfiguration(
                 name: name, addresses: interface.addresses, mtu: interface.firstMTU, port: interface.listenPort,
                 routes: routes, mark: mark)
+            tun.namespace = namespace
             tun.listenAddress = interface.listenAddress
             tun.isTakenOver = isTakenOver
             tun.queues = queues

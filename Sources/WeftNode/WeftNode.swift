@@ -10,6 +10,7 @@ import WeftGuard
 import WeftLink
 import WeftPair
 import WeftPaths
+import WeftPrivate
 import WeftUDP
 
 /// A tunnel that a file describes: its engine, its data path, and the services that keep it going.
@@ -20,7 +21,10 @@ package final class WeftNode: Sendable {
     package var configuration: TunnelConfiguration { current.withLock { $0 } }
     package let engine: Engine
     package let datapath: any TunnelDatapath
-    package let usesXDP: Bool
+    package var usesXDP: Bool { driver == .xdp }
+    let driver: DriverChoice.Driver
+    /// The network that the tunnel is in; nil for the host's own.
+    package let namespace: PrivateNamespace?
     /// Nil where the file asks for nothing of it.
     let stun: STUNAgent?
     /// Nil for a key server, whose initiators are where their sessions are.
@@ -32,8 +36,9 @@ package final class WeftNode: Sendable {
     /// Starts control processes; nil where none is needed.
     private let launcher: (any ControlLauncher)?
     private let keeper: KeeperService
-    /// Keeps what is ours on the host.
-    let host: HostKeeper
+    private let watch: NamespaceService?
+    /// Keeps what is ours on the host; nil where nothing is.
+    let host: HostKeeper?
     let servesKeys: Bool
     let mark: UInt32
     let log: Log
@@ -48,10 +53,12 @@ package final class WeftNode: Sendable {
     /// - Parameters:
     ///   - owner: the user whom the process goes on as, who gets the key states; nil for the present one.
     ///   - launcher: starts control processes; needed where the file has an identity, which it must hold already.
+    ///   - command: what a private network is to run on request; nil for nothing.
     ///   - onFailure: called when the node can't go on, from any thread; ``failure`` says why.
     package init(
         name: String, _ configuration: TunnelConfiguration, servesKeys: Bool, owner: FileOwner? = nil,
-        launcher: (any ControlLauncher)?, _ log: Log, onFailure: @escaping @Sendable () -> Void
+        launcher: (any ControlLauncher)?, command: PrivateCommand? = nil, _ log: Log,
+        onFailure: @escaping @Sendable () -> Void
     ) throws(CommandFailure) {
         self.name = name
         self.log = log
@@ -60,9 +67,13 @@ package final class WeftNode: Sendable {
         current = Mutex(configuration)
         started = SystemCall.now()
         services = ServiceList(log: { log.warning($0) }, onFailure: onFailure)
-        let driver = DriverChoice(configuration)
-        usesXDP = driver.driver == .xdp
+        let driver = DriverChoice(configuration, isPrivate: command != nil)
+        self.driver = driver.driver
         if driver.reason != "" { log.info(driver.reason) }
+        // Before keys are there, of which its keeper would have a copy.
+        namespace =
+            try driver.driver == .privateNamespace
+            ? Self.namespace(command, isChosen: configuration.interface.driver == .auto) : nil
         do {
             engine = try Engine(
                 EngineConfiguration(
@@ -89,10 +100,12 @@ package final class WeftNode: Sendable {
                 peer, directory: configuration.interface.stateDirectory, ownedBy: owner, into: engine, at: started)
         }
         do {
-            let (routes, mark) = try Self.routes(configuration)
+            let (routes, mark) = try Self.routes(configuration, driver.driver)
             self.mark = mark
             (datapath, host) = try Self.host(
-                name, configuration, driver, routes: routes, mark: mark, engine, servesKeys: servesKeys, log)
+                name, configuration, driver, routes: routes, mark: mark, engine, in: namespace, servesKeys: servesKeys,
+                log)
+            watch = try namespace.map { try NamespaceService($0) }
             keeper = try KeeperService(keys, engine, datapath, log)
             stun = try Self.stun(configuration.interface, datapath)
             gate = try Self.gate(name, configuration, servesKeys: servesKeys)
@@ -113,7 +126,9 @@ package final class WeftNode: Sendable {
     /// The parts of a node, in the order in which they are started; they are closed in the opposite one. Peers hear that we go
     /// while data still flows, and counters are saved once it has stopped.
     private var parts: [any NodeService] {
-        var parts: [any NodeService] = [keeper, DatapathService(datapath), HostService(host)]
+        var parts: [any NodeService] = [keeper, DatapathService(datapath)]
+        if let host { parts.append(HostService(host)) }
+        if let watch { parts.append(watch) }
         if let paths { parts.append(paths) }
         if let stun { parts.append(STUNService(stun)) }
         if let control { parts.append(control) }
@@ -149,7 +164,19 @@ package final class WeftNode: Sendable {
         launcher?.close()
         // It may not have been started.
         admin.withLock { $0.take() }?.close()
-        if !isClosed { host.remove() }
+        if !isClosed { host?.remove() }
+        namespace?.close()
+    }
+
+    /// - Parameter isChosen: whether another driver would do as well.
+    private static func namespace(
+        _ command: PrivateCommand?, isChosen: Bool
+    ) throws(CommandFailure) -> PrivateNamespace {
+        do throws(PrivateNamespaceError) { return try PrivateNamespace(command: command) } catch {
+            let other =
+                isChosen && command == nil ? "; an interface of the host's own takes root, or CAP_NET_ADMIN" : ""
+            throw CommandFailure(.failed, "\(error)\(other)")
+        }
     }
 
     /// What the file asks of STUN; nil where that is nothing.

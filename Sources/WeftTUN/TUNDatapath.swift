@@ -31,6 +31,8 @@ public struct TUNConfiguration: Sendable {
     public var pinsThreads = false
     /// What may be left to the kernel.
     public var offloads = Offloads.all
+    /// The network that the device is made in; nil for the calling thread's. The UDP sockets stay outside.
+    public var namespace: (any TUNNamespace)?
     /// Whether a life before this one left its dead ends closed; see ``HostWants/isTakenOver``.
     public var isTakenOver = false
 
@@ -89,7 +91,8 @@ public final class TUNDatapath: Datapath {
         self.configuration = configuration
         sockets = try Self.sockets(configuration, port: configuration.port)
         let devices = try TUNDevice.queues(
-            configuration.queues, name: configuration.name, offloads: TUNCapabilities(configuration.offloads))
+            configuration.queues, name: configuration.name, offloads: TUNCapabilities(configuration.offloads),
+            in: configuration.namespace)
         self.devices = devices
         senders = try Self.senders(configuration)
         fragments = try Self.fragments(configuration, sockets)
@@ -127,7 +130,7 @@ public final class TUNDatapath: Datapath {
                 name: configuration.name, mtu: configuration.mtu, addresses: configuration.addresses,
                 routes: configuration.routes)
             wants.isTakenOver = configuration.isTakenOver
-            host = try HostState(wants, device: Self.configure(configuration))
+            host = try HostState(wants, device: Self.configure(configuration), in: configuration.namespace)
         } catch {
             throw .setup(error.description)
         }
@@ -174,7 +177,7 @@ public final class TUNDatapath: Datapath {
 
     /// Readies the device, which stays down.
     private static func configure(_ configuration: TUNConfiguration) throws(LinkError) -> Int32 {
-        var netlink = try Netlink()
+        var netlink = try Netlink(in: configuration.namespace)
         let interface = try netlink.interfaceIndex(of: configuration.name)
         // A host without IPv6 refuses, and has no such address.
         try? netlink.makeNoLinkLocalAddress(interface)
@@ -196,7 +199,7 @@ public final class TUNDatapath: Datapath {
     /// Has the device take inner packets of so many bytes from now on, under traffic.
     public func setMTU(_ mtu: Int) throws(DatapathError) {
         do throws(LinkError) {
-            var netlink = try Netlink()
+            var netlink = try Netlink(in: configuration.namespace)
             Self.limitSuperpackets(of: host.device, mtu: mtu, &netlink)
             try host.setMTU(mtu)
         } catch {
@@ -248,7 +251,8 @@ public final class TUNDatapath: Datapath {
         let udp = UDPSocket.Capabilities(
             segmentation: sockets.allSatisfy(\.capabilities.segmentation),
             coalescing: sockets.allSatisfy(\.capabilities.coalescing))
-        var text = "tun (\(devices[0].capabilities)), udp (\(udp))"
+        let place = configuration.namespace == nil ? "tun" : "private tun"
+        var text = "\(place) (\(devices[0].capabilities)), udp (\(udp))"
         if devices.count > 1 { text += ", \(devices.count) queues" }
         if senders.count > 1 { text += ", \(senders.count) source ports" }
         return text

@@ -23,12 +23,23 @@ public final class TUNDevice: Sendable {
     }
 
     /// Makes an interface with several queues. The kernel keeps a flow on the queue that its packets are written to.
-    /// - Parameter count: 1...256.
+    /// - Parameters:
+    ///   - count: 1...256.
+    ///   - namespace: where it is made; nil for the calling thread's network.
     /// - Throws: as ``init(name:offloads:role:)``.
     public static func queues(
-        _ count: Int, name: String, offloads: TUNCapabilities = .all
+        _ count: Int, name: String, offloads: TUNCapabilities = .all, in namespace: (any TUNNamespace)? = nil
     ) throws(DatapathError) -> [TUNDevice] {
         var queues: [TUNDevice] = []
+        if let namespace {
+            let flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL | (count > 1 ? IFF_MULTI_QUEUE : 0)
+            for descriptor in try namespace.openQueues(count, name: name, flags: flags) {
+                let raw = descriptor.raw
+                let agreed = TUNCapabilities.negotiate(offloads) { weft_tun_set_offload(raw, $0) == 0 }
+                queues.append(TUNDevice(sharing: descriptor, name: name, capabilities: agreed))
+            }
+            return queues
+        }
         for queue in 0..<count {
             let role: Role = count == 1 ? .alone : queue == 0 ? .opensDevice : .joinsDevice
             queues.append(try TUNDevice(name: name, offloads: offloads, role: role))
@@ -66,6 +77,12 @@ public final class TUNDevice: Sendable {
         capabilities = agreed
     }
 
+    private init(sharing descriptor: SharedDescriptor, name: String, capabilities: TUNCapabilities) {
+        self.descriptor = descriptor
+        self.name = name
+        self.capabilities = capabilities
+    }
+
     /// Takes over an open descriptor of a TUN device, as a service manager may hand one over.
     /// - Parameter capabilities: what was agreed for it.
     public init(adopting descriptor: consuming FileDescriptor, name: String, capabilities: TUNCapabilities) {
@@ -95,6 +112,15 @@ public final class TUNDevice: Sendable {
                 "/dev/net/tun can't be opened: neither its mode, nor a mount with nodev, nor the device rules of a container "
                     + "may forbid it; \(container)")
         default: return explain("open /dev/net/tun", code)
+        }
+    }
+
+    /// What to do where a TUN device couldn't be made in another network.
+    /// - Parameter code: the `errno`.
+    public static func explain(makingIn namespace: String, _ name: String, _ code: Int32) -> DatapathError {
+        switch code {
+        case ENOENT, ENODEV, EACCES: explainOpen(code)
+        default: .setup("cannot make the interface \(name) in \(namespace): \(SystemCall.message(code))")
         }
     }
 

@@ -33,7 +33,7 @@ enum Main {
                 throw CommandFailure(.usage, "weft has no verb \"\(first)\"; `weft help` lists them")
             }
             let rest = Array(arguments.dropFirst())
-            if verb != .tunnelMap, rest.contains("--help") || rest.contains("-h") {
+            if verb != .tunnelMap, verb != .run, rest.contains("--help") || rest.contains("-h") {
                 Console.printPage(Help.text(of: verb))
                 return
             }
@@ -43,13 +43,14 @@ enum Main {
 }
 
 enum Verb: String, CaseIterable {
-    case up, keyserve, down, show, reload, check, stun, identify, genkey, genpsk, pubkey, keys
+    case up, run, keyserve, down, show, reload, check, stun, identify, genkey, genpsk, pubkey, keys
     case tunnelMap = "tunnel-map"
     case help, completion
 
     func run(_ arguments: [String]) throws(CommandFailure) {
         switch self {
         case .up: try Up.run(arguments)
+        case .run: try Run.run(arguments)
         case .keyserve: try KeyServe.run(arguments)
         case .down: try Down.run(arguments)
         case .show: try Show.run(arguments)

@@ -96,7 +96,7 @@ struct BadValueTests {
             Case(4, "PinThreads = 1", "4: PinThreads: expected on or off, found \"1\""),
             Case(4, "SourcePorts = off", "4: SourcePorts: expected a number from 1 to 64, found \"off\""),
             Case(4, "CopyDSCP = ecn", "4: CopyDSCP: expected on or off, found \"ecn\""),
-            Case(4, "Driver = af_xdp", "4: Driver: expected auto, tun or xdp, found \"af_xdp\""),
+            Case(4, "Driver = af_xdp", "4: Driver: expected auto, tun, xdp or private, found \"af_xdp\""),
             Case(4, "Underlay = a/b", "4: Underlay: expected an interface's name such as eth0, found \"a/b\""),
             Case(4, "BindMode = driver, generic", "4: BindMode: \(bindMode), found \"driver, generic\""),
             Case(4, "BindMode = fast", "4: BindMode: \(bindMode), found \"fast\""),

@@ -5,6 +5,7 @@
 // together. What needs _GNU_SOURCE stands in the .c file.
 #pragma once
 #include "Descriptors.h"
+#include "PrivateNamespace.h"
 #include "Sandbox.h"
 #include <linux/filter.h>
 #include <linux/if_packet.h>

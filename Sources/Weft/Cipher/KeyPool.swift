@@ -60,6 +60,7 @@ final class KeyPool: Sendable {
         // Both are best effort: without them keys are as safe as the rest of the process's memory.
         _ = unsafe mlock(chunk, chunkSize)
         _ = unsafe madvise(chunk, chunkSize, MADV_DONTDUMP)
+        _ = unsafe madvise(chunk, chunkSize, MADV_WIPEONFORK)
         let base = UInt(bitPattern: chunk)
         state.free.append(contentsOf: (0..<cellsPerChunk).reversed().map { base + UInt($0 * cellSize) })
     }

@@ -4,12 +4,17 @@ import WeftCommand
 import WeftConfig
 import WeftGuard
 import WeftLink
+import WeftPrivate
 
 extension WeftNode {
     /// Where the AllowedIPs are routed, and how the underlay's own datagrams are marked to stay out of the tunnel.
-    static func routes(_ configuration: TunnelConfiguration) throws(LinkError) -> (TunnelRoutes, mark: UInt32) {
+    static func routes(
+        _ configuration: TunnelConfiguration, _ driver: DriverChoice.Driver
+    ) throws(LinkError) -> (TunnelRoutes, mark: UInt32) {
         let interface = configuration.interface
         let prefixes = configuration.routedPrefixes
+        // In there is nothing else, and the tunnel's own datagrams are outside.
+        if driver == .privateNamespace { return (.table(prefixes, RouteTable.main), 0) }
         let own = UnderlayMark.own(port: interface.listenPort)
         let isGuarded: Bool =
             switch interface.guarding {
@@ -30,11 +35,17 @@ extension WeftNode {
         }
     }
 
-    /// Makes the data path, with what it takes on the host. The guard is closed before anything else is there.
+    /// Makes the data path, with what it takes on the host, and what keeps that, unless it's in a network of its own, which nobody
+    /// else changes. The guard is closed before anything else is there.
     static func host(
         _ name: String, _ configuration: TunnelConfiguration, _ driver: DriverChoice, routes: TunnelRoutes,
-        mark: UInt32, _ engine: Engine, servesKeys: Bool, _ log: Log
-    ) throws -> (any TunnelDatapath, HostKeeper) {
+        mark: UInt32, _ engine: Engine, in namespace: PrivateNamespace?, servesKeys: Bool, _ log: Log
+    ) throws -> (any TunnelDatapath, HostKeeper?) {
+        if let namespace {
+            let datapath = try driver.datapath(
+                name, configuration, routes: routes, mark: mark, engine: engine, isTakenOver: false, in: namespace)
+            return (datapath, nil)
+        }
         try checkWay(configuration, routes, log)
         var keeping = HostKeeper.Configuration(ports: [configuration.interface.listenPort])
         if let port = configuration.ownControlPort(servesKeys: servesKeys) { keeping.ports.append(port) }
@@ -44,7 +55,8 @@ extension WeftNode {
         let isTakenOver = filter?.wasThere ?? false
         do {
             let datapath = try driver.datapath(
-                name, configuration, routes: routes, mark: mark, engine: engine, isTakenOver: isTakenOver)
+                name, configuration, routes: routes, mark: mark, engine: engine, isTakenOver: isTakenOver,
+                in: nil)
             let keeper = try HostKeeper(
                 datapath.host, filter, keeping, onLoss: { datapath.replaceInterface() }, log: { log.warning($0) })
             return (datapath, keeper)
@@ -83,8 +95,14 @@ extension WeftNode {
         }
     }
 
+    /// Leads other prefixes into the tunnel.
+    func lead(_ routes: TunnelRoutes) throws {
+        if let host { try host.update(to: routes) } else { try datapath.host.update(to: routes) }
+    }
+
     /// What on the host isn't as it should be, a line each, and whether that is nothing.
     func differences() -> (text: String, isGood: Bool) {
+        guard let host else { return ("", true) }
         do {
             let found = try host.differences().map(\.description) + host.report.trouble
             var seen: Set<String> = []

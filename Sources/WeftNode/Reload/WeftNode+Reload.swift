@@ -78,17 +78,17 @@ extension WeftNode: AdminServer.Tunnel {
         guard plan.refusals.isEmpty else { return (plan.text, false) }
         guard !plan.lines.isEmpty else { return ("nothing changed", true) }
         do {
-            let (before, _) = try Self.routes(old)
-            let (routes, mark) = try Self.routes(new)
+            let (before, _) = try Self.routes(old, driver)
+            let (routes, mark) = try Self.routes(new, driver)
             guard mark == self.mark else {
                 return ("the routes now need marked datagrams: run `weft down` and `weft up` to change that", false)
             }
-            try host.update(to: routes)
+            try lead(routes)
             do {
                 // An endpoint that a peer roamed to stays, unless the file names another.
                 try engine.apply(plan.changes.keepingEndpoints(of: engine, where: old))
             } catch {
-                try? host.update(to: before)
+                try? lead(before)
                 throw error
             }
             gate?.setAnswersStrangers(new.answersStrangers(servesKeys: servesKeys))

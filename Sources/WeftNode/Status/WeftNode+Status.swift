@@ -4,6 +4,7 @@ import Weft
 import WeftCommand
 import WeftConfig
 import WeftControl
+import WeftGuard
 import WeftPair
 import WeftSandbox
 
@@ -38,7 +39,7 @@ extension WeftNode {
             },
             keyServer: servesKeys
                 ? keyServerStatus(configuration, known, listingNetworks: listingNetworks, at: now) : nil,
-            stun: stun.map { STUNStatus($0.current) }, host: HostStatus(host.report, at: now),
+            stun: stun.map { STUNStatus($0.current) }, host: HostStatus(host?.report ?? HostReport(), at: now),
             totals: .init(engine.totals()))
     }
 

@@ -76,8 +76,8 @@ extension Check {
         guard arguments.operands.count == 1, !arguments.has("against") else {
             throw CommandFailure(usage: Help.usage(of: .check))
         }
-        try RuntimeFolder.checkAccess()
         let name = TunnelPath(arguments.operands[0]).name
+        try RuntimeFolder.checkAccess(to: name)
         guard let outcome = AdminClient.differences(name) else {
             throw CommandFailure(.notUp, "no tunnel \(name) is up; `weft show` lists those that are")
         }
@@ -95,8 +95,8 @@ extension Check {
     /// `weft check FILE --against NAME`: the tunnel itself says what it would change.
     private static func compare(_ arguments: Arguments) throws(CommandFailure) {
         guard arguments.operands.count == 2 else { throw CommandFailure(usage: Help.usage(of: .check)) }
-        try RuntimeFolder.checkAccess()
         let name = TunnelPath(arguments.operands[1]).name
+        try RuntimeFolder.checkAccess(to: name)
         let file = TunnelPath(arguments.operands[0]).file
         let outcome = try AdminClient.outcome(name) { () throws(TunnelFileError) in try AdminClient.plan(name, file) }
         guard outcome.isGood else {

@@ -28,6 +28,7 @@ enum Completion {
                 return
             fi
             case $verb in
+                run) COMPREPLY=($(compgen -W "$files" -- "$current") $(compgen -f -c -- "$current")) ;;
                 up | keyserve) COMPREPLY=($(compgen -W "$files --detach" -- "$current") $(compgen -f -- "$current")) ;;
                 check) COMPREPLY=($(compgen -W "$files $running --json --against --live" -- "$current") $(compgen -f -- "$current")) ;;
                 reload) COMPREPLY=($(compgen -W "$running" -- "$current")) ;;

@@ -8,6 +8,7 @@ enum Help {
         weft: an encrypted overlay network.
 
           weft up FILE [--detach]      bring a tunnel up
+          weft run FILE -- COMMAND     run a command that sees the overlay and nothing else, without root
           weft keyserve FILE [--detach]    hand out networks and their keys to those who may ask
           weft down NAME [--keep-guard]    take it down
           weft show [NAME] [--json] [--networks]    who is connected, how much went through, what was dropped and why
@@ -43,6 +44,7 @@ enum Help {
     static func usage(of verb: Verb) -> String {
         switch verb {
         case .up: "usage: weft up FILE [--detach]"
+        case .run: "usage: weft run FILE -- COMMAND [ARGUMENT...]"
         case .keyserve: "usage: weft keyserve FILE [--detach]"
         case .down: "usage: weft down NAME [--keep-guard]"
         case .show: "usage: weft show [NAME] [--json] [--networks]"
@@ -69,7 +71,14 @@ enum Help {
             """
             Reads a tunnel file, makes the interface that is named like the file, and carries packets until it is
             stopped: by `weft down`, Ctrl-C or SIGTERM. With --detach it returns once the tunnel is up and leaves it
-            running. It needs root, or CAP_NET_ADMIN.
+            running. It needs root, or CAP_NET_ADMIN, but for Driver = private, which anybody may use.
+            """
+        case .run:
+            """
+            Brings a tunnel up in a network of its own, which takes no privilege, runs the command in there, and takes the tunnel
+            down once the command has ended, with the command's exit status. The command sees the overlay, the loopback
+            interface and nothing of the host's network; names are asked of the file's DNS alone. 126 and 127 say, as in a
+            shell, that it couldn't be run, or wasn't found.
             """
         case .keyserve:
             """

@@ -8,8 +8,9 @@ import WeftNode
 enum Show {
     static func run(_ arguments: [String]) throws(CommandFailure) {
         let arguments = try Arguments(arguments, of: .show, options: ["json", "networks"], operands: 0...1)
-        try RuntimeFolder.checkAccess()
-        let names = arguments.operands.first.map { [TunnelPath($0).name] } ?? RuntimeFolder.names()
+        let asked = arguments.operands.first.map { TunnelPath($0).name }
+        try RuntimeFolder.checkAccess(to: asked)
+        let names = asked.map { [$0] } ?? RuntimeFolder.names()
         var found: [Status] = []
         for name in names {
             guard let answer = AdminClient.status(of: name, listingNetworks: arguments.has("networks")),
@@ -33,7 +34,7 @@ enum Reload {
     static func run(_ arguments: [String]) throws(CommandFailure) {
         let arguments = try Arguments(arguments, of: .reload, operands: 1...1)
         let name = TunnelPath(arguments.operands[0]).name
-        try RuntimeFolder.checkAccess()
+        try RuntimeFolder.checkAccess(to: name)
         let outcome = try AdminClient.outcome(name) { () throws(TunnelFileError) in try AdminClient.reload(name) }
         guard outcome.isGood else {
             let first = "nothing was changed: \(outcome.lines.first ?? "")"
@@ -62,7 +63,7 @@ enum Down {
     static func run(_ arguments: [String]) throws(CommandFailure) {
         let arguments = try Arguments(arguments, of: .down, options: ["keep-guard"], operands: 1...1)
         let name = TunnelPath(arguments.operands[0]).name
-        try RuntimeFolder.checkAccess()
+        try RuntimeFolder.checkAccess(to: name)
         let keepsGuard = arguments.has("keep-guard")
         if let isDone = AdminClient.stop(name, keepingGuard: keepsGuard) {
             if isDone { return }

@@ -14,25 +14,32 @@ enum Up {
     /// Runs what a file describes, for either verb that does.
     static func start(_ arguments: [String], _ verb: Verb) throws(CommandFailure) {
         let arguments = try Arguments(arguments, of: verb, options: ["detach"], operands: 1...1)
-        let path = TunnelPath(arguments.operands[0])
+        try start(TunnelPath(arguments.operands[0]), verb, isDetached: arguments.has("detach"))
+    }
+
+    /// - Parameter command: what is run in the tunnel's network, and then ends it; nil for what goes on until it is stopped.
+    static func start(
+        _ path: TunnelPath, _ verb: Verb, isDetached: Bool = false, running command: CommandLineToRun? = nil
+    ) throws(CommandFailure) {
         // Before anything secret is read, and while there is one thread.
         let control: Result<SpawnedControl, TransportError> =
-            arguments.has("detach") ? .failure(TransportError("start the spawner", code: 0)) : spawner(path.name)
+            isDetached ? .failure(TransportError("start the spawner", code: 0)) : spawner(path.name)
         let configuration: TunnelConfiguration
         do throws(TunnelFileError) {
             configuration = try TunnelFile.load(path: path.file)
         } catch {
             throw CommandFailure(.failed, error.lines)
         }
-        try KeyServe.check(configuration, isFor: verb, operand: arguments.operands[0])
+        try KeyServe.check(configuration, isFor: verb, operand: path.file)
         try path.checkName()
-        try RuntimeFolder.checkAccess()
+        if RuntimeFolder.isRoots { try RuntimeFolder.checkAccess() }
+        try command?.check(configuration)
         if let answer = AdminClient.status(of: path.name) { throw isUp(path.name, answer) }
         try checkThrough(path.name, configuration)
-        if arguments.has("detach") {
+        if isDetached {
             try Detach.run(verb, path.file)
         } else {
-            try run(path.name, configuration, servesKeys: verb == .keyserve, control)
+            try run(path.name, configuration, servesKeys: verb == .keyserve, control, running: command)
         }
     }
 
@@ -77,24 +84,25 @@ enum Up {
 
     private static func run(
         _ name: String, _ configuration: TunnelConfiguration, servesKeys: Bool,
-        _ control: Result<SpawnedControl, TransportError>
+        _ control: Result<SpawnedControl, TransportError>, running command: CommandLineToRun?
     ) throws(CommandFailure) {
         // A detached process is started through /proc, which would be its name.
         unsafe weft_name_thread("weft")
         let signals = Signals()
         // A spawner that isn't needed ends, and nobody waits for it.
         _ = signal(SIGCHLD, SIG_IGN)
-        let log = Log(name: name)
+        let log = Log(name: name, isQuiet: command != nil)
         let user = ProcessUser.forData
         try RuntimeFolder.make(for: user.user, user.group)
         let launcher = try handOver(configuration, control)
         let node = try WeftNode(
             name: name, configuration, servesKeys: servesKeys, owner: FileOwner(user: user.user, group: user.group),
-            launcher: launcher, log, onFailure: { Signals.stop() })
+            launcher: launcher, command: command?.plan(configuration), log, onFailure: { Signals.stop() })
         do {
             try node.listen { keepingGuard in Signals.stop(beforeStart: keepingGuard) }
             // Capabilities are a thread's: there is none but this one yet.
             try Sandbox.enter(.data(usesXDP: node.usesXDP), as: user)
+            if command != nil { return try CommandLineToRun.carry(node, signals) }
             try carry(node, signals)
         } catch {
             node.close()
