@@ -4,6 +4,7 @@
 #pragma once
 #define CARES_NO_DEPRECATED
 #include <netinet/in.h>
+#include <stddef.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
