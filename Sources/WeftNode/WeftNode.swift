@@ -205,7 +205,7 @@ package final class WeftNode: Sendable {
 
     private static func control(
         _ name: String, _ gate: ControlGate?, _ configuration: TunnelConfiguration, _ engine: Engine,
-        _ datapath: any TunnelDatapath, _ host: HostKeeper,
+        _ datapath: any TunnelDatapath, _ host: HostKeeper?,
         _ routes: TunnelRoutes, _ mark: UInt32, servesKeys: Bool, _ paths: PathService?,
         _ launcher: (any ControlLauncher)?, _ log: Log
     ) throws -> ControlService? {

@@ -8,11 +8,12 @@ import WeftGuard
 /// what the router was before it rebooted, lives for as long as our own calls keep it alive. The tunnel's port stays open for all others.
 final class PortMover: Sendable {
     private let datapath: any TunnelDatapath
-    private let host: HostKeeper
+    /// Nil where nothing of the tunnel's filters what comes.
+    private let host: HostKeeper?
     private let log: Log
     private let choice = Mutex(PortChoice())
 
-    init(_ datapath: any TunnelDatapath, _ host: HostKeeper, _ log: Log) {
+    init(_ datapath: any TunnelDatapath, _ host: HostKeeper?, _ log: Log) {
         self.datapath = datapath
         self.host = host
         self.log = log
@@ -33,7 +34,7 @@ final class PortMover: Sendable {
         guard let change = choice.withLock({ $0.look(at: called, now) }) else { return }
         do throws(DatapathError) {
             let port = try datapath.serve(change.places, fromFreshPort: change.isFresh)
-            do { try host.expectDatagrams(at: port) } catch {
+            do { try host?.expectDatagrams(at: port) } catch {
                 log.warning("what comes to UDP port \(port ?? 0) can't be let in: \(error)")
             }
             guard let port else { return log.info("all peers are called from the tunnel's own UDP port again") }
