@@ -16,6 +16,7 @@ let package = Package(
                 .product(name: "WeftPair", package: "weft"),
                 .product(name: "WeftNames", package: "weft"), .product(name: "WeftDNS", package: "weft"),
                 .product(name: "WeftDiscovery", package: "weft"),
+                .product(name: "WeftProxy", package: "weft"), .product(name: "WeftSockets", package: "weft"),
                 .product(name: "WeftCapture", package: "weft"),
                 .product(name: "WeftTunnelMap", package: "weft"),
                 .product(name: "WeftEtcd", package: "weft"),

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -65,6 +66,29 @@ int weft_receive_messages(int descriptor, struct weft_message *messages, unsigne
 }
 
 int weft_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
+
+int weft_watch_set(void) { return epoll_create1(EPOLL_CLOEXEC); }
+
+int weft_watch(int set, int descriptor, int writing, uint64_t token) {
+    struct epoll_event event = {.events = EPOLLONESHOT | (writing ? EPOLLOUT : EPOLLIN | EPOLLRDHUP), .data.u64 = token};
+    if (epoll_ctl(set, EPOLL_CTL_MOD, descriptor, &event) == 0) {
+        return 0;
+    }
+    return errno == ENOENT ? epoll_ctl(set, EPOLL_CTL_ADD, descriptor, &event) : -1;
+}
+
+int weft_take_ready(int set, uint64_t *tokens, int most) {
+    struct epoll_event events[256];
+    int count = epoll_wait(set, events, most < 256 ? most : 256, 0);
+    for (int index = 0; index < count; index++) {
+        tokens[index] = events[index].data.u64;
+    }
+    return count;
+}
+
+ssize_t weft_splice(int from, int to, size_t most) {
+    return splice(from, NULL, to, NULL, most, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+}
 
 int weft_accept(int descriptor) { return accept4(descriptor, NULL, NULL, SOCK_CLOEXEC); }
 

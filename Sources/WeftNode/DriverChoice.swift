@@ -87,12 +87,16 @@ struct DriverChoice {
         case .xdp: (driver, reason) = (.xdp, "")
         case .privateNamespace: (driver, reason) = (.privateNamespace, "")
         case .auto where isPrivate: (driver, reason) = (.privateNamespace, "")
+        case .auto where !interface.services.isEmpty && !interface.needsHost:
+            (driver, reason) = (
+                .privateNamespace, "Driver = auto: private, since the file says SOCKS5, Forward or Expose"
+            )
         // What only the host's own network can give is asked of that, which says what is missing.
         case .auto where !mayConfigure && !interface.needsHost:
             (driver, reason) = (
                 .privateNamespace,
-                "Driver = auto: private, since this user may not make interfaces (CAP_NET_ADMIN): the overlay reaches this end, and "
-                    + "`weft run` the overlay, but not the host itself"
+                "Driver = auto: private, since this user may not make interfaces (CAP_NET_ADMIN): the overlay is reached by what the "
+                    + "file forwards and by `weft run`, and not by the host itself"
             )
         case .auto where interface.through != nil:
             (driver, reason) = (.tun, "Driver = auto: tun, since it goes through a tunnel")

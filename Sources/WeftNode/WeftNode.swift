@@ -37,6 +37,8 @@ package final class WeftNode: Sendable {
     private let launcher: (any ControlLauncher)?
     private let keeper: KeeperService
     private let watch: NamespaceService?
+    /// Joins it with the host; nil where the file asks for nothing of it.
+    private let proxy: ProxyService?
     /// Keeps what is ours on the host; nil where nothing is.
     let host: HostKeeper?
     let servesKeys: Bool
@@ -106,6 +108,13 @@ package final class WeftNode: Sendable {
                 name, configuration, driver, routes: routes, mark: mark, engine, in: namespace, servesKeys: servesKeys,
                 log)
             watch = try namespace.map { try NamespaceService($0) }
+            let wanted = configuration.interface.services
+            proxy = try namespace.flatMap { namespace in
+                wanted.isEmpty
+                    ? nil
+                    : try ProxyService(
+                        wanted, addresses: configuration.interface.addresses.map(\.address), in: namespace)
+            }
             keeper = try KeeperService(keys, engine, datapath, log)
             stun = try Self.stun(configuration.interface, datapath)
             gate = try Self.gate(name, configuration, servesKeys: servesKeys)
@@ -129,6 +138,7 @@ package final class WeftNode: Sendable {
         var parts: [any NodeService] = [keeper, DatapathService(datapath)]
         if let host { parts.append(HostService(host)) }
         if let watch { parts.append(watch) }
+        if let proxy { parts.append(proxy) }
         if let paths { parts.append(paths) }
         if let stun { parts.append(STUNService(stun)) }
         if let control { parts.append(control) }

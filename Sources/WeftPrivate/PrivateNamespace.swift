@@ -4,6 +4,7 @@ import Glibc
 import Synchronization
 import Weft
 import WeftLink
+import WeftSockets
 import WeftTUN
 
 /// A network namespace of this process' own, which needs no privilege: the kernel's own TCP/IP for whoever isn't root.
@@ -13,7 +14,7 @@ import WeftTUN
 ///
 /// The keeper is a copy of this process as it is now, which may have threads: start it before keys are read, and before the
 /// process is confined.
-public final class PrivateNamespace: TUNNamespace {
+public final class PrivateNamespace: TUNNamespace, SocketMaker {
     private let socket: SharedDescriptor
     private let process: SharedDescriptor
     /// One request at a time: its answer is the next message.

@@ -27,7 +27,7 @@ extension SystemCallFilter {
         "faccessat2", "readlink", "readlinkat", "getcwd", "getdents64", "pread64", "pwrite64", "preadv", "pwritev",
         "fcntl", "flock", "fsync", "fdatasync", "ftruncate", "fchmod", "umask", "unlink", "unlinkat", "rename",
         "renameat", "renameat2", "mkdir", "mkdirat", "close_range", "dup", "dup2", "dup3", "pipe2", "signalfd4",
-        "waitid", "timerfd_create", "timerfd_settime", "timerfd_gettime", "setrlimit", "getrlimit",
+        "waitid", "splice", "timerfd_create", "timerfd_settime", "timerfd_gettime", "setrlimit", "getrlimit",
     ]
 
     private static let sockets = [

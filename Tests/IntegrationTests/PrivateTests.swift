@@ -59,7 +59,7 @@ extension Integration {
     @Suite("A private network")
     struct Private {
         /// The left host's tunnel is an ordinary user's, the right one's root's.
-        private func pair(
+        func pair(
             _ driver: String = "Driver = private", _ more: [String] = []
         ) async throws -> (HostPair, OrdinaryUser, file: String) {
             let hosts = try await HostPair()

@@ -51,6 +51,8 @@ var targets: [Target] {
         Target("resolver-file", seeds: NameFiles.seeds, NameFiles.resolvers),
         Target("hosts-file", seeds: NameFiles.seeds, NameFiles.hosts),
         Target("dns-answer", seeds: DNSAnswers.seeds) { try DNSAnswers().run },
+        Target("socks5-message", seeds: SOCKS5Messages.seeds, SOCKS5Messages.run),
+        Target("overlay-answer", seeds: OverlayAnswers.seeds, OverlayAnswers.run),
         Target("pair-records", seeds: PairRecords.seeds, PairRecords.run),
         Target("quic-frames", seeds: Frames.seeds, Frames.run),
         Target("quic-datagram", seeds: Sessions.seeds) { try Sessions().run },

@@ -56,6 +56,18 @@ int weft_receive_messages(int descriptor, struct weft_message *messages, unsigne
 /// pipe2(2) with O_CLOEXEC.
 int weft_pipe(int ends[2]);
 
+/// epoll(7), which Glibc's module leaves out. A set of descriptors that are watched.
+int weft_watch_set(void);
+
+/// Has a set tell once, by `token`, when a descriptor is readable, or `writing` writable, or has an error. Returns -1 with errno set.
+int weft_watch(int set, int descriptor, int writing, uint64_t token);
+
+/// Takes at most `most` tokens of those that are ready, at most 256, without waiting. Returns how many.
+int weft_take_ready(int set, uint64_t *tokens, int most);
+
+/// splice(2) between a socket and a pipe, whose other end is never waited for. Returns what it does.
+ssize_t weft_splice(int from, int to, size_t most);
+
 /// accept4(2) with SOCK_CLOEXEC, without the peer's address.
 int weft_accept(int descriptor);
 

@@ -53,7 +53,7 @@ struct ReloadPlan {
             ("Driver", old.driver == new.driver),
             ("Underlay", old.underlay == new.underlay),
             ("BindMode, NeedWakeup or BusyPoll", old.xdp == new.xdp), ("STUN", old.stunServers == new.stunServers),
-            ("DNS", old.services == new.services),
+            ("DNS, SOCKS5, SOCKS5Login, Forward or Expose", old.services == new.services),
             ("STUNResponder", old.respondsToSTUN == new.respondsToSTUN),
             ("the private key", old.identity?.publicKey == new.identity?.publicKey),
         ] where !isSame { refuse("\(name) in [Interface] is another") }
