@@ -154,7 +154,7 @@ install-built:
 	$(WEFT) completion fish > '$(fishdir)/weft.fish'
 	install -m 644 docs/systemd/weft.sysusers '$(sysusersdir)/weft.conf'
 	sed 's|@bindir@|$(PREFIX)/bin|' docs/systemd/weft@.service > '$(unitdir)/weft@.service'
-	sed 's|@bindir@|$(PREFIX)/bin|' docs/systemd/weft-user@.service > '$(userunitdir)/weft@.service'
+	sed 's|@bindir@|$(PREFIX)/bin|' docs/systemd/user/weft@.service > '$(userunitdir)/weft@.service'
 	sed 's|@bindir@|$(PREFIX)/bin|' docs/systemd/weft-keyserve@.service > '$(unitdir)/weft-keyserve@.service'
 	sed 's|@bindir@|$(PREFIX)/bin|' docs/systemd/weft-tunnel-map@.service \
 	    > '$(unitdir)/weft-tunnel-map@.service'
