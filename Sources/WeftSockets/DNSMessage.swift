@@ -55,7 +55,7 @@ public struct DNSMessage: Hashable, Sendable {
             at = end + 10 + length
             guard at <= answer.count else { return nil }
             guard kind == type, answer[end + 2] == 0, answer[end + 3] == 1, addresses.count < 32 else { continue }
-            if let address = Self.address(answer[(end + 10)..<at]) { addresses.append(address) }
+            if let address = address(answer[(end + 10)..<at]) { addresses.append(address) }
         }
         return .addresses(addresses)
     }
@@ -73,11 +73,12 @@ public struct DNSMessage: Hashable, Sendable {
         return nil
     }
 
-    private static func address(_ bytes: ArraySlice<UInt8>) -> IPAddress? {
+    /// A record's address; nil where it is as long as none of the kind that was asked for.
+    private func address(_ bytes: ArraySlice<UInt8>) -> IPAddress? {
         func number(_ part: ArraySlice<UInt8>) -> UInt64 { part.reduce(0) { $0 << 8 | UInt64($1) } }
-        switch bytes.count {
-        case 4: return IPAddress(v4: UInt32(truncatingIfNeeded: number(bytes)))
-        case 16: return IPAddress(v6: number(bytes.prefix(8)), number(bytes.suffix(8)))
+        switch (type, bytes.count) {
+        case (1, 4): return IPAddress(v4: UInt32(truncatingIfNeeded: number(bytes)))
+        case (28, 16): return IPAddress(v6: number(bytes.prefix(8)), number(bytes.suffix(8)))
         default: return nil
         }
     }

@@ -47,4 +47,13 @@ struct DNSMessageTests {
         // More records are announced than there are.
         #expect(question.outcome(in: try answer(count: 3)) == nil)
     }
+
+    @Test("an address as long as the other kind's isn't one", arguments: [(IPAddress.Family.v4, UInt8(16)), (.v6, 4)])
+    func lengths(family: IPAddress.Family, count: UInt8) throws {
+        let question = try #require(DNSMessage("host", family, number: 7))
+        let type: UInt8 = family == .v4 ? 1 : 28
+        let record = [0xC0, 12, 0, type, 0, 1, 0, 0, 0, 60, 0, count] + [UInt8](repeating: 0xFD, count: Int(count))
+        let answer = [0, 7, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0] + question.bytes[12...] + record
+        #expect(question.outcome(in: answer) == .addresses([]))
+    }
 }
