@@ -52,10 +52,10 @@ test: ## all tests; those that need root and namespaces are skipped without root
 	@scripts/install-aioquic.sh
 	$(SWIFT) test $(SWIFT_TEST_FLAGS)
 
-test-exhaustive: ## a million random superpackets and packet runs against naive references, 10 GB of mixed traffic, floods of strangers, a scanner's million probes
+test-exhaustive: ## a million random superpackets and packet runs against naive references, 10 GB of mixed traffic, floods of strangers, a scanner's million probes, late NAT in all ways
 	@scripts/install-dependencies.sh test
 	WEFT_EXHAUSTIVE=1 $(SWIFT) test -c release -Xswiftc -enable-testing --scratch-path .build/exhaustive \
-	    --filter 'Superpacket|Integrity|garbageDoesNoHarm|FirstPacketFlood|Integration.Silence'
+	    --filter 'Superpacket|Integrity|garbageDoesNoHarm|FirstPacketFlood|Integration.(Silence|Translations)'
 
 test-thread: ## all tests under ThreadSanitizer
 	@scripts/install-dependencies.sh test
