@@ -9,9 +9,7 @@ final class KernelDatagrams: OverlayDatagrams {
 
     init(_ socket: KernelSocket) {
         self.socket = socket
-        let raw = socket.raw
-        localEndpoint =
-            unsafe KernelAddress.ask { unsafe getsockname(raw, $0, $1) } ?? Endpoint(IPAddress(v4: 0), port: 0)
+        localEndpoint = socket.localEndpoint
     }
 
     deinit { close() }
@@ -20,21 +18,21 @@ final class KernelDatagrams: OverlayDatagrams {
 
     func receive(atMost most: Int) async throws(OverlaySocketError) -> [OverlayDatagram] {
         var datagrams: [OverlayDatagram] = []
+        var room = [UInt8](repeating: 0, count: 65536)
         while true {
-            while datagrams.count < min(max(most, 1), 64), let next = try one() { datagrams.append(next) }
+            while datagrams.count < min(max(most, 1), 64), let next = try one(by: &room) { datagrams.append(next) }
             if !datagrams.isEmpty { return datagrams }
             try await socket.wait(.reading)
         }
     }
 
     /// What has come; nil for nothing.
-    private func one() throws(OverlaySocketError) -> OverlayDatagram? {
-        var bytes = [UInt8](repeating: 0, count: 65536)
+    private func one(by room: inout [UInt8]) throws(OverlaySocketError) -> OverlayDatagram? {
         while true {
             if socket.isClosed { throw .closed }
             var count = -1
             let endpoint = unsafe KernelAddress.ask { address, length in
-                count = unsafe bytes.withUnsafeMutableBytes {
+                count = unsafe room.withUnsafeMutableBytes {
                     unsafe recvfrom(socket.raw, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT), address, length)
                 }
                 return count >= 0 ? 0 : -1
@@ -48,7 +46,7 @@ final class KernelDatagrams: OverlayDatagrams {
                 continue
             }
             guard let endpoint else { continue }
-            return OverlayDatagram(Array(bytes.prefix(count)), with: endpoint)
+            return OverlayDatagram(Array(room.prefix(count)), with: endpoint)
         }
     }
 

@@ -25,6 +25,13 @@ final class KernelSocket: Sendable {
     }
 
     var raw: Int32 { descriptor.raw }
+
+    /// Where it is bound; nobody's endpoint for one without a name, as a Unix socket.
+    var localEndpoint: Endpoint { unsafe KernelAddress.ask { unsafe getsockname(raw, $0, $1) } ?? Self.nobody }
+    /// Where it is connected to; nobody's endpoint as above.
+    var remoteEndpoint: Endpoint { unsafe KernelAddress.ask { unsafe getpeername(raw, $0, $1) } ?? Self.nobody }
+    private static let nobody = Endpoint(IPAddress(v4: 0), port: 0)
+
     var isClosed: Bool { state.withLock { $0.isClosed } }
 
     func setDeadline(_ deadline: Instant?) {

@@ -13,10 +13,8 @@ final class KernelStream: OverlayStream {
     init(_ socket: KernelSocket) {
         self.socket = socket
         socket.set(Int32(IPPROTO_TCP), TCP_NODELAY, 1)
-        let none = Endpoint(IPAddress(v4: 0), port: 0)
-        let raw = socket.raw
-        localEndpoint = unsafe KernelAddress.ask { unsafe getsockname(raw, $0, $1) } ?? none
-        remoteEndpoint = unsafe KernelAddress.ask { unsafe getpeername(raw, $0, $1) } ?? none
+        localEndpoint = socket.localEndpoint
+        remoteEndpoint = socket.remoteEndpoint
     }
 
     deinit { close() }
@@ -75,9 +73,7 @@ final class KernelListener: OverlayListener {
 
     init(_ socket: KernelSocket) {
         self.socket = socket
-        let raw = socket.raw
-        localEndpoint =
-            unsafe KernelAddress.ask { unsafe getsockname(raw, $0, $1) } ?? Endpoint(IPAddress(v4: 0), port: 0)
+        localEndpoint = socket.localEndpoint
     }
 
     deinit { close() }

@@ -81,13 +81,7 @@ public final class SecondPort: Sendable {
     }
 
     /// Whether datagrams to a place leave from it.
-    public func serves(_ place: Endpoint) -> Bool { use(for: place) != nil }
-
-    /// Nil where datagrams to a place leave from the tunnel's own port.
-    func use(for place: Endpoint) -> Use? {
-        guard generation.load(ordering: .acquiring) != 0 else { return nil }
-        return state.withLock { state in state.use.flatMap { $0.places.contains(place) ? $0 : nil } }
-    }
+    public func serves(_ place: Endpoint) -> Bool { state.withLock { $0.use?.places.contains(place) ?? false } }
 
     /// Brings a sender's copy up to date.
     @inline(__always)

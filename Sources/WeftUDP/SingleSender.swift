@@ -8,6 +8,7 @@ public struct SingleSender: Sendable {
     private let sockets: SendSockets
     private let fragments: UDPSocket
     private let second: SecondPort
+    private var copy = SecondPort.Copy()
     private var congestion = Congestion()
 
     /// - Parameters:
@@ -28,7 +29,8 @@ public struct SingleSender: Sendable {
         _ datagram: RawSpan, to endpoint: Endpoint, from local: IPAddress?, trafficClass: UInt8, of network: NetworkID,
         isTooLong: Bool, at now: Instant
     ) -> SendFailure? {
-        let use = second.use(for: endpoint)
+        second.refresh(&copy)
+        let use = copy.use.flatMap { $0.places.contains(endpoint) ? $0 : nil }
         func send(from socket: UDPSocket) -> SendFailure? {
             socket.send(datagram, to: endpoint, from: local, trafficClass: trafficClass)
         }
